@@ -1,0 +1,3 @@
+//! The IPAM plugin `route-table`.
+
+fn main() {}

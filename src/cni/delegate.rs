@@ -1,0 +1,216 @@
+//! Delegation (CNI 1.1.0, section 4): runs another plugin found in `CNI_PATH`.
+//!
+//! The delegate gets this plugin's environment but for the verb, the complete configuration on stdin,
+//! and this plugin's stderr as its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::error::{CniError, Code};
+use super::request::{Env, Request, Verb};
+use crate::exec::{Exec, ExecError, Invocation, Output, Running, Stderr};
+use crate::ip::name::printable;
+
+/// How long a delegate may take: DHCP takes seconds; a runtime waits about two minutes for a pod.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A file that is being written cannot be executed; how often and how long that is waited for (libcni does the same).
+const BUSY_TRIES: u32 = 5;
+
+/// The pause between two of those tries.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
+/// A plugin to hand work to.
+#[derive(Debug, Clone)]
+pub struct Delegate {
+    name: String,
+    path: PathBuf,
+    env: Env,
+}
+
+/// A delegate at work.
+pub struct Call {
+    name: String,
+    verb: Verb,
+    running: Box<dyn Running>,
+}
+
+impl Delegate {
+    /// Finds a plugin by its name in the folders of `CNI_PATH`.
+    ///
+    /// # Errors
+    /// Code 7 that names the folders.
+    pub fn find(name: &str, request: &Request) -> Result<Self, CniError> {
+        let missing = || {
+            let folders: Vec<String> = request
+                .path
+                .iter()
+                .map(|dir| dir.display().to_string())
+                .collect();
+            let msg = format!(
+                "the plugin `{}` is in none of the folders of CNI_PATH: {}",
+                printable(name),
+                folders.join(":")
+            );
+            CniError::new(Code::INVALID_CONFIGURATION, msg)
+                .details("install it there, or correct ipam.type")
+        };
+        if name.is_empty() || name.contains('/') {
+            return Err(missing());
+        }
+        let path = request
+            .path
+            .iter()
+            .map(|dir| dir.join(name))
+            .find(|file| file.is_file())
+            .ok_or_else(missing)?;
+        Ok(Self {
+            name: name.to_owned(),
+            path: absolute(&path),
+            env: request.env.clone(),
+        })
+    }
+
+    /// Starts a verb; it runs while the caller does something else.
+    ///
+    /// # Errors
+    /// Code 11 or 100 when it cannot be started.
+    pub fn start(&self, exec: &dyn Exec, verb: Verb, config: &Value) -> Result<Call, CniError> {
+        let mut env = self.env.clone();
+        env.insert("CNI_COMMAND".to_owned(), verb.as_str().to_owned());
+        let invocation = Invocation {
+            argv: vec![self.path.display().to_string()],
+            stdin: config.to_string().into_bytes(),
+            env: Some(env),
+            stderr: Stderr::PassedOn,
+            timeout: TIMEOUT,
+        };
+        let running =
+            start_unless_busy(exec, &invocation).map_err(|error| self.failed(verb, &error))?;
+        Ok(Call {
+            name: self.name.clone(),
+            verb,
+            running,
+        })
+    }
+
+    /// Carries a verb out.
+    ///
+    /// # Errors
+    /// The delegate's own, or why it has none.
+    pub fn run(
+        &self,
+        exec: &dyn Exec,
+        verb: Verb,
+        config: &Value,
+    ) -> Result<Option<Value>, CniError> {
+        self.start(exec, verb, config)?.wait()
+    }
+
+    fn failed(&self, verb: Verb, error: &ExecError) -> CniError {
+        failed(&self.name, verb, error)
+    }
+}
+
+impl Call {
+    /// Waits for what the delegate says: its result, or nothing where the verb has none.
+    ///
+    /// # Errors
+    /// The delegate's own error, unchanged; code 11 when it did not end, 100 when it said nothing usable.
+    pub fn wait(self) -> Result<Option<Value>, CniError> {
+        let output = self
+            .running
+            .wait()
+            .map_err(|error| failed(&self.name, self.verb, &error))?;
+        match output.code {
+            Some(0) => result(&self.name, self.verb, &output),
+            _ => Err(refusal(&self.name, self.verb, &output)),
+        }
+    }
+}
+
+/// Starts a process, and again where its file is still being written.
+fn start_unless_busy(
+    exec: &dyn Exec,
+    invocation: &Invocation,
+) -> Result<Box<dyn Running>, ExecError> {
+    let busy = |error: &ExecError| matches!(error, ExecError::Start { source, .. } if source.kind() == std::io::ErrorKind::ExecutableFileBusy);
+    for _ in 1..BUSY_TRIES {
+        match exec.start(invocation) {
+            Err(error) if busy(&error) => std::thread::sleep(BUSY_PAUSE),
+            other => return other,
+        }
+    }
+    exec.start(invocation)
+}
+
+/// What a delegate that succeeded printed.
+fn result(name: &str, verb: Verb, output: &Output) -> Result<Option<Value>, CniError> {
+    if verb != Verb::Add {
+        return Ok(None);
+    }
+    let unusable = |why: String| {
+        let msg = format!(
+            "the plugin `{name}` succeeded at {} but its result cannot be read: {why}",
+            verb.as_str()
+        );
+        CniError::new(Code::DECODING, msg)
+            .details(format!("stdout was `{}`", shown(&output.stdout)))
+    };
+    match serde_json::from_slice(&output.stdout) {
+        Ok(value @ Value::Object(_)) => Ok(Some(value)),
+        Ok(_) => Err(unusable("it is no JSON object".to_owned())),
+        Err(error) => Err(unusable(error.to_string())),
+    }
+}
+
+/// The error of a delegate that failed: its own where it printed one.
+fn refusal(name: &str, verb: Verb, output: &Output) -> CniError {
+    let own: Option<Value> = serde_json::from_slice(&output.stdout).ok();
+    let field = |key: &str| own.as_ref()?.get(key)?.as_str().map(str::to_owned);
+    let code = own
+        .as_ref()
+        .and_then(|own| own.get("code")?.as_u64())
+        .and_then(|code| u32::try_from(code).ok());
+    match (code, field("msg")) {
+        (Some(code), Some(msg)) => {
+            CniError::new(Code(code), msg).details(field("details").unwrap_or_default())
+        }
+        _ => {
+            let how = output
+                .code
+                .map_or("was killed".to_owned(), |code| format!("exit code {code}"));
+            let msg = format!(
+                "the plugin `{name}` failed at {} without a CNI error: {how}",
+                verb.as_str()
+            );
+            CniError::new(Code::COMMAND_FAILED, msg)
+                .details(format!("stdout was `{}`", shown(&output.stdout)))
+        }
+    }
+}
+
+fn failed(name: &str, verb: Verb, error: &ExecError) -> CniError {
+    let code = match error {
+        ExecError::Timeout { .. } | ExecError::Interrupted { .. } => Code::TRY_AGAIN,
+        _ => Code::COMMAND_FAILED,
+    };
+    CniError::new(
+        code,
+        format!(
+            "the plugin `{name}` did not carry out {}: {error}",
+            verb.as_str()
+        ),
+    )
+}
+
+fn shown(stdout: &[u8]) -> String {
+    printable(&String::from_utf8_lossy(stdout))
+}
+
+/// A relative folder counts from where this program runs.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

@@ -1,0 +1,478 @@
+//! The only file that starts a process.
+//!
+//! A child's stdin, stdout and stderr are memory files: nothing fills up, nothing has to be drained by
+//! a thread while it runs, and what it printed is read once it has ended. Every wait is bounded. A
+//! SIGTERM ends the wait for what is under way and refuses what would be started next; the clean-up
+//! that follows runs through [`System::undaunted`].
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use thiserror::Error;
+
+use crate::cni::{CniError, Code, Env};
+use crate::ip::batch::{Answers, Batch, BatchError};
+use crate::ip::command::shell_line;
+use crate::ip::sysctl::SysctlKey;
+
+/// How long a command of iproute2 or sysctl may take. One takes milliseconds; where a node is so busy
+/// that this passes, the runtime's own time is running out too.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How often a wait looks whether it shall end; only matters once SIGTERM came.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Folders in which programs are looked for behind those in PATH: a runtime starts plugins with its
+/// own PATH, which may lack the sbin folders.
+const PATH_TAIL: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
+
+/// Why a process did not do its work.
+#[derive(Debug, Error)]
+pub enum ExecError {
+    /// The program is in none of the folders.
+    #[error("`{program}` is not installed: looked in {looked}")]
+    NotInstalled {
+        /// Its name.
+        program: String,
+        /// The folders.
+        looked: String,
+    },
+    /// The operating system refused.
+    #[error("cannot run `{line}`: {source}")]
+    Start {
+        /// The pasteable line.
+        line: String,
+        /// What it said.
+        source: io::Error,
+    },
+    /// It did not end in time and was killed.
+    #[error("`{line}` did not end within {seconds} s and was killed")]
+    Timeout {
+        /// The pasteable line.
+        line: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// This program was told to end (SIGTERM).
+    #[error("told to end (SIGTERM) before `{line}`")]
+    Interrupted {
+        /// What would have run, or was running.
+        line: String,
+    },
+    /// What it printed cannot be read.
+    #[error("`{line}`: {source}")]
+    Unreadable {
+        /// The pasteable line.
+        line: String,
+        /// Why.
+        source: BatchError,
+    },
+}
+
+impl From<ExecError> for CniError {
+    fn from(error: ExecError) -> Self {
+        let (code, advice) = match &error {
+            ExecError::NotInstalled { .. } => (
+                Code::COMMAND_FAILED,
+                "install it: apt-get install iproute2 procps",
+            ),
+            ExecError::Start { .. } => (Code::COMMAND_FAILED, "run the line by hand to see why"),
+            ExecError::Timeout { .. } => (
+                Code::COMMAND_FAILED,
+                "run the line by hand; the node may be overloaded",
+            ),
+            ExecError::Interrupted { .. } => {
+                (Code::TRY_AGAIN, "what was made is undone; try again")
+            }
+            ExecError::Unreadable { .. } => (
+                Code::COMMAND_FAILED,
+                "run the line by hand; ip -V tells the version, 5.3 or newer is needed",
+            ),
+        };
+        Self::new(code, error.to_string()).details(advice)
+    }
+}
+
+/// A process to start.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// Program and arguments. A program without `/` is looked up.
+    pub argv: Vec<String>,
+    /// What it reads from stdin.
+    pub stdin: Vec<u8>,
+    /// Its environment; `None`: this program's own, with `LC_ALL=C`.
+    pub env: Option<Env>,
+    /// Whether stderr is read or passed on to this program's.
+    pub stderr: Stderr,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// What becomes of a process's stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stderr {
+    /// It is in [`Output::stderr`].
+    Read,
+    /// It goes where this program's goes.
+    PassedOn,
+}
+
+impl Invocation {
+    /// The pasteable line, without stdin.
+    pub fn line(&self) -> String {
+        shell_line(&self.argv)
+    }
+}
+
+impl From<&Batch> for Invocation {
+    fn from(batch: &Batch) -> Self {
+        Self {
+            argv: batch.argv(),
+            stdin: batch.stdin().into_bytes(),
+            env: None,
+            stderr: Stderr::Read,
+            timeout: COMMAND_TIMEOUT,
+        }
+    }
+}
+
+/// What a process left.
+#[derive(Debug, Clone, Default)]
+pub struct Output {
+    /// Exit code; `None`: killed by a signal.
+    pub code: Option<i32>,
+    /// Everything on stdout.
+    pub stdout: Vec<u8>,
+    /// Everything on stderr, unless it was passed on.
+    pub stderr: String,
+}
+
+/// A started process.
+pub trait Running {
+    /// Waits for its end, as long as its invocation allows.
+    ///
+    /// # Errors
+    /// [`ExecError`] when it did not end in time or this program was told to end.
+    fn wait(self: Box<Self>) -> Result<Output, ExecError>;
+}
+
+/// Starts processes.
+pub trait Exec {
+    /// Starts one; it runs while the caller does something else.
+    ///
+    /// # Errors
+    /// [`ExecError`] when it cannot be started.
+    fn start(&self, invocation: &Invocation) -> Result<Box<dyn Running>, ExecError>;
+
+    /// The value of a switch of this program's own namespace; `None` where it is not there. A file
+    /// below `/proc/sys`, so no process is needed.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    fn sysctl(&self, key: &SysctlKey) -> io::Result<Option<String>>;
+
+    /// Starts one and waits for its end.
+    ///
+    /// # Errors
+    /// [`ExecError`].
+    fn run(&self, invocation: &Invocation) -> Result<Output, ExecError> {
+        self.start(invocation)?.wait()
+    }
+}
+
+/// A batch under way.
+pub struct Pending {
+    batch: Batch,
+    running: Box<dyn Running>,
+}
+
+impl Pending {
+    /// Starts a batch.
+    ///
+    /// # Errors
+    /// [`ExecError`] when it cannot be started.
+    pub fn start(exec: &dyn Exec, batch: Batch) -> Result<Self, ExecError> {
+        let running = exec.start(&Invocation::from(&batch))?;
+        Ok(Self { batch, running })
+    }
+
+    /// Waits for its end and tells what came of each line.
+    ///
+    /// # Errors
+    /// [`ExecError`].
+    pub fn wait(self) -> Result<Answers, ExecError> {
+        let output = self.running.wait()?;
+        self.batch
+            .answers(output.code, &output.stdout, &output.stderr)
+            .map_err(|source| ExecError::Unreadable {
+                line: shell_line(&self.batch.argv()),
+                source,
+            })
+    }
+}
+
+/// Runs a batch to its end.
+///
+/// # Errors
+/// [`ExecError`].
+pub fn run_batch(exec: &dyn Exec, batch: Batch) -> Result<Answers, ExecError> {
+    Pending::start(exec, batch)?.wait()
+}
+
+/// The real thing.
+#[derive(Debug, Clone, Default)]
+pub struct System {
+    /// Set once this program was told to end.
+    stop: Option<Arc<AtomicBool>>,
+}
+
+impl System {
+    /// One that ends what it does when SIGTERM comes.
+    pub fn until_sigterm() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        // Where the handler cannot be set, SIGTERM kills as ever; records written first still tell DEL what to undo.
+        let heard = signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&stop));
+        Self {
+            stop: heard.is_ok().then_some(stop),
+        }
+    }
+
+    /// One that carries on whatever comes: for undoing, and for DEL.
+    pub fn undaunted(&self) -> Self {
+        Self { stop: None }
+    }
+
+    /// Whether this program was told to end.
+    fn told_to_end(&self) -> bool {
+        self.stop
+            .as_ref()
+            .is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
+}
+
+impl Exec for System {
+    fn start(&self, invocation: &Invocation) -> Result<Box<dyn Running>, ExecError> {
+        if self.told_to_end() {
+            return Err(ExecError::Interrupted {
+                line: invocation.line(),
+            });
+        }
+        let start = |source| ExecError::Start {
+            line: invocation.line(),
+            source,
+        };
+        let (program, args) = invocation
+            .argv
+            .split_first()
+            .ok_or_else(|| start(io::ErrorKind::InvalidInput.into()))?;
+        let program = find(program)?;
+        let stdin = memory(&invocation.stdin).map_err(start)?;
+        let (stdout, stderr) = (memory(b"").map_err(start)?, memory(b"").map_err(start)?);
+        let mut expression = duct::cmd(program, args)
+            .stdin_file(stdin)
+            .stdout_file(stdout.try_clone().map_err(start)?)
+            .unchecked();
+        if invocation.stderr == Stderr::Read {
+            expression = expression.stderr_file(stderr.try_clone().map_err(start)?);
+        }
+        let expression = match &invocation.env {
+            Some(env) => expression.full_env(env),
+            None => expression.env("LC_ALL", "C"),
+        };
+        Ok(Box::new(Child {
+            handle: expression.start().map_err(start)?,
+            stdout,
+            stderr,
+            deadline: Instant::now() + invocation.timeout,
+            seconds: invocation.timeout.as_secs(),
+            line: invocation.line(),
+            system: self.clone(),
+        }))
+    }
+
+    fn sysctl(&self, key: &SysctlKey) -> io::Result<Option<String>> {
+        match std::fs::read_to_string(key.path()) {
+            Ok(text) => Ok(Some(text.trim_end().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A process under way.
+struct Child {
+    handle: duct::Handle,
+    stdout: File,
+    stderr: File,
+    deadline: Instant,
+    seconds: u64,
+    line: String,
+    system: System,
+}
+
+impl Running for Child {
+    fn wait(self: Box<Self>) -> Result<Output, ExecError> {
+        let start = |source| ExecError::Start {
+            line: self.line.clone(),
+            source,
+        };
+        let code = loop {
+            let tick = self.deadline.min(Instant::now() + TICK);
+            if let Some(output) = self.handle.wait_deadline(tick).map_err(start)? {
+                break output.status.code();
+            }
+            let told_to_end = self.system.told_to_end();
+            if told_to_end || Instant::now() >= self.deadline {
+                self.end()?;
+                return Err(match told_to_end {
+                    true => ExecError::Interrupted { line: self.line },
+                    false => ExecError::Timeout {
+                        line: self.line,
+                        seconds: self.seconds,
+                    },
+                });
+            }
+        };
+        let stdout = content(&self.stdout).map_err(start)?;
+        let stderr = content(&self.stderr).map_err(start)?;
+        Ok(Output {
+            code,
+            stdout,
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        })
+    }
+}
+
+impl Child {
+    /// Kills it and waits until it is gone, so that nothing of it runs beside the clean-up.
+    fn end(&self) -> Result<(), ExecError> {
+        let start = |source| ExecError::Start {
+            line: self.line.clone(),
+            source,
+        };
+        self.handle.kill().map_err(start)?;
+        self.handle.wait_timeout(COMMAND_TIMEOUT).map_err(start)?;
+        Ok(())
+    }
+}
+
+/// A file in memory that holds some bytes and is read from its start.
+fn memory(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("vxlan-cni", MemfdFlags::CLOEXEC)?);
+    if !bytes.is_empty() {
+        file.write_all(bytes)?;
+        io::Seek::rewind(&mut file)?;
+    }
+    Ok(file)
+}
+
+/// Everything in a memory file, wherever the child that wrote it left the position.
+fn content(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX)];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+/// Finds a program in PATH and behind it in the folders every system has.
+fn find(program: &str) -> Result<PathBuf, ExecError> {
+    if program.contains('/') {
+        return Ok(program.into());
+    }
+    let path = std::env::var("PATH").unwrap_or_default();
+    let dirs = || {
+        path.split(':')
+            .filter(|dir| !dir.is_empty())
+            .chain(PATH_TAIL)
+    };
+    let found = dirs()
+        .map(|dir| Path::new(dir).join(program))
+        .find(|file| file.is_file());
+    found.ok_or_else(|| ExecError::NotInstalled {
+        program: program.to_owned(),
+        looked: dirs().collect::<Vec<_>>().join(":"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn sh(script: &str, stdin: &str, timeout: Duration) -> Invocation {
+        Invocation {
+            argv: ["sh", "-c", script].map(String::from).to_vec(),
+            stdin: stdin.into(),
+            env: None,
+            stderr: Stderr::Read,
+            timeout,
+        }
+    }
+
+    #[test]
+    fn a_process_gets_its_stdin_and_leaves_everything_it_printed() {
+        let megabyte = "x".repeat(1 << 20);
+        let output = System::default()
+            .run(&sh("cat; cat >&2 <&-; exit 7", &megabyte, COMMAND_TIMEOUT))
+            .unwrap();
+        assert_eq!((output.code, output.stdout.len()), (Some(7), 1 << 20));
+        assert!(!output.stderr.is_empty());
+    }
+
+    #[test]
+    fn a_process_that_does_not_end_is_killed_and_named() {
+        let error = System::default()
+            .run(&sh("sleep 60", "", Duration::from_millis(20)))
+            .unwrap_err();
+        assert!(matches!(&error, ExecError::Timeout { .. }), "{error}");
+        assert!(error.to_string().contains("sh -c 'sleep 60'"), "{error}");
+    }
+
+    #[test]
+    fn b59_a_sigterm_ends_the_wait_and_refuses_the_next_start_but_not_the_undoing() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let system = System {
+            stop: Some(Arc::clone(&stop)),
+        };
+        let running = system.start(&sh("sleep 60", "", COMMAND_TIMEOUT)).unwrap();
+        stop.store(true, Ordering::Relaxed);
+        assert!(matches!(running.wait(), Err(ExecError::Interrupted { .. })));
+        assert!(matches!(
+            system.run(&sh("true", "", COMMAND_TIMEOUT)),
+            Err(ExecError::Interrupted { .. })
+        ));
+        assert_eq!(
+            system
+                .undaunted()
+                .run(&sh("true", "", COMMAND_TIMEOUT))
+                .unwrap()
+                .code,
+            Some(0)
+        );
+    }
+
+    #[test]
+    fn a_missing_program_is_named_with_the_folders_that_were_searched() {
+        let invocation = Invocation {
+            argv: vec!["no-such-program".into()],
+            ..sh("", "", COMMAND_TIMEOUT)
+        };
+        let error = System::default().run(&invocation).unwrap_err().to_string();
+        assert!(
+            error.contains("no-such-program") && error.contains("/usr/sbin"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,340 @@
+//! Several commands in one process: `ip -j -d [-force] -batch -`, and what came of each line.
+//!
+//! Pure: makes the argv and the text for stdin, and reads stdout and stderr afterwards. Commands that
+//! need `-6` share no batch with others, and one batch knows one namespace.
+
+use serde_json::Value;
+use thiserror::Error;
+
+use super::command::{Command, Program};
+use super::name::Family;
+use super::netns::Netns;
+use super::stderr::{Failure, Kind, failures, kind};
+
+/// Lines for one program in one namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Where it runs.
+    pub netns: Netns,
+    /// Whether a failing line ends it.
+    pub mood: Mood,
+    lines: Vec<Command>,
+}
+
+/// What a batch does after a line that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// Stops: earlier lines stay, later ones do not run.
+    StopAtFirst,
+    /// Tries every line (`-force`).
+    TryAll,
+}
+
+/// Why what a batch printed cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BatchError {
+    /// Something on stdout is not JSON.
+    #[error("stdout is not the JSON that `-j` prints: {why}, seen `{seen}`")]
+    NotJson {
+        /// What the reader says.
+        why: String,
+        /// The start of what was printed.
+        seen: String,
+    },
+    /// More or fewer documents than lines that read something.
+    #[error("`{program} -batch` answered {seen} of {wanted} questions")]
+    Shifted {
+        /// The program.
+        program: &'static str,
+        /// Documents printed.
+        seen: usize,
+        /// Documents expected.
+        wanted: usize,
+    },
+}
+
+/// What came of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answers {
+    /// One for each line: the document it printed, if it is one that prints.
+    pub documents: Vec<Option<Value>>,
+    /// The lines that failed.
+    pub failures: Vec<Failure>,
+}
+
+impl Batch {
+    /// Puts lines of one program and family together.
+    ///
+    /// Empty, or of several kinds, is a programming error.
+    pub fn new(netns: &Netns, mood: Mood, lines: Vec<Command>) -> Self {
+        debug_assert!(!lines.is_empty());
+        debug_assert!(lines.iter().all(|line| kind_of(line) == kind_of(&lines[0])));
+        Self {
+            netns: netns.clone(),
+            mood,
+            lines,
+        }
+    }
+
+    /// The commands, one a line.
+    pub fn lines(&self) -> &[Command] {
+        &self.lines
+    }
+
+    /// The argv that starts it; it reads its lines from stdin. `sysctl` knows no batch: several
+    /// questions are one line with all their keys.
+    pub fn argv(&self) -> Vec<String> {
+        let Some(first) = self.lines.first() else {
+            return Vec::new();
+        };
+        if first.program() == Program::Sysctl {
+            let more = self
+                .lines
+                .iter()
+                .skip(1)
+                .flat_map(|line| line.words().iter().skip(1).cloned());
+            return first.argv_in(&self.netns).into_iter().chain(more).collect();
+        }
+        let mut argv = self.netns.prefix(first.program());
+        let mut option = |word: &str| argv.push(word.to_owned());
+        first
+            .selected_family()
+            .map(Family::option)
+            .into_iter()
+            .for_each(&mut option);
+        option("-j");
+        if first.program() == Program::Ip {
+            option("-d");
+        }
+        if self.mood == Mood::TryAll {
+            option("-force");
+        }
+        ["-batch", "-"].into_iter().for_each(option);
+        argv
+    }
+
+    /// What it reads from stdin.
+    pub fn stdin(&self) -> String {
+        self.lines
+            .iter()
+            .map(|line| line.batch_line() + "\n")
+            .collect()
+    }
+
+    /// Tells from stdout, stderr and exit code (`None`: killed) what came of each line.
+    ///
+    /// A line that failed printed no document, so the documents behind it move up; lines that change
+    /// something print none.
+    ///
+    /// # Errors
+    /// [`BatchError`] when the documents cannot be told apart.
+    pub fn answers(
+        &self,
+        code: Option<i32>,
+        stdout: &[u8],
+        stderr: &str,
+    ) -> Result<Answers, BatchError> {
+        let failures = self.told_failures(code, stderr);
+        let failed = |line: usize| failures.iter().any(|failure| failure.line == Some(line));
+        let last = match (self.mood, failures.first()) {
+            (
+                Mood::StopAtFirst,
+                Some(Failure {
+                    line: Some(line), ..
+                }),
+            ) => *line,
+            _ => self.lines.len(),
+        };
+        let mut printed = documents(stdout)?.into_iter();
+        let (seen, mut wanted) = (printed.len(), 0);
+        let mut answer = |(index, line): (usize, &Command)| {
+            let reads = is_read(line) && index < last && !failed(index + 1);
+            wanted += usize::from(reads);
+            reads.then(|| printed.next()).flatten()
+        };
+        let documents = self.lines.iter().enumerate().map(&mut answer).collect();
+        // Where `ip` gave up without naming a line nobody knows how far it came: the failure is told anyway.
+        let gave_up = failures.iter().any(|failure| failure.line.is_none());
+        match seen == wanted || gave_up {
+            true => Ok(Answers {
+                documents,
+                failures,
+            }),
+            false => Err(BatchError::Shifted {
+                program: self.lines[0].program().name(),
+                seen,
+                wanted,
+            }),
+        }
+    }
+
+    /// The failures that stderr tells, less what is no failure; one without a line where the exit
+    /// code alone tells of it.
+    fn told_failures(&self, code: Option<i32>, stderr: &str) -> Vec<Failure> {
+        let mut told = failures(stderr);
+        if code == Some(0) {
+            // A warning; but an interrupted dump exits 0 and is incomplete (libnetlink, NLM_F_DUMP_INTR).
+            told.retain(|failure| failure.line.is_some() || failure.kind() == Kind::Again);
+        } else if told.is_empty() {
+            let message = match code {
+                Some(code) => format!("exit code {code} without a word"),
+                None => "killed by a signal".to_owned(),
+            };
+            told.push(Failure {
+                line: None,
+                message,
+            });
+        }
+        // `ip` that ends early because a namespace is not there has run no line at all.
+        told
+    }
+}
+
+impl Answers {
+    /// The first failure, if there is one.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failures.first()
+    }
+}
+
+/// Program and family: what the lines of a batch have in common.
+pub fn kind_of(command: &Command) -> (Program, Option<Family>) {
+    (command.program(), command.selected_family())
+}
+
+/// Whether a command only reads; it then prints one document (`sysctl` a number, which is one too).
+pub fn is_read(command: &Command) -> bool {
+    match command.program() {
+        Program::Sysctl => command.words().first().is_some_and(|word| word == "-n"),
+        _ => matches!(
+            command.words().get(1).map(String::as_str),
+            Some("show" | "get" | "pids")
+        ),
+    }
+}
+
+/// The JSON documents on stdout, one behind the other.
+fn documents(stdout: &[u8]) -> Result<Vec<Value>, BatchError> {
+    serde_json::Deserializer::from_slice(stdout)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .map_err(|error| BatchError::NotJson {
+            why: error.to_string(),
+            seen: super::name::printable(&String::from_utf8_lossy(stdout)),
+        })
+}
+
+/// Whether a failed read says that what was asked for is not there, which is an answer.
+pub fn says_absent(message: &str) -> bool {
+    matches!(
+        kind(message),
+        Kind::NoDevice | Kind::NotFound | Kind::Unreachable
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ip::{addr, link};
+
+    fn batch(mood: Mood) -> Batch {
+        let [a, b, c] = ["a", "b", "c"].map(|name| name.parse().unwrap());
+        Batch::new(
+            &Netns::Named("p".into()),
+            mood,
+            vec![
+                addr::show(&a),
+                link::set(&b, &link::Setting::Up),
+                addr::show(&c),
+            ],
+        )
+    }
+
+    #[test]
+    fn a_batch_is_one_process_in_one_namespace() {
+        assert_eq!(
+            batch(Mood::TryAll).argv(),
+            ["ip", "-n", "p", "-j", "-d", "-force", "-batch", "-"]
+        );
+        assert_eq!(
+            batch(Mood::StopAtFirst).stdin(),
+            "addr show dev a\nlink set dev b up\naddr show dev c\n"
+        );
+    }
+
+    #[test]
+    fn documents_go_to_the_lines_that_read() {
+        let answers = batch(Mood::StopAtFirst)
+            .answers(Some(0), b"[1]\n[2]\n", "")
+            .unwrap();
+        assert_eq!(
+            answers.documents,
+            [
+                Some(serde_json::json!([1])),
+                None,
+                Some(serde_json::json!([2]))
+            ]
+        );
+        assert_eq!(answers.failure(), None);
+    }
+
+    #[test]
+    fn a_failed_read_does_not_shift_the_documents_behind_it() {
+        let stderr = "Device \"a\" does not exist.\nCommand failed -:1\n";
+        let answers = batch(Mood::TryAll)
+            .answers(Some(1), b"[2]", stderr)
+            .unwrap();
+        assert_eq!(
+            answers.documents,
+            [None, None, Some(serde_json::json!([2]))]
+        );
+    }
+
+    #[test]
+    fn a_batch_that_stopped_answers_nothing_behind_the_stop() {
+        let stderr = "Cannot find device \"b\"\nCommand failed -:2\n";
+        let answers = batch(Mood::StopAtFirst)
+            .answers(Some(1), b"[1]", stderr)
+            .unwrap();
+        assert_eq!(
+            answers.documents,
+            [Some(serde_json::json!([1])), None, None]
+        );
+        assert_eq!(answers.failure().unwrap().line, Some(2));
+    }
+
+    #[test]
+    fn a_missing_document_is_an_error_and_never_a_guess() {
+        let error = batch(Mood::StopAtFirst)
+            .answers(Some(0), b"[1]", "")
+            .unwrap_err();
+        assert_eq!(
+            error,
+            BatchError::Shifted {
+                program: "ip",
+                seen: 1,
+                wanted: 2
+            }
+        );
+        assert!(matches!(
+            batch(Mood::TryAll).answers(Some(0), b"[1", ""),
+            Err(BatchError::NotJson { .. })
+        ));
+    }
+
+    #[test]
+    fn b62_an_interrupted_dump_is_a_failure_though_ip_exits_0() {
+        let stderr = "Dump was interrupted and may be inconsistent.\n";
+        let answers = batch(Mood::StopAtFirst)
+            .answers(Some(0), b"[1]\n[2]\n", stderr)
+            .unwrap();
+        assert_eq!(answers.failure().unwrap().kind(), Kind::Again);
+    }
+
+    #[test]
+    fn a_nonzero_exit_without_a_word_is_a_failure() {
+        let answers = batch(Mood::StopAtFirst).answers(None, b"", "").unwrap();
+        assert_eq!(answers.failure().unwrap().message, "killed by a signal");
+    }
+}

@@ -1,0 +1,42 @@
+//! `bridge fdb`: to which VTEP a MAC's frames go.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+use super::command::{Command, Program};
+use super::name::IfName;
+
+/// The MAC that stands for every destination nobody has learnt (head-end replication).
+const UNKNOWN: &str = "00:00:00:00:00:00";
+
+/// `bridge fdb append 00:00:00:00:00:00 dev NAME dst VTEP`: one more VTEP for what is not known.
+pub fn append_peer(dev: &IfName, vtep: IpAddr) -> Command {
+    Command::new(Program::Bridge, &["fdb", "append", UNKNOWN])
+        .pair("dev", dev)
+        .pair("dst", vtep)
+}
+
+/// `bridge fdb del 00:00:00:00:00:00 dev NAME dst VTEP`.
+pub fn del_peer(dev: &IfName, vtep: IpAddr) -> Command {
+    Command::new(Program::Bridge, &["fdb", "del", UNKNOWN])
+        .pair("dev", dev)
+        .pair("dst", vtep)
+}
+
+/// `bridge fdb show dev NAME`.
+pub fn show(dev: &IfName) -> Command {
+    Command::new(Program::Bridge, &["fdb", "show"]).pair("dev", dev)
+}
+
+/// What `bridge -j fdb show` prints of one entry.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct FdbRecord {
+    /// MAC.
+    pub mac: String,
+    /// VTEP.
+    pub dst: Option<IpAddr>,
+    /// `permanent`, or empty for a learnt one.
+    #[serde(default)]
+    pub state: String,
+}

@@ -1,0 +1,147 @@
+//! What `ip`, `bridge` and `sysctl` say on stderr, told apart (`LC_ALL=C`).
+//!
+//! The same text can mean different things (`File exists` is said of links, addresses and routes), so
+//! a kind is never more than a hint: what to do is decided by reading the state again.
+
+use once_cell::sync::Lazy;
+use regex::Regex;
+
+/// What kind of failure a message tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The device is not there.
+    NoDevice,
+    /// The namespace is not there.
+    NoNetns,
+    /// The route, address, rule, table or sysctl is not there.
+    NotFound,
+    /// It is already there.
+    Exists,
+    /// Not permitted.
+    Denied,
+    /// No route leads there.
+    Unreachable,
+    /// The kernel was busy or a dump was interrupted: the same command may go through.
+    Again,
+    /// A word was not understood; in a batch, `ip` gave up the rest.
+    Usage,
+    /// Anything else.
+    Other,
+}
+
+/// One failed line of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The line of the batch, counted from 1; `None` where `ip` named none.
+    pub line: Option<usize>,
+    /// What it said, joined to one line.
+    pub message: String,
+}
+
+impl Failure {
+    /// What kind of failure it is.
+    pub fn kind(&self) -> Kind {
+        kind(&self.message)
+    }
+}
+
+/// Messages and kinds, first match wins. Each was seen with iproute2 6.1.0 on Linux 6.18 (tests/golden/stderr).
+static KINDS: Lazy<Vec<(Regex, Kind)>> = Lazy::new(|| {
+    [
+        (r"[Ii]nterrupted", Kind::Again),
+        (r"Resource temporarily unavailable|Device or resource busy", Kind::Again),
+        (r"Cannot open network namespace|nsenter: cannot open|Invalid .netns. value", Kind::NoNetns),
+        (r"Cannot find device|Device .* does not exist|No such device", Kind::NoDevice),
+        (r"File exists|already exists|already assigned", Kind::Exists),
+        (r"Operation not permitted|Permission denied", Kind::Denied),
+        (r"Network is unreachable|No route to host", Kind::Unreachable),
+        (r"[Nn]ot found|No such process|No such file or directory|does not exist|Cannot assign requested", Kind::NotFound),
+        (r"is wrong|is expected rather|is unknown|garbage|duplicate|is invalid", Kind::Usage),
+    ]
+    .into_iter()
+    .filter_map(|(pattern, kind)| Some((Regex::new(pattern).ok()?, kind)))
+    .collect()
+});
+
+/// `Command failed -:7`: the seventh line of a batch read from stdin.
+static FAILED_LINE: Lazy<Option<Regex>> =
+    Lazy::new(|| Regex::new(r"^Command failed [^:]*:([0-9]+)$").ok());
+
+/// What kind of failure a message tells of.
+pub fn kind(message: &str) -> Kind {
+    KINDS
+        .iter()
+        .find(|(pattern, _)| pattern.is_match(message))
+        .map_or(Kind::Other, |(_, kind)| *kind)
+}
+
+/// Reads the failures of a batch: the lines up to each `Command failed -:N` belong to line N.
+///
+/// What follows the last of them belongs to no line; `ip` ends so when it cannot read a word.
+pub fn failures(stderr: &str) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    let mut said = Vec::new();
+    for line in stderr
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+    {
+        match failed_line(line) {
+            Some(number) => failures.push(Failure {
+                line: Some(number),
+                message: join(&mut said),
+            }),
+            None => said.push(line),
+        }
+    }
+    if !said.is_empty() {
+        failures.push(Failure {
+            line: None,
+            message: join(&mut said),
+        });
+    }
+    failures
+}
+
+/// The number in `Command failed -:N`.
+fn failed_line(line: &str) -> Option<usize> {
+    FAILED_LINE
+        .as_ref()?
+        .captures(line)?
+        .get(1)?
+        .as_str()
+        .parse()
+        .ok()
+}
+
+/// Takes what was said so far as one line.
+fn join(said: &mut Vec<&str>) -> String {
+    std::mem::take(said).join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failed_line_of_a_batch_gets_what_was_said_before_it() {
+        let stderr = "Device \"nope\" does not exist.\nCommand failed -:1\n\
+                      RTNETLINK answers: File exists\nCommand failed -:12\n";
+        let found = failures(stderr);
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].line, found[0].kind()), (Some(1), Kind::NoDevice));
+        assert_eq!((found[1].line, found[1].kind()), (Some(12), Kind::Exists));
+    }
+
+    #[test]
+    fn a_message_without_a_line_is_not_lost() {
+        let found = failures("Error: any valid prefix is expected rather than \"10.1.0.1/99\".\n");
+        assert_eq!((found[0].line, found[0].kind()), (None, Kind::Usage));
+    }
+
+    #[test]
+    fn every_pattern_compiles() {
+        assert_eq!(KINDS.len(), 9);
+        assert!(FAILED_LINE.is_some());
+    }
+}

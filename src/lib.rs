@@ -1,0 +1,31 @@
+//! # vxlan-cni
+//!
+//! A CNI plugin for layer-2 networks that span a cluster, with every node as their router and gateway.
+//! It speaks to the kernel through `ip`, `bridge` and `sysctl` only; every command that changes
+//! something is in a journal that is itself a shell script.
+//!
+//! One ADD, in a straight line ([`ops::add`]):
+//!
+//! 1. [`cni::request`]: environment and stdin become a request.
+//! 2. [`config`]: its JSON becomes a configuration, all faults named at once.
+//! 3. [`select`]: the configuration and what the pod may say become a network, an address, a reason.
+//! 4. [`store`]: under the network's lock the attachment is written down, before the first change.
+//! 5. [`cni::delegate`], [`lease`]: the IPAM is asked; beside it runs
+//! 6. [`ops::converge`]: one batch that looks at the node's side and makes the container's link. What it
+//!    saw goes into [`plan`]: facts against observations give the commands that are missing.
+//! 7. One batch configures the container's side and looks at it; the plan must be empty now.
+//! 8. [`cni::result`]: what was seen is the result.
+//!
+//! Imports go leftwards only: words (`ip`, `cni`) → thought (`config`, `select`, `lease`, `plan`) → hands
+//! (`exec`, `journal`, `store`) → verbs (`ops`, `route_table`) → doors (`cni::serve`, the programs).
+
+pub mod cni;
+pub mod config;
+pub mod exec;
+pub mod ip;
+pub mod journal;
+pub mod lease;
+pub mod ops;
+pub mod plan;
+pub mod select;
+pub mod store;

@@ -1,0 +1,528 @@
+//! ADD: puts a container on a network.
+//!
+//! In one line: select → record → lease beside the batch that observes the node and makes the link →
+//! configure → observe → result. Whatever fails after the record is written is taken back.
+
+use ipnetwork::IpNetwork;
+
+use super::converge::{Failed, Hands, Line, Outcome, not_true};
+use super::leave::{leave_after_failure, vanished};
+use super::{Sandbox, journal, prev_result, store};
+use crate::cni::delegate::{Call, Delegate};
+use crate::cni::result::{Interface, Ip};
+use crate::cni::{CniError, CniResult, Code, Request, Verb};
+use crate::config::{Config, Network};
+use crate::exec::System;
+use crate::ip::batch::Mood;
+use crate::ip::stderr::Kind;
+use crate::ip::{Family, IfName};
+use crate::journal::Journal;
+use crate::lease;
+use crate::plan::container::{self, Container};
+use crate::plan::{self, Fact, Look, Observed, Read, Side, Step, host};
+use crate::select::{Selection, select};
+use crate::store::{Attachment, Found, Store, boot_id};
+
+/// Puts a container on a network.
+///
+/// # Errors
+/// Why it could not be done; the node is as it was then, or the details say what is not.
+pub fn add(system: &System, request: &Request) -> Result<CniResult, CniError> {
+    let config = Config::read(&request.config)?;
+    let before = prev_result(request)?.unwrap_or_default();
+    let selection = select(&config, &request.args)?;
+    let sandbox = Sandbox::of(request)?;
+    let journal = journal(
+        &config,
+        request,
+        &selection.network.name,
+        &selection.because,
+    );
+    let attempt = Attempt::new(system, request, &config, &selection, &sandbox, &journal)?;
+    let made = attempt.run();
+    journal.end(&outcome(&made));
+    made.map(|result| before.extend(result))
+}
+
+/// The journal's last line.
+fn outcome(made: &Result<CniResult, CniError>) -> String {
+    match made {
+        Ok(result) => {
+            let addresses: Vec<String> =
+                result.ips.iter().map(|ip| ip.address.to_string()).collect();
+            format!("ok {}", addresses.join(" "))
+        }
+        Err(error) => format!("failed {}: {}", error.code.0, error.msg),
+    }
+}
+
+/// One try, with everything it needs at hand.
+struct Attempt<'a> {
+    system: &'a System,
+    request: &'a Request,
+    config: &'a Config,
+    network: &'a Network,
+    addresses: &'a [IpNetwork],
+    hands: Hands<'a>,
+    store: Store,
+    ifname: IfName,
+    ipam: Delegate,
+    attachment: Attachment,
+}
+
+/// What has been done so far, to be taken back when something fails.
+#[derive(Default)]
+struct Made {
+    steps: Vec<Step>,
+    call: Option<Call>,
+    leased: bool,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(
+        system: &'a System,
+        request: &'a Request,
+        config: &'a Config,
+        selection: &'a Selection<'a>,
+        sandbox: &'a Sandbox,
+        journal: &'a Journal,
+    ) -> Result<Self, CniError> {
+        let network = selection.network;
+        let ifname = IfName::new(&request.ifname).map_err(|error| {
+            CniError::new(Code::INVALID_ENVIRONMENT, format!("CNI_IFNAME: {error}"))
+        })?;
+        let ipam = lease::ipam(config.ipam.as_ref(), network);
+        let plugin = ipam["type"].as_str().unwrap_or_default();
+        Ok(Self {
+            system,
+            request,
+            config,
+            network,
+            addresses: &selection.addresses,
+            hands: Hands {
+                exec: system,
+                journal,
+                pod: &sandbox.netns,
+            },
+            store: store(config),
+            ipam: Delegate::find(plugin, request)?,
+            attachment: attachment(request, selection, sandbox, &ifname, ipam),
+            ifname,
+        })
+    }
+
+    /// Records, makes, and takes back what was made when something fails.
+    fn run(&self) -> Result<CniResult, CniError> {
+        self.record()?;
+        let mut made = Made::default();
+        self.make(&mut made)
+            .map_err(|error| self.take_back(made, error))
+    }
+
+    /// Refuses what is there already, then writes the attachment down. The first look into the
+    /// container runs beside the waiting for the lock and the disk.
+    fn record(&self) -> Result<(), CniError> {
+        let taken = self
+            .hands
+            .ask(vec![Read::Addr(Side::Pod, self.ifname.clone())])?;
+        let shared = self.store.share(&self.network.name)?;
+        self.refuse_second()?;
+        let seen = taken.answers()?;
+        if seen.link(Side::Pod, &self.ifname).is_some() {
+            return Err(self.name_taken());
+        }
+        self.store.write(&self.attachment).inspect_err(|_| {
+            // A folder made for this one is not left behind.
+            let _ = self.forget();
+        })?;
+        drop(shared);
+        Ok(())
+    }
+
+    fn make(&self, made: &mut Made) -> Result<CniResult, CniError> {
+        if !self.seems_to_stand()? {
+            self.converge_host(made)?;
+        }
+        let whole = lease::config(&self.request.config, &self.attachment.ipam, self.addresses);
+        made.leased = true;
+        made.call = Some(self.ipam.start(self.system, Verb::Add, &whole)?);
+        let mut seen = self.observe_and_link(made)?;
+        self.switch(&mut seen, made)?;
+        let lease = self.lease(made)?;
+        let container = Container {
+            network: self.network,
+            ifname: self.ifname.clone(),
+            mtu: host::mtu(self.network, &seen)?,
+            mac: self.attachment.mac,
+            lease: &lease,
+        };
+        self.configure(&container, &mut seen, made)?;
+        self.store.write(&Attachment {
+            lease: Some(lease.clone()),
+            ..self.attachment.clone()
+        })?;
+        self.result(&container, &seen)
+    }
+
+    /// A record of this boot means that the container has this interface.
+    fn refuse_second(&self) -> Result<(), CniError> {
+        match self
+            .store
+            .find(&self.request.container, &self.request.ifname)?
+        {
+            Some(Found::Whole(old)) if old.boot == self.attachment.boot => {
+                let msg = format!(
+                    "{} is attached to network \"{}\" already",
+                    old.id(),
+                    old.network
+                );
+                Err(
+                    CniError::new(Code::INVALID_ENVIRONMENT, msg).details(format!(
+                        "since {} at {}; a DEL has to come before another ADD",
+                        old.since, old.netns
+                    )),
+                )
+            }
+            // One of an earlier boot tells of what is gone.
+            Some(Found::Whole(old)) => {
+                Ok(self
+                    .store
+                    .remove(&old.network, &old.container, old.ifname.as_str())?)
+            }
+            Some(Found::Damaged { network, why }) => {
+                Err(CniError::from(why).and(&format!("it is of network \"{network}\"")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn name_taken(&self) -> CniError {
+        let msg = format!(
+            "CNI_IFNAME: the container has an interface {} already",
+            self.ifname
+        );
+        let shown = Read::Addr(Side::Pod, self.ifname.clone())
+            .command()
+            .shown_in(self.hands.pod);
+        CniError::new(Code::INVALID_ENVIRONMENT, msg)
+            .details(format!("see it with `{shown}`; nothing was changed"))
+    }
+
+    /// Whether the node's side seems to stand, by files alone; the batch that follows looks properly.
+    fn seems_to_stand(&self) -> Result<bool, CniError> {
+        use crate::ip::sysctl::SysctlKey::Device;
+        for dev in [&self.network.vx, &self.network.mv] {
+            let read = Read::Sysctl(Side::Host, Device(Family::V4, dev.clone(), "forwarding"));
+            let Read::Sysctl(side, key) = &read else {
+                continue;
+            };
+            if self
+                .hands
+                .host_switches(std::slice::from_ref(&read))?
+                .sysctl(*side, key)
+                .is_none()
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes the node's side true, alone: under the lock, looked at closely.
+    fn converge_host(&self, made: &mut Made) -> Result<Observed, CniError> {
+        let _alone = self.store.hold(&self.network.name)?;
+        let seen = self.hands.observe(host::reads(self.network, Look::Close))?;
+        let facts = host::facts(self.network, &seen)?;
+        refuse_foreign(self.network, &facts, &seen)?;
+        self.hands.converge(&facts, seen, &mut made.steps)
+    }
+
+    /// In one process: looks at the node's side and makes the container's link. Where a look fails, the
+    /// batch stops before the link, and both are done one after the other.
+    fn observe_and_link(&self, made: &mut Made) -> Result<Observed, CniError> {
+        let link = container::link(self.network, &self.ifname);
+        let (switches, questions): (Vec<Read>, Vec<Read>) = host::reads(self.network, Look::Glance)
+            .into_iter()
+            .partition(|read| matches!(read, Read::Sysctl(..)));
+        let mut lines: Vec<Line> = questions.into_iter().map(Line::Read).collect();
+        lines.extend(
+            self.steps(std::slice::from_ref(&link))
+                .into_iter()
+                .map(Line::Write),
+        );
+        let outcome = self.hands.run(lines, Mood::StopAtFirst)?;
+        made.steps.extend(outcome.done.iter().cloned());
+        self.refuse_taken(&outcome)?;
+        let linked = !outcome.done.is_empty();
+        let mut seen = outcome.seen;
+        seen.absorb(self.hands.host_switches(&switches)?);
+        let standing = linked
+            && host::facts(self.network, &seen)
+                .is_ok_and(|facts| plan::broken(&facts, &seen).is_empty());
+        if !standing {
+            seen.absorb(self.converge_host(made)?);
+        }
+        if !linked {
+            self.hands.apply(self.steps(&[link]), &mut made.steps)?;
+        }
+        Ok(seen)
+    }
+
+    /// The commands that make facts of the container true from nothing.
+    fn steps(&self, facts: &[Fact]) -> Vec<Step> {
+        plan::plan(facts, &Observed::default(), self.hands.pod)
+    }
+
+    /// The name was free a moment ago; somebody else was faster.
+    fn refuse_taken(&self, outcome: &Outcome) -> Result<(), CniError> {
+        let exists =
+            |failed: &&Failed| failed.because.is_some() && failed.failure.kind() == Kind::Exists;
+        match outcome.failures.iter().find(exists) {
+            Some(_) => Err(self.name_taken()),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets the container's switches; `sysctl` has no batch to share. What it accepted stands.
+    fn switch(&self, seen: &mut Observed, made: &mut Made) -> Result<(), CniError> {
+        let switches = container::switches(self.network, &self.ifname);
+        self.hands.apply(self.steps(&switches), &mut made.steps)?;
+        for fact in switches {
+            let Fact::Sysctl {
+                side, key, value, ..
+            } = fact
+            else {
+                continue;
+            };
+            // A text is always taken.
+            let _ = seen.take(&Read::Sysctl(side, key), Some(value.into()));
+        }
+        Ok(())
+    }
+
+    fn lease(&self, made: &mut Made) -> Result<CniResult, CniError> {
+        let Some(call) = made.call.take() else {
+            return Ok(CniResult::default());
+        };
+        lease::read(
+            call.wait()?,
+            self.network,
+            self.addresses,
+            self.request.version,
+        )
+    }
+
+    /// In one process: addresses, up, routes, and a look at all of it.
+    fn configure(
+        &self,
+        container: &Container<'_>,
+        seen: &mut Observed,
+        made: &mut Made,
+    ) -> Result<(), CniError> {
+        let facts = container.facts();
+        let fresh: Vec<Fact> = facts
+            .iter()
+            .filter(|fact| !comes_with_the_link(fact))
+            .cloned()
+            .collect();
+        let mut lines: Vec<Line> = self.steps(&fresh).into_iter().map(Line::Write).collect();
+        let inside = |read: &Read| read.side() == Side::Pod && !matches!(read, Read::Sysctl(..));
+        lines.extend(
+            plan::reads(&facts, Look::Glance)
+                .into_iter()
+                .filter(inside)
+                .map(Line::Read),
+        );
+        let outcome = self.hands.run(lines, Mood::StopAtFirst)?;
+        made.steps.extend(outcome.done.iter().cloned());
+        match outcome
+            .failures
+            .iter()
+            .find(|failed| failed.because.is_some())
+        {
+            Some(failed) => return Err(self.explain(failed)),
+            None => seen.absorb(outcome.seen),
+        }
+        if !plan::broken(&facts, seen).is_empty() {
+            let close = self.hands.observe(plan::reads(&facts, Look::Close))?;
+            seen.absorb(close);
+            *seen = self.hands.converge(&facts, seen.clone(), &mut made.steps)?;
+        }
+        Ok(())
+    }
+
+    /// A route that is there already is another interface's: the way out is in the configuration.
+    fn explain(&self, failed: &Failed) -> CniError {
+        let error = failed.error(&format!(
+            "network \"{}\": cannot configure {}",
+            self.network.name, self.ifname
+        ));
+        match failed.failure.kind() {
+            Kind::Exists if failed.command.contains(" route add default") => error.and(
+                "another interface of the container has the default route: set defaultRoute to false or to a metric",
+            ),
+            _ => error,
+        }
+    }
+
+    /// What came to be, as it was seen.
+    fn result(&self, container: &Container<'_>, seen: &Observed) -> Result<CniResult, CniError> {
+        let interface = |side, name: &IfName, sandbox: &str| {
+            let record = seen.link(side, name).ok_or_else(|| vanished(name))?;
+            Ok::<_, CniError>(Interface {
+                name: record.ifname.clone(),
+                mac: record.address.clone(),
+                mtu: Some(record.mtu),
+                sandbox: sandbox.to_owned(),
+                other: serde_json::Map::new(),
+            })
+        };
+        let interfaces = vec![
+            interface(Side::Host, &self.network.vx, "")?,
+            interface(Side::Host, &self.network.mv, "")?,
+            interface(Side::Pod, &self.ifname, &self.request.netns)?,
+        ];
+        let gateway = |ip: &Ip| {
+            ip.gateway.or_else(|| {
+                self.network
+                    .cidr(Family::of(ip.address.ip()))
+                    .map(|cidr| cidr.ip())
+            })
+        };
+        let ip = |ip: &Ip| Ip {
+            gateway: gateway(ip),
+            interface: Some(2),
+            ..ip.clone()
+        };
+        let ips = container.lease.ips.iter().map(ip).collect();
+        let dns = self.config.dns.clone().or_else(|| self.network.dns.clone());
+        let dns = dns.unwrap_or_else(|| container.lease.dns.clone());
+        Ok(CniResult {
+            interfaces,
+            ips,
+            routes: container.result_routes(),
+            dns,
+        })
+    }
+
+    fn forget(&self) -> Result<(), CniError> {
+        Ok(self.store.remove(
+            &self.network.name,
+            &self.request.container,
+            &self.request.ifname,
+        )?)
+    }
+
+    /// Takes back what was made, releases the lease, forgets the attachment; carries on whatever
+    /// fails and tells it beside the error.
+    fn take_back(&self, made: Made, error: CniError) -> CniError {
+        let undaunted = self.system.undaunted();
+        let hands = self.hands.with(&undaunted);
+        if let Some(call) = made.call {
+            // Whatever it says: what it claimed is released below.
+            let _ = call.wait();
+        }
+        let (host, pod): (Vec<Step>, Vec<Step>) = made
+            .steps
+            .into_iter()
+            .partition(|step| matches!(step.undo, Some((Side::Host, _)) | None));
+        let mut left = hands.undo(&pod_link_only(&pod));
+        if made.leased {
+            let whole = lease::config(&self.request.config, &self.attachment.ipam, self.addresses);
+            left.extend(
+                self.ipam
+                    .run(&undaunted, Verb::Del, &whole)
+                    .err()
+                    .map(|error| error.msg),
+            );
+        }
+        left.extend(leave_after_failure(
+            &hands,
+            &self.store,
+            &self.attachment,
+            &host,
+            left.is_empty(),
+        ));
+        match left.is_empty() {
+            true => error,
+            false => error.and(&format!(
+                "and this could not be taken back: {}",
+                left.join("; ")
+            )),
+        }
+    }
+}
+
+/// With the container's link go its addresses and routes.
+fn pod_link_only(steps: &[Step]) -> Vec<Step> {
+    let link = |step: &&Step| step.side == Side::Host;
+    match steps.iter().find(link) {
+        Some(link) => vec![link.clone()],
+        None => steps.to_vec(),
+    }
+}
+
+/// Facts that the making of the link brings about: itself, its MTU (the parent's), and the switches,
+/// which are set by then.
+fn comes_with_the_link(fact: &Fact) -> bool {
+    use crate::ip::link::Setting;
+    matches!(
+        fact,
+        Fact::Macvlan { .. }
+            | Fact::Sysctl { .. }
+            | Fact::Setting {
+                setting: Setting::Mtu(_),
+                ..
+            }
+    )
+}
+
+/// A device of ours that is another than wanted is refused, never made anew under running containers.
+fn refuse_foreign(network: &Network, facts: &[Fact], seen: &Observed) -> Result<(), CniError> {
+    let foreign: Vec<(&Fact, plan::Verdict)> = plan::broken(facts, seen)
+        .into_iter()
+        .filter(|(fact, verdict)| {
+            matches!(fact, Fact::Vxlan { .. } | Fact::Macvlan { .. })
+                && *verdict != plan::Verdict::Missing
+        })
+        .collect();
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let error = not_true(&foreign, &crate::ip::Netns::Own);
+    Err(CniError::new(error.code, format!("network \"{}\": {}", network.name, error.msg)).details(error.details).and(
+        &format!(
+            "correct the configuration, or, when no container uses the device any more: ip link del dev {}",
+            network.vx
+        ),
+    ))
+}
+
+/// The record of a new attachment.
+fn attachment(
+    request: &Request,
+    selection: &Selection<'_>,
+    sandbox: &Sandbox,
+    ifname: &IfName,
+    ipam: serde_json::Value,
+) -> Attachment {
+    Attachment {
+        format: Attachment::FORMAT,
+        name: request.name.clone(),
+        container: request.container.clone(),
+        ifname: ifname.clone(),
+        netns: request.netns.clone(),
+        inode: sandbox.inode,
+        pod: request.pod(),
+        network: selection.network.name.clone(),
+        because: selection.because.clone(),
+        boot: boot_id(),
+        since: humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string(),
+        definition: selection.network.raw.clone(),
+        table: selection.network.table,
+        pref: selection.network.pref,
+        ipam,
+        mac: selection.mac,
+        lease: None,
+    }
+}

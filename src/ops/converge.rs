@@ -1,0 +1,508 @@
+//! Observe, plan, apply, observe again: the one way in which facts become true.
+//!
+//! Commands of one namespace, program and family share a process; processes that do not wait for each
+//! other run side by side; every changing command is in the journal before it runs.
+
+use serde_json::Value;
+
+use crate::cni::{CniError, Code};
+use crate::exec::{Exec, Pending};
+use crate::ip::batch::{Answers, Batch, Mood, is_read, kind_of, says_absent};
+use crate::ip::stderr::{Failure, Kind};
+use crate::ip::{Command, Netns, Program};
+use crate::journal::Journal;
+use crate::plan::{self, Fact, Look, Observed, Plan, Read, Side, Step};
+
+/// How often a plan is made and applied: downing a link drops its routes, so one repair can bring
+/// another to light, but not for ever.
+const ROUNDS: usize = 3;
+
+/// One line of a batch.
+#[derive(Debug, Clone)]
+pub enum Line {
+    /// A question.
+    Read(Read),
+    /// A change.
+    Write(Step),
+}
+
+impl Line {
+    fn command(&self) -> Command {
+        match self {
+            Self::Read(read) => read.command(),
+            Self::Write(step) => step.command.clone(),
+        }
+    }
+
+    fn side(&self) -> Side {
+        match self {
+            Self::Read(read) => read.side(),
+            Self::Write(step) => step.side,
+        }
+    }
+}
+
+/// What carries commands out: the runner, the journal, and where the container is.
+#[derive(Clone, Copy)]
+pub struct Hands<'a> {
+    /// Starts processes.
+    pub exec: &'a dyn Exec,
+    /// Names what changes before it does.
+    pub journal: &'a Journal,
+    /// The container's namespace; [`Netns::Own`] where there is none to go to.
+    pub pod: &'a Netns,
+}
+
+/// Lines under way.
+pub struct Started {
+    lines: Vec<Line>,
+    netns: Netns,
+    pending: Pending,
+}
+
+/// What came of lines.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The answers to the questions.
+    pub seen: Observed,
+    /// The changes that were made.
+    pub done: Vec<Step>,
+    /// What failed: the pasteable command and what it said.
+    pub failures: Vec<Failed>,
+}
+
+/// A command that failed.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// The pasteable line.
+    pub command: String,
+    /// What it said.
+    pub failure: Failure,
+    /// What it was for.
+    pub because: Option<String>,
+}
+
+impl Failed {
+    /// The error for the runtime, with what to do about it.
+    pub fn error(&self, what: &str) -> CniError {
+        let because = self
+            .because
+            .as_deref()
+            .map(|fact| format!(" (so that {fact})"))
+            .unwrap_or_default();
+        CniError::new(
+            Code::COMMAND_FAILED,
+            format!("{what}: {}", self.failure.message),
+        )
+        .details(format!(
+            "`{}`{because} -> {} (exit 1); {}",
+            self.command,
+            self.failure.message,
+            advice(self.failure.kind())
+        ))
+    }
+}
+
+/// What to do about a kind of failure.
+fn advice(kind: Kind) -> &'static str {
+    match kind {
+        Kind::NoDevice => "see which devices there are: ip -br link",
+        Kind::NoNetns => "the container is gone; see which namespaces there are: ip netns",
+        Kind::Exists => {
+            "somebody else made it: look at it and remove it, or choose another name or number"
+        }
+        Kind::Denied => "the plugin must run as root with CAP_NET_ADMIN and CAP_SYS_ADMIN",
+        Kind::Unreachable => "no route leads there: ip route",
+        Kind::Again => "run it again",
+        Kind::NotFound | Kind::Usage | Kind::Other => {
+            "run the line by hand to see why; ip -V tells the version"
+        }
+    }
+}
+
+impl<'a> Hands<'a> {
+    /// The same hands with another runner.
+    pub fn with(self, exec: &'a dyn Exec) -> Self {
+        Self { exec, ..self }
+    }
+
+    fn netns(&self, side: Side) -> &Netns {
+        match side {
+            Side::Host => &Netns::Own,
+            Side::Pod => self.pod,
+        }
+    }
+
+    /// Starts lines that share a namespace, a program and a family.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn start(&self, lines: Vec<Line>, mood: Mood) -> Result<Started, CniError> {
+        let netns = lines
+            .first()
+            .map_or(Netns::Own, |line| self.netns(line.side()).clone());
+        let commands: Vec<Command> = lines.iter().map(Line::command).collect();
+        let writes = lines.iter().filter(|line| matches!(line, Line::Write(_)));
+        let shown: Vec<String> = writes.map(|line| line.command().shown_in(&netns)).collect();
+        self.journal.commands(&shown);
+        let pending = Pending::start(self.exec, Batch::new(&netns, mood, commands))?;
+        Ok(Started {
+            lines,
+            netns,
+            pending,
+        })
+    }
+
+    /// Carries lines out.
+    ///
+    /// # Errors
+    /// When the process cannot be run or what it printed cannot be read.
+    pub fn run(&self, lines: Vec<Line>, mood: Mood) -> Result<Outcome, CniError> {
+        self.start(lines, mood)?.finish()
+    }
+
+    /// Starts every question; those that cannot share a process run side by side.
+    ///
+    /// # Errors
+    /// When a process cannot be started.
+    pub fn ask(&self, reads: Vec<Read>) -> Result<Asked, CniError> {
+        let (files, questions): (Vec<Read>, Vec<Read>) = reads
+            .into_iter()
+            .partition(|read| matches!(read, Read::Sysctl(Side::Host, _)));
+        let lines = questions.into_iter().map(Line::Read).collect();
+        let started = group(lines)
+            .into_iter()
+            .map(|lines| self.start(lines, Mood::TryAll));
+        Ok(Asked {
+            started: started.collect::<Result<_, _>>()?,
+            switches: self.host_switches(&files)?,
+        })
+    }
+
+    /// Asks questions and waits for the answers.
+    ///
+    /// # Errors
+    /// When a question failed other than by "not there".
+    pub fn observe(&self, reads: Vec<Read>) -> Result<Observed, CniError> {
+        self.ask(reads)?.answers()
+    }
+
+    /// Reads the host's switches, which are files.
+    pub fn host_switches(&self, reads: &[Read]) -> Result<Observed, CniError> {
+        let mut seen = Observed::default();
+        for read in reads {
+            let Read::Sysctl(_, key) = read else { continue };
+            let value = self.exec.sysctl(key).map_err(|error| {
+                CniError::new(
+                    Code::IO,
+                    format!("cannot read {}: {error}", key.path().display()),
+                )
+            })?;
+            seen.take(read, value.map(Value::String))
+                .map_err(unreadable)?;
+        }
+        Ok(seen)
+    }
+
+    /// Makes facts true and tells what was seen in the end.
+    ///
+    /// # Errors
+    /// What failed, after undoing what this call had made; or, code 101, the facts that still do not
+    /// hold after every command succeeded.
+    pub fn converge(
+        &self,
+        facts: &[Fact],
+        mut seen: Observed,
+        done: &mut Vec<Step>,
+    ) -> Result<Observed, CniError> {
+        for _ in 0..ROUNDS {
+            let steps = plan::plan(facts, &seen, self.pod);
+            if steps.is_empty() {
+                return Ok(seen);
+            }
+            self.apply(steps, done)?;
+            seen.absorb(self.observe(plan::reads(facts, Look::Close))?);
+        }
+        match plan::broken(facts, &seen) {
+            broken if broken.is_empty() => Ok(seen),
+            broken => Err(not_true(&broken, self.pod)),
+        }
+    }
+
+    /// Carries a plan out in order and stops at the first failure. What was made is added to `done`.
+    ///
+    /// # Errors
+    /// The command that failed.
+    pub fn apply(&self, steps: Plan, done: &mut Vec<Step>) -> Result<(), CniError> {
+        for lines in runs(steps.into_iter().map(Line::Write).collect()) {
+            let before: Vec<Step> = lines.iter().filter_map(write).collect();
+            match self.run(lines, Mood::StopAtFirst) {
+                Ok(outcome) => {
+                    done.extend(outcome.done);
+                    if let Some(failed) = outcome.failures.first() {
+                        return Err(failed.error("a command failed"));
+                    }
+                }
+                Err(error) => {
+                    // Nobody knows how far it came; undoing what was not made does no harm.
+                    done.extend(before);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes steps back, the last one first, every one tried. Tells what could not be taken back.
+    pub fn undo(&self, done: &[Step]) -> Vec<String> {
+        let back = done.iter().rev().filter_map(|step| step.undo.clone());
+        self.remove(back.collect())
+    }
+
+    /// Carries removing commands out, every one tried; what is not there is removed already.
+    pub fn remove(&self, commands: Vec<(Side, Command)>) -> Vec<String> {
+        let step = |(side, command)| {
+            Line::Write(Step {
+                side,
+                command,
+                undo: None,
+                because: String::new(),
+            })
+        };
+        let mut errors = Vec::new();
+        for lines in runs(commands.into_iter().map(step).collect()) {
+            match self.run(lines, Mood::TryAll) {
+                Err(error) => errors.push(error.msg),
+                Ok(outcome) => errors.extend(outcome.failures.iter().filter_map(still_there)),
+            }
+        }
+        errors
+    }
+}
+
+/// A failed removal, unless what was to be removed is not there.
+fn still_there(failed: &Failed) -> Option<String> {
+    let gone = says_absent(&failed.failure.message) || failed.failure.kind() == Kind::NoNetns;
+    (!gone).then(|| format!("`{}` -> {}", failed.command, failed.failure.message))
+}
+
+/// Questions under way.
+pub struct Asked {
+    started: Vec<Started>,
+    switches: Observed,
+}
+
+impl Asked {
+    /// Waits for the answers.
+    ///
+    /// # Errors
+    /// When a question failed other than by "not there".
+    pub fn answers(self) -> Result<Observed, CniError> {
+        let mut seen = self.switches;
+        for started in self.started {
+            let outcome = started.finish()?;
+            if let Some(failed) = outcome.failures.first() {
+                return Err(failed.error("cannot read the state"));
+            }
+            seen.absorb(outcome.seen);
+        }
+        Ok(seen)
+    }
+}
+
+impl Started {
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// When the process did not end, or what it printed cannot be read.
+    pub fn finish(self) -> Result<Outcome, CniError> {
+        let Self {
+            lines,
+            netns,
+            pending,
+        } = self;
+        let answers = pending.wait()?;
+        if lines
+            .first()
+            .is_some_and(|line| line.command().program() == Program::Sysctl)
+        {
+            return Ok(sysctl_outcome(lines, &netns, answers));
+        }
+        outcome(lines, &netns, answers)
+    }
+}
+
+/// Sorts answers to their lines.
+fn outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) -> Result<Outcome, CniError> {
+    let mut outcome = Outcome::default();
+    let mut documents = answers.documents.into_iter();
+    let gave_up = answers
+        .failures
+        .iter()
+        .any(|failure| failure.line.is_none());
+    for (index, line) in lines.iter().enumerate() {
+        let document = documents.next().flatten();
+        let failure = answers
+            .failures
+            .iter()
+            .find(|failure| failure.line == Some(index + 1));
+        match (line, failure) {
+            (Line::Read(read), Some(failure)) if says_absent(&failure.message) => {
+                outcome.seen.take(read, None).map_err(unreadable)?;
+            }
+            (_, Some(failure)) => outcome.failures.push(failed(line, netns, failure)),
+            (Line::Read(read), None) if document.is_some() => {
+                outcome.seen.take(read, document).map_err(unreadable)?;
+            }
+            (Line::Read(_), None) => {}
+            // Behind a line that stopped the batch nothing ran; where `ip` gave up, anything may have.
+            (Line::Write(step), None) if gave_up || outcome.failures.is_empty() => {
+                outcome.done.push(step.clone());
+            }
+            (Line::Write(_), None) => {}
+        }
+    }
+    let whole = answers
+        .failures
+        .iter()
+        .filter(|failure| failure.line.is_none());
+    let last = lines.last();
+    outcome
+        .failures
+        .extend(whole.filter_map(|failure| Some(failed(last?, netns, failure))));
+    Ok(outcome)
+}
+
+/// `sysctl` answers in the order of the keys and passes over those that are not there, which stderr
+/// names; it numbers no line.
+fn sysctl_outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) -> Outcome {
+    let mut outcome = Outcome::default();
+    let absent = |read: &Read| match (read, answers.failure()) {
+        (Read::Sysctl(_, key), Some(failure)) => {
+            failure.message.contains(&*key.path().to_string_lossy())
+        }
+        _ => false,
+    };
+    let mut values = answers.documents.iter().flatten().cloned();
+    for line in &lines {
+        match (line, answers.failure()) {
+            (Line::Read(read), Some(failure))
+                if !absent(read) && !says_absent(&failure.message) =>
+            {
+                outcome.failures.push(failed(line, netns, failure));
+            }
+            (Line::Read(read), _) => {
+                let value = if absent(read) {
+                    None
+                } else {
+                    values.next().map(text)
+                };
+                // A text is always taken.
+                let _ = outcome.seen.take(read, value);
+            }
+            (Line::Write(_), Some(failure)) => outcome.failures.push(failed(line, netns, failure)),
+            (Line::Write(step), None) => outcome.done.push(step.clone()),
+        }
+    }
+    outcome
+}
+
+/// A value of sysctl as text: `1` is also a JSON document.
+fn text(document: Value) -> Value {
+    match document {
+        Value::String(_) => document,
+        other => Value::String(other.to_string()),
+    }
+}
+
+fn failed(line: &Line, netns: &Netns, failure: &Failure) -> Failed {
+    let because = match line {
+        Line::Write(step) if !step.because.is_empty() => Some(step.because.clone()),
+        _ => None,
+    };
+    Failed {
+        command: line.command().shown_in(netns),
+        failure: failure.clone(),
+        because,
+    }
+}
+
+fn write(line: &Line) -> Option<Step> {
+    match line {
+        Line::Write(step) => Some(step.clone()),
+        Line::Read(_) => None,
+    }
+}
+
+/// Whether two lines can share a process. `sysctl` has no batch; only its questions can be put together.
+fn together(one: &Line, other: &Line) -> bool {
+    let (a, b) = (one.command(), other.command());
+    let batched = a.program() != Program::Sysctl || (is_read(&a) && is_read(&b));
+    one.side() == other.side() && kind_of(&a) == kind_of(&b) && batched
+}
+
+/// Questions by process, in any order.
+fn group(lines: Vec<Line>) -> Vec<Vec<Line>> {
+    let mut groups: Vec<Vec<Line>> = Vec::new();
+    for line in lines {
+        debug_assert!(is_read(&line.command()));
+        match groups.iter_mut().find(|group| together(&group[0], &line)) {
+            Some(group) => group.push(line),
+            None => groups.push(vec![line]),
+        }
+    }
+    groups
+}
+
+/// Changes by process, in their order.
+fn runs(lines: Vec<Line>) -> Vec<Vec<Line>> {
+    let mut runs: Vec<Vec<Line>> = Vec::new();
+    for line in lines {
+        match runs.last_mut() {
+            Some(run) if together(&run[0], &line) => run.push(line),
+            _ => runs.push(vec![line]),
+        }
+    }
+    runs
+}
+
+fn unreadable(error: crate::plan::observed::AnswerError) -> CniError {
+    CniError::new(Code::COMMAND_FAILED, error.to_string())
+        .details("run it by hand; ip -V tells the version, 5.3 or newer is needed")
+}
+
+/// The error that names every fact that does not hold, and the command that shows it.
+pub fn not_true(broken: &[(&Fact, plan::Verdict)], pod: &Netns) -> CniError {
+    let one = |(fact, verdict): &(&Fact, plan::Verdict)| {
+        let found = match verdict {
+            plan::Verdict::Differs { found } => format!("found {found}"),
+            _ => "missing".to_owned(),
+        };
+        let netns = if fact.side() == Side::Host {
+            &Netns::Own
+        } else {
+            pod
+        };
+        let show = fact
+            .show()
+            .map(|command| format!(" (`{}`)", command.shown_in(netns)))
+            .unwrap_or_default();
+        format!("{fact}: {found}{show}")
+    };
+    let all: Vec<String> = broken.iter().map(one).collect();
+    let (count, what) = if all.len() == 1 {
+        ("a fact does", &all[0])
+    } else {
+        ("facts do", &all[0])
+    };
+    let more = if all.len() > 1 {
+        format!(" and {} more", all.len() - 1)
+    } else {
+        String::new()
+    };
+    CniError::new(
+        Code::FACTS_DO_NOT_HOLD,
+        format!("{count} not hold: {what}{more}"),
+    )
+    .details(all.join("; "))
+}

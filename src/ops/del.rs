@@ -1,0 +1,224 @@
+//! DEL: takes a container off its network, by the record.
+//!
+//! Creates nothing, never asks for a choice again, tries every step whatever fails before it, and
+//! succeeds when there is nothing left to take off. While a step fails the record stays, so that the
+//! runtime's next try knows what to do.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::converge::Hands;
+use super::leave::leave;
+use super::{all, journal, namespace_inode, store};
+use crate::cni::delegate::{Call, Delegate};
+use crate::cni::{CniError, Code, Request, Verb};
+use crate::config::{Config, Network, kept_network};
+use crate::exec::System;
+use crate::ip::{IfName, Netns, link};
+use crate::lease;
+use crate::plan::{Read, Side};
+use crate::select;
+use crate::store::{Attachment, Found, Store};
+
+/// Takes a container off.
+///
+/// # Errors
+/// What could not be removed or released, after everything was tried.
+pub fn del(system: &System, request: &Request) -> Result<(), CniError> {
+    let config = Config::read_leniently(&request.config);
+    let store = store(&config);
+    let known = Known::find(&config, &store, request)?;
+    let name = known
+        .network
+        .as_ref()
+        .map_or("-", |network| network.name.as_str());
+    let journal = journal(&config, request, name, "");
+    let netns = known.netns.clone().unwrap_or(Netns::Own);
+    let hands = Hands {
+        exec: system,
+        journal: &journal,
+        pod: &netns,
+    };
+    let result = known.take_off(&hands, &store, request);
+    journal.end(&match &result {
+        Ok(()) => "ok".to_owned(),
+        Err(error) => format!("failed {}: {}", error.code.0, error.msg),
+    });
+    result
+}
+
+/// What is known of the container's interface.
+pub struct Known {
+    /// Its network.
+    pub(super) network: Option<Network>,
+    /// The network's name, also where nothing else is known of it.
+    recorded: Option<String>,
+    /// The IPAM's part of the configuration.
+    ipam: Option<Value>,
+    /// The namespace in which the interface is; none where it is gone with its namespace.
+    netns: Option<Netns>,
+}
+
+impl Known {
+    /// From the record; where there is none, from what the runtime hands in.
+    pub fn find(config: &Config, store: &Store, request: &Request) -> Result<Self, CniError> {
+        Ok(match store.find(&request.container, &request.ifname)? {
+            Some(Found::Whole(record)) => Self::by_record(config, &record),
+            Some(Found::Damaged { network, .. }) => Self::by_name(config, request, &network),
+            None => Self::by_request(config, request),
+        })
+    }
+
+    fn by_record(config: &Config, record: &Attachment) -> Self {
+        let kept = kept_network(&record.definition, record.table, record.pref).ok();
+        let path = Path::new(&record.netns);
+        let same = namespace_inode(path) == Some(record.inode);
+        Self {
+            network: kept.or_else(|| config.network(&record.network).cloned()),
+            recorded: Some(record.network.clone()),
+            ipam: Some(record.ipam.clone()),
+            netns: Netns::from_path(&record.netns).ok().filter(|_| same),
+        }
+    }
+
+    /// A damaged record still tells the network by its folder.
+    fn by_name(config: &Config, request: &Request, name: &str) -> Self {
+        let network = config.network(name);
+        let ipam = network.map(|network| lease::ipam(config.ipam.as_ref(), network));
+        Self {
+            network: network.cloned(),
+            recorded: Some(name.to_owned()),
+            ipam: ipam.or_else(|| Self::any_ipam(config)),
+            netns: Self::handed_in(request),
+        }
+    }
+
+    fn by_request(config: &Config, request: &Request) -> Self {
+        let network = select::network(config, &request.args)
+            .ok()
+            .map(|(network, _)| network);
+        let ipam = network.map(|network| lease::ipam(config.ipam.as_ref(), network));
+        Self {
+            network: network.cloned(),
+            recorded: None,
+            ipam: ipam.or_else(|| Self::any_ipam(config)),
+            netns: Self::handed_in(request),
+        }
+    }
+
+    /// The IPAM releases by container, whatever the ranges; but some want to see one.
+    fn any_ipam(config: &Config) -> Option<Value> {
+        let first = config
+            .networks
+            .first()
+            .map(|network| lease::ipam(config.ipam.as_ref(), network));
+        first.or_else(|| config.ipam.clone())
+    }
+
+    /// The namespace the runtime names, where it is still there.
+    fn handed_in(request: &Request) -> Option<Netns> {
+        namespace_inode(Path::new(&request.netns))?;
+        Netns::from_path(&request.netns).ok()
+    }
+
+    /// Releases the lease beside the removal of the link, then leaves the network.
+    pub fn take_off(
+        &self,
+        hands: &Hands<'_>,
+        store: &Store,
+        request: &Request,
+    ) -> Result<(), CniError> {
+        let released = self.release(hands, request);
+        let mut errors = Vec::new();
+        errors.extend(self.remove_link(hands, request).err());
+        errors.extend(
+            released
+                .and_then(|call| call.map_or(Ok(None), Call::wait))
+                .err(),
+        );
+        if errors.is_empty() {
+            errors.extend(self.leave(hands, store, request).err());
+        }
+        all(errors)
+    }
+
+    /// Removes the link and leaves the network; the lease is released by somebody else.
+    pub fn take_off_without_lease(
+        &self,
+        hands: &Hands<'_>,
+        store: &Store,
+        request: &Request,
+    ) -> Result<(), CniError> {
+        self.remove_link(hands, request)?;
+        self.leave(hands, store, request)
+    }
+
+    /// The namespace in which the interface is.
+    pub fn netns(&self) -> Option<&Netns> {
+        self.netns.as_ref()
+    }
+
+    /// Starts the IPAM's DEL; always, also when the container is long gone.
+    fn release(&self, hands: &Hands<'_>, request: &Request) -> Result<Option<Call>, CniError> {
+        let Some(ipam) = &self.ipam else {
+            return Ok(None);
+        };
+        let plugin = Delegate::find(ipam["type"].as_str().unwrap_or_default(), request)?;
+        let config = lease::config(&request.config, ipam, &[]);
+        plugin.start(hands.exec, Verb::Del, &config).map(Some)
+    }
+
+    /// Removes the container's link. With a record, the namespace's inode has shown that it is that
+    /// container's; without one, only a link that the result of ADD describes is ours.
+    fn remove_link(&self, hands: &Hands<'_>, request: &Request) -> Result<(), CniError> {
+        let Ok(ifname) = IfName::new(&request.ifname) else {
+            return Ok(());
+        };
+        if self.netns.is_none() || (self.recorded.is_none() && !described(hands, request, &ifname))
+        {
+            return Ok(());
+        }
+        match hands.remove(vec![(Side::Pod, link::del(&ifname))]) {
+            left if left.is_empty() => Ok(()),
+            left => Err(CniError::new(
+                Code::COMMAND_FAILED,
+                format!("the container's {ifname} could not be removed: {}", left[0]),
+            )),
+        }
+    }
+
+    fn leave(&self, hands: &Hands<'_>, store: &Store, request: &Request) -> Result<(), CniError> {
+        let (container, ifname) = (&request.container, &request.ifname);
+        match (&self.network, &self.recorded) {
+            (Some(network), Some(_)) => leave(hands, store, network, container, ifname),
+            (None, Some(name)) => {
+                hands.journal.remark(&format!(
+                    "nothing is known of network {name}: its devices are left alone"
+                ));
+                Ok(store.remove(name, container, ifname)?)
+            }
+            // Without a record there was no attachment, or nobody can tell; `vxlan gc` looks at devices without one.
+            (_, None) => Ok(()),
+        }
+    }
+}
+
+/// Whether the result of ADD names this interface with the MAC it has, and it is a macvlan.
+fn described(hands: &Hands<'_>, request: &Request, ifname: &IfName) -> bool {
+    let Ok(Some(result)) = super::prev_result(request) else {
+        return false;
+    };
+    let Ok(seen) = hands.observe(vec![Read::Addr(Side::Pod, ifname.clone())]) else {
+        return false;
+    };
+    let Some(found) = seen.link(Side::Pod, ifname) else {
+        return false;
+    };
+    let named = result.interfaces.iter().find(|interface| {
+        interface.name == ifname.as_str()
+            && interface.sandbox == request.netns
+            && !interface.mac.is_empty()
+    });
+    found.kind() == "macvlan" && named.is_some_and(|interface| interface.mac == found.address)
+}

@@ -1,0 +1,143 @@
+//! GC: removes what belongs to no attachment on the runtime's list.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::converge::Hands;
+use super::del::Known;
+use super::{all, journal, store};
+use crate::cni::delegate::Delegate;
+use crate::cni::{CniError, Code, Request, Verb};
+use crate::config::Config;
+use crate::exec::System;
+use crate::ip::Netns;
+use crate::ip::name::printable;
+use crate::lease;
+use crate::store::{Found, Store};
+
+/// Removes every attachment of this CNI network that is not on the list, then asks the IPAM to do the same.
+///
+/// # Errors
+/// Code 7 without a list, changing nothing; else what could not be removed, after everything was tried.
+pub fn gc(system: &System, request: &Request) -> Result<(), CniError> {
+    let valid = valid_attachments(&request.config)?;
+    let config = Config::read_leniently(&request.config);
+    let store = store(&config);
+    let mut errors = Vec::new();
+    for (container, ifname) in stale(&store, request, &valid)? {
+        let one = Request {
+            container,
+            ifname,
+            netns: String::new(),
+            ..request.clone()
+        };
+        errors.extend(take_off(system, &config, &store, &one).err());
+    }
+    errors.extend(collect_leases(system, &config, request).err());
+    all(errors)
+}
+
+/// The list of attachments that live: `cni.dev/valid-attachments`, in older libraries `cni.dev/attachments`.
+fn valid_attachments(config: &Value) -> Result<BTreeSet<(String, String)>, CniError> {
+    let keys = ["cni.dev/valid-attachments", "cni.dev/attachments"];
+    let Some(list) = keys
+        .iter()
+        .find_map(|key| config.get(*key))
+        .filter(|list| !list.is_null())
+    else {
+        let msg = "cni.dev/valid-attachments: missing: without the list of living attachments nothing is removed";
+        return Err(CniError::new(Code::INVALID_CONFIGURATION, msg));
+    };
+    let wrong = |seen: &Value| {
+        let seen = printable(&seen.to_string());
+        let msg = format!(
+            "cni.dev/valid-attachments: wanted a list of containerID and ifname, seen `{seen}`"
+        );
+        CniError::new(Code::INVALID_CONFIGURATION, msg)
+    };
+    let one = |item: &Value| {
+        let field = |key: &str| item.get(key).and_then(Value::as_str).map(str::to_owned);
+        field("containerID")
+            .zip(field("ifname"))
+            .ok_or_else(|| wrong(item))
+    };
+    list.as_array()
+        .ok_or_else(|| wrong(list))?
+        .iter()
+        .map(one)
+        .collect()
+}
+
+/// The recorded attachments of this CNI network that are not on the list. What cannot be read is left:
+/// nobody can tell whose it is, and a DEL of its container removes it.
+fn stale(
+    store: &Store,
+    request: &Request,
+    valid: &BTreeSet<(String, String)>,
+) -> Result<Vec<(String, String)>, CniError> {
+    let mut stale = Vec::new();
+    for network in store.networks()? {
+        for (_, found) in store.attachments(&network)? {
+            let Found::Whole(record) = found else {
+                continue;
+            };
+            let key = (record.container.clone(), record.ifname.to_string());
+            if record.name == request.name && !valid.contains(&key) {
+                stale.push(key);
+            }
+        }
+    }
+    Ok(stale)
+}
+
+fn take_off(
+    system: &System,
+    config: &Config,
+    store: &Store,
+    request: &Request,
+) -> Result<(), CniError> {
+    let known = Known::find(config, store, request)?;
+    let name = known
+        .network
+        .as_ref()
+        .map_or("-", |network| network.name.as_str());
+    let journal = journal(config, request, name, "");
+    let netns = known.netns().cloned().unwrap_or(Netns::Own);
+    let hands = Hands {
+        exec: system,
+        journal: &journal,
+        pod: &netns,
+    };
+    // The lease is the IPAM's to collect, by the same list.
+    let result = known.take_off_without_lease(&hands, store, request);
+    journal.end(if result.is_ok() { "ok" } else { "failed" });
+    result
+}
+
+/// Forwards GC to every IPAM in use; one that does not know the verb has nothing to say.
+fn collect_leases(system: &System, config: &Config, request: &Request) -> Result<(), CniError> {
+    let mut asked: Vec<Value> = Vec::new();
+    let mut errors = Vec::new();
+    for network in &config.networks {
+        let ipam = lease::ipam(config.ipam.as_ref(), network);
+        if network.ipam.is_none() && asked.iter().any(|other| other["type"] == ipam["type"]) {
+            continue;
+        }
+        let plugin = Delegate::find(ipam["type"].as_str().unwrap_or_default(), request);
+        let whole = lease::config(&request.config, &ipam, &[]);
+        errors.extend(
+            plugin
+                .and_then(|plugin| plugin.run(system, Verb::Gc, &whole))
+                .err()
+                .filter(is_told),
+        );
+        asked.push(ipam);
+    }
+    all(errors)
+}
+
+/// Whether an error of a delegate is one, and not that it lacks the verb or the version.
+pub fn is_told(error: &CniError) -> bool {
+    error.code != Code::INVALID_ENVIRONMENT && error.code != Code::INCOMPATIBLE_VERSION
+}

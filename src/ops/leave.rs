@@ -1,0 +1,168 @@
+//! How a node leaves a network: the record goes, and with the last one the node's side.
+//!
+//! Under the network's lock, held alone: whoever joins meanwhile waits, and makes the node's side anew.
+
+use super::converge::Hands;
+use crate::cni::{CniError, Code};
+use crate::config::Network;
+use crate::ip::{Command, IfName, link, rule};
+use crate::plan::{Observed, Read, Side, Step, host};
+use crate::store::{Attachment, Store};
+
+/// Forgets an attachment and, where it was the network's last, takes the node's side away. The record
+/// stays when that fails, so that a later DEL can try again.
+///
+/// # Errors
+/// Everything that could not be removed.
+pub fn leave(
+    hands: &Hands<'_>,
+    store: &Store,
+    network: &Network,
+    container: &str,
+    ifname: &str,
+) -> Result<(), CniError> {
+    let alone = store.hold(&network.name)?;
+    if store.is_used_by_others(&network.name, container, ifname)? {
+        return Ok(store.remove(&network.name, container, ifname)?);
+    }
+    take_away(hands, network)?;
+    store.remove(&network.name, container, ifname)?;
+    alone.remove();
+    Ok(())
+}
+
+/// After an ADD that failed: forgets the attachment if everything else was taken back, and takes the
+/// steps on the node's side back unless somebody else joined meanwhile. Tells what could not be done.
+pub fn leave_after_failure(
+    hands: &Hands<'_>,
+    store: &Store,
+    attachment: &Attachment,
+    steps: &[Step],
+    clean: bool,
+) -> Vec<String> {
+    let Attachment {
+        network,
+        container,
+        ifname,
+        ..
+    } = attachment;
+    let told = |error: CniError| vec![error.msg];
+    let alone = match store.hold(network) {
+        Ok(alone) => alone,
+        Err(error) => return told(error.into()),
+    };
+    let used = match store.is_used_by_others(network, container, ifname.as_str()) {
+        Ok(used) => used,
+        Err(error) => return told(error.into()),
+    };
+    let mut left = if used { Vec::new() } else { hands.undo(steps) };
+    if clean && left.is_empty() {
+        left.extend(
+            store
+                .remove(network, container, ifname.as_str())
+                .err()
+                .map(|error| error.to_string()),
+        );
+        if !used {
+            alone.remove();
+        }
+    }
+    left
+}
+
+/// Takes the node's side away: the rules, then the vxlan, with which the gateway and its routes go.
+///
+/// Looks first: a device that is another's, or through which a container without a record still
+/// listens, is left alone.
+fn take_away(hands: &Hands<'_>, network: &Network) -> Result<(), CniError> {
+    let seen = hands.observe(questions(network))?;
+    let users = other_users(network, &seen);
+    if users > 0 {
+        hands.journal.remark(&format!(
+            "{} is left alone: {users} more macvlan on it than this node has records of",
+            network.vx
+        ));
+        return Ok(());
+    }
+    let commands = removals(hands, network, &seen)
+        .into_iter()
+        .map(|command| (Side::Host, command))
+        .collect();
+    match hands.remove(commands) {
+        left if left.is_empty() => Ok(()),
+        left => Err(CniError::new(
+            Code::COMMAND_FAILED,
+            format!(
+                "network \"{}\": the node's side could not be removed: {}",
+                network.name, left[0]
+            ),
+        )
+        .details(left.join("; "))),
+    }
+}
+
+/// What must be known before anything is removed.
+fn questions(network: &Network) -> Vec<Read> {
+    let mut reads = vec![
+        Read::Addr(Side::Host, network.mv.clone()),
+        Read::Maddr(network.vx.clone()),
+        Read::Link(Side::Host, network.vx.clone()),
+    ];
+    reads.extend(
+        host::rules(network)
+            .iter()
+            .map(|rule| Read::Rules(rule.family(), rule.pref)),
+    );
+    reads
+}
+
+/// Macvlans on the vxlan in whatever namespace, the gateway not counted.
+fn other_users(network: &Network, seen: &Observed) -> u32 {
+    let gateway = seen.link(Side::Host, &network.mv);
+    let gateway =
+        gateway.is_some_and(|mv| mv.flag("UP") && mv.link.as_deref() == Some(network.vx.as_str()));
+    let listeners = seen
+        .maddr(&network.vx)
+        .map_or(0, |record| record.listeners());
+    listeners.saturating_sub(gateway.into())
+}
+
+/// The removing commands for what is there and ours.
+fn removals(hands: &Hands<'_>, network: &Network, seen: &Observed) -> Vec<Command> {
+    let mut commands = Vec::new();
+    for wanted in host::rules(network) {
+        // `rule del` removes one match at a time.
+        let matches = seen
+            .rules(wanted.family())
+            .unwrap_or_default()
+            .iter()
+            .filter(|found| wanted.is(found));
+        commands.extend(matches.map(|_| rule::del(&wanted)));
+    }
+    match seen.link(Side::Host, &network.vx) {
+        None => {}
+        Some(vx) if is_ours(network, vx) => commands.push(link::del(&network.vx)),
+        Some(vx) => hands.journal.remark(&format!(
+            "{} is left alone: it is a {} with VNI {:?}, not the vxlan with VNI {}",
+            network.vx,
+            vx.kind(),
+            vx.data().id,
+            network.options.vxlan.vni
+        )),
+    }
+    commands
+}
+
+/// Kind and VNI decide whose it is; a changed option does not make it another's.
+fn is_ours(network: &Network, vx: &link::LinkRecord) -> bool {
+    vx.kind() == "vxlan" && vx.data().id.map(u64::from) == Some(network.options.vxlan.vni.into())
+}
+
+/// The error for a device that was there a moment ago.
+pub fn vanished(name: &IfName) -> CniError {
+    CniError::new(
+        Code::FACTS_DO_NOT_HOLD,
+        format!("{name} vanished while it was being set up"),
+    )
+    .details("somebody removed it at the same time; try again")
+}

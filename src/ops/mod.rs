@@ -1,0 +1,161 @@
+//! The verbs of CNI, each a straight line over facts, hands and records.
+
+pub mod add;
+pub mod check;
+pub mod converge;
+pub mod del;
+pub mod gc;
+pub mod leave;
+pub mod status;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::cni::serve::Plugin;
+use crate::cni::{CniError, CniResult, Code, Request};
+use crate::config::Config;
+use crate::exec::System;
+use crate::ip::Netns;
+use crate::ip::name::printable;
+use crate::journal::Journal;
+use crate::plan::host::HostError;
+use crate::store::Store;
+
+/// The plugin `vxlan`.
+#[derive(Debug, Default)]
+pub struct Vxlan;
+
+impl Plugin for Vxlan {
+    fn add(&self, request: &Request) -> Result<CniResult, CniError> {
+        add::add(&System::until_sigterm(), request)
+    }
+
+    fn del(&self, request: &Request) -> Result<(), CniError> {
+        // Taking away is carried through: a runtime that ends it half-way would only have to ask again.
+        del::del(&System::default(), request)
+    }
+
+    fn check(&self, request: &Request) -> Result<(), CniError> {
+        check::check(&System::until_sigterm(), request)
+    }
+
+    fn gc(&self, request: &Request) -> Result<(), CniError> {
+        gc::gc(&System::default(), request)
+    }
+
+    fn status(&self, request: &Request) -> Result<(), CniError> {
+        status::status(&System::until_sigterm(), request)
+    }
+}
+
+/// The container's namespace, looked at before anything is done.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    /// How commands address it.
+    pub netns: Netns,
+    /// Its inode.
+    pub inode: u64,
+}
+
+impl Sandbox {
+    /// Looks at `CNI_NETNS`.
+    ///
+    /// # Errors
+    /// Code 4 for a path that cannot be used, 3 for one that is not there, 8 for this program's own.
+    pub fn of(request: &Request) -> Result<Self, CniError> {
+        let path = &request.netns;
+        let netns = Netns::from_path(path).map_err(|error| {
+            CniError::new(Code::INVALID_ENVIRONMENT, format!("CNI_NETNS: {error}"))
+        })?;
+        let shown = printable(path);
+        let inode = namespace_inode(Path::new(path)).ok_or_else(|| {
+            CniError::new(
+                Code::UNKNOWN_CONTAINER,
+                format!("CNI_NETNS `{shown}` is no network namespace"),
+            )
+            .details("the container is gone, or the path is wrong: ls -l it")
+        })?;
+        if !request.own_netns_allowed
+            && namespace_inode(Path::new("/proc/self/ns/net")) == Some(inode)
+        {
+            let msg = format!("CNI_NETNS `{shown}` is the plugin's own network namespace");
+            return Err(CniError::new(Code::OWN_NETNS, msg)
+                .details("set CNI_NETNS_OVERRIDE=1 if that is meant"));
+        }
+        Ok(Self { netns, inode })
+    }
+}
+
+/// The inode of a namespace's file; `None` where there is none.
+pub fn namespace_inode(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().map(|metadata| metadata.ino())
+}
+
+/// The store of a configuration.
+pub fn store(config: &Config) -> Store {
+    Store::new(&config.data_dir, &config.run_dir)
+}
+
+/// The journal of a verb on an attachment.
+pub fn journal(config: &Config, request: &Request, network: &str, because: &str) -> Journal {
+    let subject = format!(
+        "{} {network} {}/{}",
+        request.verb.as_str(),
+        request.container,
+        request.ifname
+    );
+    let mut notes = request
+        .pod()
+        .map(|pod| format!(" pod={pod}"))
+        .unwrap_or_default();
+    if !because.is_empty() {
+        notes += &format!(" because={because}");
+    }
+    Journal::new(&config.log_file, &subject, &notes)
+}
+
+/// The result of the plugins before this one, if there were any.
+///
+/// # Errors
+/// Code 6 when it is no result.
+pub fn prev_result(request: &Request) -> Result<Option<CniResult>, CniError> {
+    match request.config.get("prevResult") {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => CniResult::from_json(value, request.version)
+            .map(Some)
+            .map_err(|error| CniError::new(Code::DECODING, format!("prevResult: {error}"))),
+    }
+}
+
+/// Joins errors into one: the first is told, the others are its details.
+pub fn all(errors: Vec<CniError>) -> Result<(), CniError> {
+    let mut errors = errors.into_iter();
+    match errors.next() {
+        None => Ok(()),
+        Some(first) => Err(errors.fold(first, |told, other| {
+            told.and(&other.msg).and(&other.details)
+        })),
+    }
+}
+
+impl From<HostError> for CniError {
+    fn from(error: HostError) -> Self {
+        let advice = match &error {
+            HostError::NoUnderlay { dev, network } => format!(
+                "`ip link show dev {dev}` -> Device \"{dev}\" does not exist. (exit 1); set options.vtepdev of network \
+                 \"{network}\" to a device that exists: ip -br link"
+            ),
+            HostError::MtuTooLarge {
+                underlay, overhead, ..
+            } => {
+                format!(
+                    "set mtu to 0 or at most {}, or raise the underlay's",
+                    underlay.saturating_sub(*overhead)
+                )
+            }
+        };
+        Self::new(Code::INVALID_CONFIGURATION, error.to_string()).details(advice)
+    }
+}

@@ -1,0 +1,205 @@
+//! The container's side of an attachment: its macvlan, addresses and routes.
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+
+use super::fact::{Fact, Kind};
+use super::observed::Side;
+use crate::cni::result::{self, CniResult};
+use crate::config::network::mac_of;
+use crate::config::{DefaultRoute, MacChoice, Network};
+use crate::ip::link::Setting;
+use crate::ip::route::Route;
+use crate::ip::sysctl::SysctlKey;
+use crate::ip::{Family, IfName, Mac, TableId};
+
+/// What an attachment needs to know to be made: an interface on a network, with a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container<'a> {
+    /// The network.
+    pub network: &'a Network,
+    /// The container's interface.
+    pub ifname: IfName,
+    /// MTU in bytes; none is the vxlan's.
+    pub mtu: Option<u32>,
+    /// The MAC asked for.
+    pub mac: Option<Mac>,
+    /// What the IPAM gave: addresses, gateways, routes.
+    pub lease: &'a CniResult,
+}
+
+/// The first fact: the interface is there. Known before the lease.
+pub fn link(network: &Network, ifname: &IfName) -> Fact {
+    Fact::Macvlan {
+        side: Side::Pod,
+        name: ifname.clone(),
+        parent: network.vx.clone(),
+    }
+}
+
+/// The switches of the interface, which must stand before it comes up. Known before the lease.
+pub fn switches(network: &Network, ifname: &IfName) -> Vec<Fact> {
+    let switch = |family, name, value| Fact::Sysctl {
+        side: Side::Pod,
+        key: SysctlKey::Device(family, ifname.clone(), name),
+        value,
+        or: &[],
+    };
+    let of = |family| match family {
+        // Announces the address when the interface comes up: other nodes learn at once where it is now.
+        Family::V4 => vec![switch(family, "arp_notify", "1")],
+        Family::V6 => vec![
+            switch(family, "disable_ipv6", "0"),
+            switch(family, "ndisc_notify", "1"),
+            // Another container's router advertisement must not become this one's default route.
+            switch(family, "accept_ra", "0"),
+        ],
+    };
+    network.families().flat_map(of).collect()
+}
+
+impl Container<'_> {
+    /// All facts, in the order in which they are made: addresses before `up`, so that the
+    /// announcement names them.
+    pub fn facts(&self) -> Vec<Fact> {
+        let setting = |setting| Fact::Setting {
+            side: Side::Pod,
+            dev: self.ifname.clone(),
+            kind: Kind::Macvlan,
+            setting,
+        };
+        let mut facts = vec![link(self.network, &self.ifname)];
+        facts.extend(switches(self.network, &self.ifname));
+        facts.extend(self.mtu.map(Setting::Mtu).map(setting));
+        facts.extend(self.wanted_mac().map(Setting::Address).map(setting));
+        facts.extend(self.lease.ips.iter().map(|ip| Fact::Address {
+            side: Side::Pod,
+            dev: self.ifname.clone(),
+            address: ip.address,
+        }));
+        facts.push(setting(Setting::Up));
+        facts.extend(
+            self.routes()
+                .into_iter()
+                .map(|route| self.route_fact(route)),
+        );
+        facts
+    }
+
+    /// The MAC: what was asked for, or what the first address says.
+    fn wanted_mac(&self) -> Option<Mac> {
+        let derived = || match self.network.mac {
+            MacChoice::Ip => self
+                .lease
+                .ips
+                .first()
+                .and_then(|ip| mac_of(ip.address.ip())),
+            MacChoice::Random => None,
+        };
+        self.mac.or_else(derived)
+    }
+
+    /// The gateway of a family: the lease's, else the node's.
+    fn gateway(&self, family: Family) -> Option<IpAddr> {
+        let same = |ip: &&result::Ip| Family::of(ip.address.ip()) == family;
+        let leased = self.lease.ips.iter().find(same)?;
+        leased
+            .gateway
+            .or_else(|| self.network.cidr(family).map(|cidr| cidr.ip()))
+    }
+
+    /// The routes as a result names them: the lease's, the network's, and one default per family.
+    pub fn result_routes(&self) -> Vec<result::Route> {
+        let mut routes = self.lease.routes.clone();
+        let fresh = |routes: &[result::Route], new: &result::Route| {
+            !routes.iter().any(|old| {
+                old.dst == new.dst && old.priority == new.priority && old.table == new.table
+            })
+        };
+        for route in &self.network.routes {
+            if fresh(&routes, route) {
+                routes.push(route.clone());
+            }
+        }
+        let mut families: Vec<Family> = self
+            .lease
+            .ips
+            .iter()
+            .map(|ip| Family::of(ip.address.ip()))
+            .collect();
+        families.dedup();
+        for family in families {
+            let has =
+                |route: &result::Route| is_default(route.dst, family) && route.table.is_none();
+            if self.network.default_route != DefaultRoute::No && !routes.iter().any(has) {
+                routes.push(self.default_route(family));
+            }
+        }
+        routes
+    }
+
+    fn default_route(&self, family: Family) -> result::Route {
+        let priority = match self.network.default_route {
+            DefaultRoute::Metric(metric) => Some(metric),
+            DefaultRoute::Yes | DefaultRoute::No => None,
+        };
+        result::Route {
+            priority,
+            ..result::Route::new(everything(family), self.gateway(family))
+        }
+    }
+
+    /// The routes as the kernel is told them.
+    fn routes(&self) -> Vec<Route> {
+        let told = |route: result::Route| {
+            let family = Family::of(route.dst.ip());
+            let table = route
+                .table
+                .and_then(|table| TableId::new(table.into()).ok());
+            Route {
+                metric: route.priority,
+                mtu: route.mtu,
+                advmss: route.advmss,
+                scope: route.scope,
+                table: table.unwrap_or(TableId::MAIN),
+                ..Route::new(
+                    route.dst,
+                    route.gw.or_else(|| self.gateway(family)),
+                    &self.ifname,
+                )
+            }
+        };
+        self.result_routes().into_iter().map(told).collect()
+    }
+
+    /// A route as a fact; an IPv6 one is shown by a look-up that shares a process with the rest.
+    fn route_fact(&self, route: Route) -> Fact {
+        let v6_main = route.family() == Family::V6 && route.table == TableId::MAIN;
+        let to = match route.dst.prefix() {
+            // Any address that no other route of ours covers; where one does, the look is repeated closely.
+            0 => IpAddr::from([0x2000, 0, 0, 0, 0, 0, 0, 1]),
+            _ => route.dst.network(),
+        };
+        Fact::Route {
+            side: Side::Pod,
+            route,
+            witness: v6_main.then_some((to, None)),
+        }
+    }
+}
+
+/// Everything of a family.
+pub fn everything(family: Family) -> IpNetwork {
+    let unspecified = match family {
+        Family::V4 => IpAddr::from([0; 4]),
+        Family::V6 => IpAddr::from([0; 16]),
+    };
+    // A length of 0 is one of every family's.
+    IpNetwork::new(unspecified, 0).unwrap_or_else(|_| unspecified.into())
+}
+
+/// Whether a destination is everything of a family.
+fn is_default(dst: IpNetwork, family: Family) -> bool {
+    dst.prefix() == 0 && Family::of(dst.ip()) == family
+}

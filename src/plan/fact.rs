@@ -1,0 +1,382 @@
+//! A fact: something that shall be so. It knows how it is seen, what makes it so, what undoes it.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+
+use super::observed::{Observed, Read, Side};
+use crate::ip::link::{LinkRecord, Setting, Vxlan, macvlan_differences, vxlan_differences};
+use crate::ip::route::{Protocol, Route};
+use crate::ip::rule::Rule;
+use crate::ip::sysctl::SysctlKey;
+use crate::ip::{Command, Family, IfName, Netns, addr, link, route, rule, sysctl};
+
+/// Something that shall be so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// The vxlan device is there, with this identity.
+    Vxlan {
+        /// Its name.
+        name: IfName,
+        /// What it is.
+        vxlan: Box<Vxlan>,
+    },
+    /// A macvlan in bridge mode is there, on this vxlan.
+    Macvlan {
+        /// Where.
+        side: Side,
+        /// Its name.
+        name: IfName,
+        /// The vxlan device, on the host.
+        parent: IfName,
+    },
+    /// A device has a setting.
+    Setting {
+        /// Where.
+        side: Side,
+        /// The device.
+        dev: IfName,
+        /// What kind of device, which decides how it is looked at.
+        kind: Kind,
+        /// The setting.
+        setting: Setting,
+    },
+    /// A device has an address.
+    Address {
+        /// Where.
+        side: Side,
+        /// The device.
+        dev: IfName,
+        /// Address and prefix length.
+        address: IpNetwork,
+    },
+    /// A route is there.
+    Route {
+        /// Where.
+        side: Side,
+        /// The route.
+        route: Route,
+        /// A look-up that shows it without listing: destination and source.
+        witness: Option<(IpAddr, Option<IpAddr>)>,
+    },
+    /// A rule is there.
+    Rule {
+        /// The rule.
+        rule: Rule,
+        /// A look-up that only this rule answers from its table.
+        witness: (IpAddr, IpAddr),
+    },
+    /// A switch of the kernel stands at a value.
+    Sysctl {
+        /// Where.
+        side: Side,
+        /// The switch.
+        key: SysctlKey,
+        /// The value to set.
+        value: &'static str,
+        /// Other values that are as good.
+        or: &'static [&'static str],
+    },
+}
+
+/// Kinds of device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// vxlan: has no addresses.
+    Vxlan,
+    /// macvlan.
+    Macvlan,
+}
+
+/// How closely a fact is looked at. Only IPv6 makes a difference: `ip` lists its routes and rules in a
+/// process of their own, while a look-up can share one with everything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// By the effect, where that is cheaper; "no" then means "look closely".
+    Glance,
+    /// By listing the device's routes and the rules at one `pref`.
+    Close,
+}
+
+/// Whether a fact holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does.
+    Holds,
+    /// It is not there.
+    Missing,
+    /// Something else is there.
+    Differs {
+        /// What.
+        found: String,
+    },
+}
+
+impl Fact {
+    /// The questions whose answers decide it.
+    pub fn reads(&self, look: Look) -> Vec<Read> {
+        match self {
+            Self::Vxlan { name, .. } => vec![Read::Link(Side::Host, name.clone())],
+            Self::Macvlan {
+                side: Side::Host,
+                name,
+                ..
+            } => vec![Read::Addr(Side::Host, name.clone())],
+            Self::Macvlan {
+                side: Side::Pod,
+                name,
+                parent,
+            } => {
+                // In the pod the parent shows as a number, which only the host can name.
+                vec![
+                    Read::Addr(Side::Pod, name.clone()),
+                    Read::Link(Side::Host, parent.clone()),
+                ]
+            }
+            Self::Setting {
+                side,
+                dev,
+                kind: Kind::Vxlan,
+                ..
+            } => vec![Read::Link(*side, dev.clone())],
+            Self::Setting { side, dev, .. } | Self::Address { side, dev, .. } => {
+                vec![Read::Addr(*side, dev.clone())]
+            }
+            Self::Route {
+                side,
+                witness: Some((to, from)),
+                ..
+            } if look == Look::Glance => {
+                vec![Read::Lookup(*side, *to, *from)]
+            }
+            Self::Route { side, route, .. } => {
+                vec![Read::Routes(
+                    *side,
+                    route.family(),
+                    route.table,
+                    route.dev.clone(),
+                )]
+            }
+            Self::Rule {
+                rule,
+                witness: (to, from),
+            } if look == Look::Glance && rule.family() == Family::V6 => {
+                vec![Read::Lookup(Side::Host, *to, Some(*from))]
+            }
+            Self::Rule { rule, .. } => vec![Read::Rules(rule.family(), rule.pref)],
+            Self::Sysctl { side, key, .. } => vec![Read::Sysctl(*side, key.clone())],
+        }
+    }
+
+    /// Whether it holds by what was seen.
+    pub fn verdict(&self, seen: &Observed) -> Verdict {
+        match self {
+            Self::Vxlan { name, vxlan } => judge(seen.link(Side::Host, name), |record| {
+                vxlan_differences(record, vxlan)
+            }),
+            Self::Macvlan { side, name, parent } => {
+                let index = seen.link(Side::Host, parent).map(|record| record.ifindex);
+                judge(seen.link(*side, name), |record| {
+                    macvlan_differences(record, parent, index)
+                })
+            }
+            Self::Setting {
+                side, dev, setting, ..
+            } => match seen.link(*side, dev) {
+                None => Verdict::Missing,
+                Some(record) if record.holds(setting) == Some(true) => Verdict::Holds,
+                Some(record) => Verdict::Differs {
+                    found: record.found(setting),
+                },
+            },
+            Self::Address { side, dev, address } => {
+                address_verdict(seen.link(*side, dev), *address)
+            }
+            Self::Route {
+                side,
+                route,
+                witness,
+            } => {
+                let looked = witness.and_then(|(to, from)| seen.lookup(*side, to, from));
+                let listed = seen.routes(*side, route.family(), route.table, &route.dev);
+                let shown = looked
+                    .is_some_and(|record| record.table() == Some(route.table) && route.is(record));
+                holds(
+                    shown
+                        || listed
+                            .unwrap_or_default()
+                            .iter()
+                            .any(|record| route.is(record)),
+                )
+            }
+            Self::Rule {
+                rule,
+                witness: (to, from),
+            } => {
+                let looked = seen.lookup(Side::Host, *to, Some(*from));
+                let shown = looked.is_some_and(|record| record.table() == Some(rule.lookup));
+                match seen.rules(rule.family()) {
+                    Some(listed) => holds(listed.iter().any(|record| rule.is(record))),
+                    None => holds(shown),
+                }
+            }
+            Self::Sysctl {
+                side,
+                key,
+                value,
+                or,
+            } => match seen.sysctl(*side, key) {
+                Some(found) if found == *value || or.contains(&found) => Verdict::Holds,
+                Some(found) => Verdict::Differs {
+                    found: found.to_owned(),
+                },
+                None => Verdict::Missing,
+            },
+        }
+    }
+
+    /// The command that makes it so, and where it runs; `pod` is the container's namespace.
+    pub fn make(&self, pod: &Netns) -> (Side, Command) {
+        match self {
+            Self::Vxlan { name, vxlan } => (Side::Host, link::add_vxlan(name, vxlan)),
+            Self::Macvlan {
+                side: Side::Host,
+                name,
+                parent,
+            } => (Side::Host, link::add_macvlan(name, parent, &Netns::Own)),
+            Self::Macvlan {
+                side: Side::Pod,
+                name,
+                parent,
+            } => (Side::Host, link::add_macvlan(name, parent, pod)),
+            Self::Setting {
+                side, dev, setting, ..
+            } => (*side, link::set(dev, setting)),
+            Self::Address { side, dev, address } => (*side, addr::replace(*address, dev)),
+            // Where another interface has the same route, replacing it would take it away from there.
+            Self::Route {
+                side: Side::Pod,
+                route,
+                ..
+            } => (Side::Pod, route::add(route)),
+            Self::Route {
+                side: Side::Host,
+                route,
+                ..
+            } => (Side::Host, route::replace(route)),
+            Self::Rule { rule, .. } => (Side::Host, rule::add(rule)),
+            Self::Sysctl {
+                side, key, value, ..
+            } => (*side, sysctl::write(&[(key.clone(), (*value).to_owned())])),
+        }
+    }
+
+    /// The command that undoes it, where there is something to undo once its device is gone.
+    pub fn undo(&self) -> Option<(Side, Command)> {
+        match self {
+            Self::Vxlan { name, .. } => Some((Side::Host, link::del(name))),
+            Self::Macvlan { side, name, .. } => Some((*side, link::del(name))),
+            Self::Rule { rule, .. } => Some((Side::Host, rule::del(rule))),
+            Self::Address { side, dev, address } => Some((*side, addr::del(*address, dev))),
+            Self::Route { side, route, .. } => Some((*side, route::del(route))),
+            // The node's forwarding serves others too, and a device's settings go with it.
+            Self::Setting { .. } | Self::Sysctl { .. } => None,
+        }
+    }
+
+    /// Where it is.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::Vxlan { .. } | Self::Rule { .. } => Side::Host,
+            Self::Macvlan { side, .. }
+            | Self::Setting { side, .. }
+            | Self::Address { side, .. }
+            | Self::Route { side, .. }
+            | Self::Sysctl { side, .. } => *side,
+        }
+    }
+
+    /// The command that shows it to a person.
+    pub fn show(&self) -> Option<Command> {
+        self.reads(Look::Close).first().map(Read::command)
+    }
+}
+
+/// A device's verdict from its differences.
+fn judge(seen: Option<&LinkRecord>, differences: impl Fn(&LinkRecord) -> Vec<String>) -> Verdict {
+    match seen.map(differences) {
+        None => Verdict::Missing,
+        Some(differences) if differences.is_empty() => Verdict::Holds,
+        Some(differences) => Verdict::Differs {
+            found: differences.join(", "),
+        },
+    }
+}
+
+fn address_verdict(seen: Option<&LinkRecord>, address: IpNetwork) -> Verdict {
+    let failed = |record: &LinkRecord| {
+        record
+            .addr_info
+            .iter()
+            .any(|seen| seen.local == address.ip() && seen.dadfailed)
+    };
+    match seen {
+        Some(record) if failed(record) => Verdict::Differs {
+            found: "another host on the network has the same address (dadfailed)".to_owned(),
+        },
+        Some(record) => holds(record.has_address(address)),
+        None => Verdict::Missing,
+    }
+}
+
+fn holds(holds: bool) -> Verdict {
+    if holds {
+        Verdict::Holds
+    } else {
+        Verdict::Missing
+    }
+}
+
+/// Says a fact as one would: `mv_blue has 10.1.0.1/16`.
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vxlan { name, vxlan } => {
+                write!(f, "vxlan {name} with VNI {} is there", vxlan.vni)
+            }
+            Self::Macvlan { name, parent, .. } => write!(f, "macvlan {name} on {parent} is there"),
+            Self::Setting { dev, setting, .. } => match setting {
+                Setting::Up => write!(f, "{dev} is up"),
+                Setting::Mtu(mtu) => write!(f, "{dev} has mtu {mtu}"),
+                Setting::Address(mac) => write!(f, "{dev} has address {mac}"),
+                Setting::TxQueueLen(length) => write!(f, "{dev} has txqueuelen {length}"),
+                Setting::ArpOff => write!(f, "{dev} has arp off"),
+                Setting::AddrGenModeNone => write!(f, "{dev} has addrgenmode none"),
+            },
+            Self::Address { dev, address, .. } => write!(f, "{dev} has {address}"),
+            Self::Route { route, .. } => {
+                write!(f, "route {}", route.shown_dst())?;
+                if let Some(via) = route.via {
+                    write!(f, " via {via}")?;
+                }
+                write!(f, " dev {}", route.dev)?;
+                if route.table != crate::ip::TableId::MAIN {
+                    write!(f, " table {}", route.table)?;
+                }
+                if let Some(Protocol::Number(protocol)) = route.protocol.map(Protocol::Number) {
+                    write!(f, " proto {protocol}")?;
+                }
+                Ok(())
+            }
+            Self::Rule { rule, .. } => {
+                write!(
+                    f,
+                    "rule {} from {} to {} lookup {}",
+                    rule.pref, rule.from, rule.to, rule.lookup
+                )
+            }
+            Self::Sysctl { key, value, .. } => write!(f, "{key} = {value}"),
+        }
+    }
+}

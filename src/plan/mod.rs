@@ -1,0 +1,107 @@
+//! The core: what shall be, against what was seen, gives what to do. No I/O.
+
+pub mod container;
+pub mod fact;
+pub mod host;
+pub mod observed;
+
+pub use fact::{Fact, Kind, Look, Verdict};
+pub use observed::{Observed, Read, Side};
+
+use crate::ip::sysctl::{self, SysctlKey};
+use crate::ip::{Command, Netns};
+
+/// One command of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Where it runs.
+    pub side: Side,
+    /// The command.
+    pub command: Command,
+    /// What takes it back, and where.
+    pub undo: Option<(Side, Command)>,
+    /// The fact it makes true.
+    pub because: String,
+}
+
+/// The commands that make every fact true, in order.
+pub type Plan = Vec<Step>;
+
+/// The shortest list of steps from what was seen to what shall be.
+pub fn plan(facts: &[Fact], seen: &Observed, pod: &Netns) -> Plan {
+    let mut steps = Plan::new();
+    let mut switches: Vec<(Side, SysctlKey, &'static str)> = Vec::new();
+    for fact in facts {
+        let verdict = fact.verdict(seen);
+        match fact {
+            _ if verdict == Verdict::Holds => {}
+            Fact::Sysctl {
+                side, key, value, ..
+            } => {
+                if switches.first().is_some_and(|(first, ..)| first != side) {
+                    steps.extend(switch(&mut switches));
+                }
+                switches.push((*side, key.clone(), value));
+            }
+            fact => {
+                steps.extend(switch(&mut switches));
+                steps.push(step(fact, &verdict, pod));
+            }
+        }
+    }
+    steps.extend(switch(&mut switches));
+    steps
+}
+
+/// The step that makes one fact true.
+fn step(fact: &Fact, verdict: &Verdict, pod: &Netns) -> Step {
+    let (side, command) = fact.make(pod);
+    // What was there before in another form is not ours to take away.
+    let undo = if *verdict == Verdict::Missing {
+        fact.undo()
+    } else {
+        None
+    };
+    Step {
+        side,
+        command,
+        undo,
+        because: fact.to_string(),
+    }
+}
+
+/// Switches next to each other are set by one process.
+fn switch(switches: &mut Vec<(Side, SysctlKey, &'static str)>) -> Option<Step> {
+    let (side, ..) = *switches.first()?;
+    let settings: Vec<(SysctlKey, String)> = switches
+        .drain(..)
+        .map(|(_, key, value)| (key, value.to_owned()))
+        .collect();
+    let because = settings
+        .iter()
+        .map(|(key, value)| format!("{key} = {value}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    Some(Step {
+        side,
+        command: sysctl::write(&settings),
+        undo: None,
+        because,
+    })
+}
+
+/// The facts that do not hold, each with what was found.
+pub fn broken<'a>(facts: &'a [Fact], seen: &Observed) -> Vec<(&'a Fact, Verdict)> {
+    let verdicts = facts.iter().map(|fact| (fact, fact.verdict(seen)));
+    verdicts
+        .filter(|(_, verdict)| *verdict != Verdict::Holds)
+        .collect()
+}
+
+/// The questions of all facts, each once, in the order in which a batch may ask them.
+pub fn reads(facts: &[Fact], look: Look) -> Vec<Read> {
+    let mut reads: Vec<Read> = facts.iter().flat_map(|fact| fact.reads(look)).collect();
+    reads.sort();
+    reads.dedup();
+    reads
+}

@@ -1,0 +1,213 @@
+//! What was seen: the answers to the questions that facts ask. Filled by `ops::converge`, read here.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::ip::link::{LinkRecord, MaddrRecord};
+use crate::ip::route::RouteRecord;
+use crate::ip::rule::RuleRecord;
+use crate::ip::sysctl::SysctlKey;
+use crate::ip::{Command, Family, IfName, TableId, addr, link, route, rule};
+
+/// On which side of an attachment something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The node.
+    Host,
+    /// The container's namespace.
+    Pod,
+}
+
+/// One question. The order is that in which a batch may ask: see [`link::show`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Read {
+    /// A device with its addresses.
+    Addr(Side, IfName),
+    /// The routes of a table over a device.
+    Routes(Side, Family, TableId, IfName),
+    /// The one route the kernel would take, from a source if given.
+    Lookup(Side, IpAddr, Option<IpAddr>),
+    /// The rules at one place.
+    Rules(Family, u32),
+    /// Who listens through a device.
+    Maddr(IfName),
+    /// A device without its addresses; tells more of the device.
+    Link(Side, IfName),
+    /// A switch.
+    Sysctl(Side, SysctlKey),
+}
+
+impl Read {
+    /// Where it is asked.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::Addr(side, _)
+            | Self::Routes(side, ..)
+            | Self::Lookup(side, ..)
+            | Self::Link(side, _)
+            | Self::Sysctl(side, _) => *side,
+            Self::Rules(..) | Self::Maddr(_) => Side::Host,
+        }
+    }
+
+    /// The command that asks it; a switch of the host's is a file.
+    pub fn command(&self) -> Command {
+        match self {
+            Self::Addr(_, dev) => addr::show(dev),
+            Self::Routes(_, family, table, dev) => route::show(*family, *table, dev),
+            Self::Lookup(_, to, from) => route::lookup(*to, *from),
+            Self::Rules(family, pref) => rule::show(*family, *pref),
+            Self::Maddr(dev) => link::maddr(dev),
+            Self::Link(_, dev) => link::show(dev),
+            Self::Sysctl(_, key) => crate::ip::sysctl::read(std::slice::from_ref(key)),
+        }
+    }
+}
+
+/// Why an answer cannot be taken.
+#[derive(Debug, thiserror::Error)]
+#[error("`{command}` printed what cannot be read: {why}")]
+pub struct AnswerError {
+    /// The pasteable command.
+    pub command: String,
+    /// What the reader says.
+    pub why: String,
+}
+
+/// The answers so far. What was never asked is not here, which is something else than "not there".
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    links: BTreeMap<(Side, IfName), Option<LinkRecord>>,
+    routes: BTreeMap<(Side, Family, TableId, IfName), Vec<RouteRecord>>,
+    lookups: BTreeMap<(Side, IpAddr, Option<IpAddr>), Option<RouteRecord>>,
+    rules: BTreeMap<Family, Vec<RuleRecord>>,
+    maddr: BTreeMap<IfName, Option<MaddrRecord>>,
+    sysctls: BTreeMap<(Side, SysctlKey), Option<String>>,
+}
+
+impl Observed {
+    /// Takes the answer to a question: the document printed, or none where it is not there.
+    ///
+    /// # Errors
+    /// [`AnswerError`] when the document is not what that command prints.
+    pub fn take(&mut self, read: &Read, document: Option<Value>) -> Result<(), AnswerError> {
+        let list = |document| decode(read, document);
+        match read {
+            Read::Addr(side, dev) | Read::Link(side, dev) => {
+                let seen: Vec<LinkRecord> = decode(read, document)?;
+                // `addr show` of a device whose addresses are all filtered away prints `[{}]`-less lists.
+                self.merge((*side, dev.clone()), seen.into_iter().next());
+            }
+            Read::Routes(side, family, table, dev) => {
+                self.routes
+                    .insert((*side, *family, *table, dev.clone()), list(document)?);
+            }
+            Read::Lookup(side, to, from) => {
+                let seen: Vec<RouteRecord> = decode(read, document)?;
+                self.lookups
+                    .insert((*side, *to, *from), seen.into_iter().next());
+            }
+            Read::Rules(family, _) => {
+                self.rules.insert(*family, decode(read, document)?);
+            }
+            Read::Maddr(dev) => {
+                let seen: Vec<MaddrRecord> = decode(read, document)?;
+                self.maddr.insert(dev.clone(), seen.into_iter().next());
+            }
+            Read::Sysctl(side, key) => {
+                let value = document.and_then(|value| value.as_str().map(str::to_owned));
+                self.sysctls.insert((*side, key.clone()), value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what two commands tell of one device together.
+    fn merge(&mut self, key: (Side, IfName), seen: Option<LinkRecord>) {
+        let merged = match (self.links.remove(&key).flatten(), seen) {
+            (Some(before), Some(mut now)) => {
+                now.inet6_addr_gen_mode = now.inet6_addr_gen_mode.or(before.inet6_addr_gen_mode);
+                if now.addr_info.is_empty() {
+                    now.addr_info = before.addr_info;
+                }
+                Some(now)
+            }
+            (_, now) => now,
+        };
+        self.links.insert(key, merged);
+    }
+
+    /// Adds later answers; the later one counts.
+    pub fn absorb(&mut self, later: Self) {
+        self.links.extend(later.links);
+        self.routes.extend(later.routes);
+        self.lookups.extend(later.lookups);
+        self.rules.extend(later.rules);
+        self.maddr.extend(later.maddr);
+        self.sysctls.extend(later.sysctls);
+    }
+
+    /// A device, if it was seen.
+    pub fn link(&self, side: Side, dev: &IfName) -> Option<&LinkRecord> {
+        self.links.get(&(side, dev.clone()))?.as_ref()
+    }
+
+    /// The routes of a table over a device; `None` where nobody asked.
+    pub fn routes(
+        &self,
+        side: Side,
+        family: Family,
+        table: TableId,
+        dev: &IfName,
+    ) -> Option<&[RouteRecord]> {
+        self.routes
+            .get(&(side, family, table, dev.clone()))
+            .map(Vec::as_slice)
+    }
+
+    /// The route the kernel would take, if it was asked and there is one.
+    pub fn lookup(&self, side: Side, to: IpAddr, from: Option<IpAddr>) -> Option<&RouteRecord> {
+        self.lookups.get(&(side, to, from))?.as_ref()
+    }
+
+    /// The rules of a family; `None` where nobody asked.
+    pub fn rules(&self, family: Family) -> Option<&[RuleRecord]> {
+        self.rules.get(&family).map(Vec::as_slice)
+    }
+
+    /// Who listens through a device, if that was asked and it is there.
+    pub fn maddr(&self, dev: &IfName) -> Option<&MaddrRecord> {
+        self.maddr.get(dev)?.as_ref()
+    }
+
+    /// A switch; `None` where it is not there or nobody asked.
+    pub fn sysctl(&self, side: Side, key: &SysctlKey) -> Option<&str> {
+        self.sysctls.get(&(side, key.clone()))?.as_deref()
+    }
+}
+
+/// Reads a document of a command; none is an empty list.
+fn decode<T: DeserializeOwned>(
+    read: &Read,
+    document: Option<Value>,
+) -> Result<Vec<T>, AnswerError> {
+    let Some(document) = document else {
+        return Ok(Vec::new());
+    };
+    let wrong = |why: String| AnswerError {
+        command: read.command().to_string(),
+        why,
+    };
+    let Value::Array(items) = document else {
+        return Err(wrong("it is no list".to_owned()));
+    };
+    // `ip` prints `{}` in place of what its own filter left out.
+    let told = |item: &Value| item.as_object().is_none_or(|object| !object.is_empty());
+    let item = |item| {
+        serde_json::from_value(item).map_err(|error: serde_json::Error| wrong(error.to_string()))
+    };
+    items.into_iter().filter(told).map(item).collect()
+}

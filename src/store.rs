@@ -1,0 +1,572 @@
+//! Attachment records and the per-network lock.
+//!
+//! A record is written before the first change and removed after the last, so whatever dies in
+//! between, DEL knows what to undo. `dataDir/NETWORK/CONTAINER:IFNAME.json`; neither part can have a
+//! `:`. The lock is `runDir/NETWORK.lock`, held shared while a container joins a network whose node side
+//! stands, alone while that side is made or taken away.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::cni::{CniError, CniResult, Code};
+use crate::ip::{IfName, Mac, TableId};
+
+/// How long a lock is waited for. What is done under it takes milliseconds.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest pause between two tries at a lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// The layout of a record; another one is not guessed at.
+const FORMAT: u32 = 1;
+
+/// What failed, and where.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// A file or folder could not be used.
+    #[error("cannot {what} {path}: {source}")]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A record is not what this program writes.
+    #[error("the record {path} cannot be read: {why}")]
+    Damaged {
+        /// The record.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// Somebody else held the lock all the time.
+    #[error("the lock {path} was held by others for {} s", .waited.as_secs())]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+        /// How long.
+        waited: Duration,
+    },
+}
+
+impl From<StoreError> for CniError {
+    fn from(error: StoreError) -> Self {
+        let (code, advice) = match &error {
+            StoreError::File { .. } => (Code::IO, "make room and check the rights: df; ls -ld"),
+            StoreError::Damaged { .. } => (Code::IO, "a DEL of that attachment removes it"),
+            StoreError::Locked { .. } => {
+                (Code::TRY_AGAIN, "see who holds it: fuser -v on the file")
+            }
+        };
+        Self::new(code, error.to_string()).details(advice)
+    }
+}
+
+/// What is known of one interface of one container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attachment {
+    /// Layout of the record.
+    pub format: u32,
+    /// Name of the CNI network, which is the configuration's.
+    pub name: String,
+    /// `CNI_CONTAINERID`.
+    pub container: String,
+    /// `CNI_IFNAME`.
+    pub ifname: IfName,
+    /// `CNI_NETNS`, verbatim.
+    pub netns: String,
+    /// The namespace's inode; another one at the same path is another container's.
+    pub inode: u64,
+    /// `NAMESPACE/NAME` of the pod, where the runtime told.
+    pub pod: Option<String>,
+    /// The network's name.
+    pub network: String,
+    /// What chose it.
+    pub because: String,
+    /// The boot in which it was made (`/proc/sys/kernel/random/boot_id`).
+    pub boot: String,
+    /// When, RFC 3339.
+    pub since: String,
+    /// The network's object in `vxlans` as it was then: DEL needs no configuration.
+    pub definition: Value,
+    /// Table of the bypass routes.
+    pub table: TableId,
+    /// `pref` of the bypass rules.
+    pub pref: u32,
+    /// The IPAM's part of the configuration it was given.
+    pub ipam: Value,
+    /// MAC asked for.
+    pub mac: Option<Mac>,
+    /// What the IPAM gave; none while that is not known.
+    pub lease: Option<CniResult>,
+}
+
+impl Attachment {
+    /// The layout that is written.
+    pub const FORMAT: u32 = FORMAT;
+
+    /// `CONTAINER/IFNAME`, as the journal names it.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.container, self.ifname)
+    }
+}
+
+/// A record as it was found.
+#[derive(Debug)]
+pub enum Found {
+    /// Whole.
+    Whole(Box<Attachment>),
+    /// Cut short or not ours; the folder still tells the network.
+    Damaged {
+        /// The network's name.
+        network: String,
+        /// Why it cannot be read.
+        why: StoreError,
+    },
+}
+
+/// The folders.
+#[derive(Debug, Clone)]
+pub struct Store {
+    data: PathBuf,
+    run: PathBuf,
+}
+
+impl Store {
+    /// The store in these folders, which are made when they are first written to.
+    pub fn new(data_dir: &Path, run_dir: &Path) -> Self {
+        Self {
+            data: data_dir.to_owned(),
+            run: run_dir.to_owned(),
+        }
+    }
+
+    fn record(&self, network: &str, container: &str, ifname: &str) -> PathBuf {
+        self.data
+            .join(network)
+            .join(format!("{container}:{ifname}.json"))
+    }
+
+    /// Writes a record so that it is whole or not there: a file of its own, fsync, rename, fsync.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn write(&self, attachment: &Attachment) -> Result<(), StoreError> {
+        let path = self.record(
+            &attachment.network,
+            &attachment.container,
+            attachment.ifname.as_str(),
+        );
+        let dir = self.data.join(&attachment.network);
+        make_dir(&dir)?;
+        let text = serde_json::to_vec(attachment).map_err(|source| StoreError::File {
+            what: "write",
+            path: path.clone(),
+            source: source.into(),
+        })?;
+        // The dot keeps half-written ones out of every list.
+        let draft = dir.join(format!(".{}:{}", attachment.container, attachment.ifname));
+        let written = write_durably(&draft, &text).and_then(|()| std::fs::rename(&draft, &path));
+        written
+            .and_then(|()| File::open(&dir)?.sync_all())
+            .map_err(|source| {
+                let _ = std::fs::remove_file(&draft);
+                StoreError::File {
+                    what: "write",
+                    path,
+                    source,
+                }
+            })
+    }
+
+    /// Removes a record and, with the last one, the network's folder. Nothing there is fine.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn remove(&self, network: &str, container: &str, ifname: &str) -> Result<(), StoreError> {
+        let path = self.record(network, container, ifname);
+        let dir = self.data.join(network);
+        let draft = dir.join(format!(".{container}:{ifname}"));
+        for file in [&path, &draft] {
+            present(std::fs::remove_file(file)).map_err(|source| StoreError::File {
+                what: "remove",
+                path: file.clone(),
+                source,
+            })?;
+        }
+        // Refused while another record is in it, which is right.
+        let _ = std::fs::remove_dir(&dir);
+        Ok(())
+    }
+
+    /// Finds a container's record, whichever network it is on.
+    ///
+    /// # Errors
+    /// [`StoreError::File`] when the folder is there and cannot be listed.
+    pub fn find(&self, container: &str, ifname: &str) -> Result<Option<Found>, StoreError> {
+        for network in self.networks()? {
+            let path = self.record(&network, container, ifname);
+            match present(std::fs::read(&path)) {
+                Ok(None) => {}
+                Ok(Some(bytes)) => return Ok(Some(parse(&path, network, &bytes))),
+                Err(source) => {
+                    return Err(StoreError::File {
+                        what: "read",
+                        path,
+                        source,
+                    });
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The records of a network.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn attachments(&self, network: &str) -> Result<Vec<(PathBuf, Found)>, StoreError> {
+        let dir = self.data.join(network);
+        let read = |path: PathBuf| match present(std::fs::read(&path)) {
+            Ok(bytes) => {
+                Ok(bytes.map(|bytes| (path.clone(), parse(&path, network.to_owned(), &bytes))))
+            }
+            Err(source) => Err(StoreError::File {
+                what: "read",
+                path,
+                source,
+            }),
+        };
+        list(&dir)?
+            .into_iter()
+            .filter_map(|name| read(dir.join(name)).transpose())
+            .collect()
+    }
+
+    /// Whether a network has a record other than this one's.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn is_used_by_others(
+        &self,
+        network: &str,
+        container: &str,
+        ifname: &str,
+    ) -> Result<bool, StoreError> {
+        let own = format!("{container}:{ifname}.json");
+        Ok(list(&self.data.join(network))?
+            .iter()
+            .any(|name| *name != own))
+    }
+
+    /// The networks that have a folder.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn networks(&self) -> Result<Vec<String>, StoreError> {
+        list(&self.data)
+    }
+
+    /// Takes the lock of a network together with others that join it.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when somebody held it alone all the time.
+    pub fn share(&self, network: &str) -> Result<Lock, StoreError> {
+        self.lock(network, File::try_lock_shared)
+    }
+
+    /// Takes the lock of a network alone.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when somebody else held it all the time.
+    pub fn hold(&self, network: &str) -> Result<Lock, StoreError> {
+        self.lock(network, File::try_lock)
+    }
+
+    fn lock(
+        &self,
+        network: &str,
+        attempt: impl Fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Lock, StoreError> {
+        make_dir(&self.run)?;
+        let path = self.run.join(format!("{network}.lock"));
+        let failed = |source| StoreError::File {
+            what: "lock",
+            path: path.clone(),
+            source,
+        };
+        let (start, mut pause) = (Instant::now(), Duration::from_micros(200));
+        loop {
+            let file = open_lock(&path).map_err(failed)?;
+            match attempt(&file) {
+                Ok(()) if is_still(&file, &path) => return Ok(Lock { file, path }),
+                // Removed by its last holder between opening and locking: the next one has a new file.
+                Ok(()) => continue,
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if start.elapsed() >= LOCK_TIMEOUT {
+                return Err(StoreError::Locked {
+                    path,
+                    waited: LOCK_TIMEOUT,
+                });
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LOCK_PAUSE);
+        }
+    }
+}
+
+/// A lock that is held; dropped, it is free.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Removes the file of a lock that is held alone: the network is gone from this node.
+    pub fn remove(self) {
+        // Left behind, it does no harm.
+        let _ = std::fs::remove_file(&self.path);
+        drop(self.file);
+    }
+}
+
+/// Opens a lock's file without following a link somebody may have put there.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(nofollow)
+        .open(path)
+}
+
+/// Whether a path still leads to an open file.
+fn is_still(file: &File, path: &Path) -> bool {
+    match (file.metadata(), std::fs::symlink_metadata(path)) {
+        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}
+
+fn parse(path: &Path, network: String, bytes: &[u8]) -> Found {
+    let damaged = |why: String| Found::Damaged {
+        network: network.clone(),
+        why: StoreError::Damaged {
+            path: path.to_owned(),
+            why,
+        },
+    };
+    match serde_json::from_slice::<Attachment>(bytes) {
+        Ok(attachment) if attachment.format != FORMAT => {
+            damaged(format!("format is {}, wanted {FORMAT}", attachment.format))
+        }
+        Ok(attachment) if attachment.network != network => damaged(format!(
+            "it speaks of network `{}`",
+            crate::ip::name::printable(&attachment.network)
+        )),
+        Ok(attachment) => Found::Whole(Box::new(attachment)),
+        Err(error) => damaged(error.to_string()),
+    }
+}
+
+/// Makes a folder that only its owner can look into.
+pub fn make_dir(path: &Path) -> Result<(), StoreError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| StoreError::File {
+            what: "make the folder",
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// Writes a file and waits until it is on the disk.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// The names in a folder, those with a dot in front left out; a folder that is not there has none.
+pub fn list(dir: &Path) -> Result<Vec<String>, StoreError> {
+    let failed = |source| StoreError::File {
+        what: "list",
+        path: dir.to_owned(),
+        source,
+    };
+    let Some(entries) = present(std::fs::read_dir(dir)).map_err(failed)? else {
+        return Ok(Vec::new());
+    };
+    let name = |entry: io::Result<std::fs::DirEntry>| match entry {
+        Ok(entry) => Some(Ok(entry
+            .file_name()
+            .into_string()
+            .ok()
+            .filter(|name| !name.starts_with('.'))?)),
+        Err(source) => Some(Err(failed(source))),
+    };
+    let mut names: Vec<String> = entries.filter_map(name).collect::<Result<_, _>>()?;
+    names.sort();
+    Ok(names)
+}
+
+/// Turns "not there" into `None`.
+pub fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The id of this boot; empty where the kernel does not tell.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("vxlan-cni-store-{}-{name}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            Self(path)
+        }
+
+        fn store(&self) -> Store {
+            Store::new(&self.0.join("data"), &self.0.join("run"))
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn attachment(container: &str) -> Attachment {
+        Attachment {
+            format: FORMAT,
+            name: "net".into(),
+            container: container.into(),
+            ifname: "eth0".parse().unwrap(),
+            netns: "/run/netns/p".into(),
+            inode: 1,
+            pod: None,
+            network: "blue".into(),
+            because: "defaultNetwork".into(),
+            boot: boot_id(),
+            since: String::new(),
+            definition: Value::Null,
+            table: TableId::new(192).unwrap(),
+            pref: 19200,
+            ipam: Value::Null,
+            mac: None,
+            lease: None,
+        }
+    }
+
+    #[test]
+    fn a_record_is_found_again_and_the_last_one_takes_its_folder_along() {
+        let folder = Folder::new("records");
+        let store = folder.store();
+        assert!(store.find("a", "eth0").unwrap().is_none());
+        store.write(&attachment("a")).unwrap();
+        store.write(&attachment("b")).unwrap();
+        assert!(
+            matches!(store.find("a", "eth0").unwrap(), Some(Found::Whole(found)) if *found == attachment("a"))
+        );
+        assert!(store.find("a", "eth1").unwrap().is_none());
+        store.remove("blue", "a", "eth0").unwrap();
+        store.remove("blue", "a", "eth0").unwrap();
+        assert!(store.is_used_by_others("blue", "a", "eth0").unwrap());
+        assert!(!store.is_used_by_others("blue", "b", "eth0").unwrap());
+        store.remove("blue", "b", "eth0").unwrap();
+        assert_eq!(store.networks().unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn a_record_cut_short_still_tells_its_network() {
+        let folder = Folder::new("damaged");
+        let store = folder.store();
+        store.write(&attachment("a")).unwrap();
+        std::fs::write(store.record("blue", "a", "eth0"), "{\"format\":1,").unwrap();
+        let Some(Found::Damaged { network, why }) = store.find("a", "eth0").unwrap() else {
+            panic!()
+        };
+        assert_eq!(network, "blue");
+        assert!(why.to_string().contains("a:eth0.json"), "{why}");
+    }
+
+    #[test]
+    fn those_who_share_a_lock_keep_out_the_one_who_wants_it_alone() {
+        let folder = Folder::new("locks");
+        let store = folder.store();
+        let (one, two) = (store.share("blue").unwrap(), store.share("blue").unwrap());
+        let file = open_lock(&folder.0.join("run/blue.lock")).unwrap();
+        assert!(matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+        drop((one, two));
+        assert!(file.try_lock().is_ok());
+    }
+
+    #[test]
+    fn a_lock_that_was_removed_is_not_mistaken_for_the_new_one() {
+        let folder = Folder::new("removed");
+        let store = folder.store();
+        store.hold("blue").unwrap().remove();
+        let path = folder.0.join("run/blue.lock");
+        assert!(!path.exists());
+        let stale = open_lock(&path).unwrap();
+        store.hold("blue").unwrap().remove();
+        assert!(!is_still(&stale, &path));
+    }
+
+    #[test]
+    fn b55_a_link_in_the_place_of_a_lock_is_not_followed() {
+        let folder = Folder::new("link");
+        let store = folder.store();
+        drop(store.hold("green").unwrap());
+        let target = folder.0.join("target");
+        std::os::unix::fs::symlink(&target, folder.0.join("run/blue.lock")).unwrap();
+        assert!(matches!(store.hold("blue"), Err(StoreError::File { .. })));
+        assert!(!target.exists());
+    }
+}
