@@ -1,0 +1,9 @@
+//! What the tests share: a built program asked as a runtime asks it (`plugin`), and clusters of network
+//! namespaces to ask it in (`lab`).
+
+#![allow(
+    dead_code,
+    reason = "each test program uses its own part of what the tests share"
+)]
+
+pub mod plugin;
