@@ -59,12 +59,12 @@ pub enum ExecError {
         source: io::Error,
     },
     /// It did not end in time and was killed.
-    #[error("`{line}` did not end within {seconds} s and was killed")]
+    #[error("`{line}` did not end within {:.1} s and was killed", .allowed.as_secs_f64())]
     Timeout {
         /// The pasteable line.
         line: String,
         /// The limit.
-        seconds: u64,
+        allowed: Duration,
     },
     /// This program was told to end (SIGTERM).
     #[error("told to end (SIGTERM) before `{line}`")]
@@ -237,6 +237,8 @@ pub fn run_batch(exec: &dyn Exec, batch: Batch) -> Result<Answers, ExecError> {
 pub struct System {
     /// Set once this program was told to end.
     stop: Option<Arc<AtomicBool>>,
+    /// Until when everything must have ended, whatever a single process may take.
+    deadline: Option<Instant>,
 }
 
 impl System {
@@ -247,12 +249,21 @@ impl System {
         let heard = signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&stop));
         Self {
             stop: heard.is_ok().then_some(stop),
+            deadline: None,
+        }
+    }
+
+    /// The same, but nothing lasts longer than until then.
+    pub fn with_deadline(self, deadline: Instant) -> Self {
+        Self {
+            deadline: Some(deadline),
+            ..self
         }
     }
 
     /// One that carries on whatever comes: for undoing, and for DEL.
     pub fn undaunted(&self) -> Self {
-        Self { stop: None }
+        Self::default()
     }
 
     /// Whether this program was told to end.
@@ -279,6 +290,9 @@ impl Exec for System {
             .split_first()
             .ok_or_else(|| start(io::ErrorKind::InvalidInput.into()))?;
         let program = find(program)?;
+        let started = Instant::now();
+        let own = started + invocation.timeout;
+        let deadline = self.deadline.map_or(own, |whole| whole.min(own));
         let stdin = memory(&invocation.stdin).map_err(start)?;
         let (stdout, stderr) = (memory(b"").map_err(start)?, memory(b"").map_err(start)?);
         let mut expression = duct::cmd(program, args)
@@ -296,8 +310,8 @@ impl Exec for System {
             handle: expression.start().map_err(start)?,
             stdout,
             stderr,
-            deadline: Instant::now() + invocation.timeout,
-            seconds: invocation.timeout.as_secs(),
+            deadline,
+            allowed: deadline.saturating_duration_since(started),
             line: invocation.line(),
             system: self.clone(),
         }))
@@ -318,7 +332,7 @@ struct Child {
     stdout: File,
     stderr: File,
     deadline: Instant,
-    seconds: u64,
+    allowed: Duration,
     line: String,
     system: System,
 }
@@ -341,7 +355,7 @@ impl Running for Child {
                     true => ExecError::Interrupted { line: self.line },
                     false => ExecError::Timeout {
                         line: self.line,
-                        seconds: self.seconds,
+                        allowed: self.allowed,
                     },
                 });
             }
@@ -445,6 +459,7 @@ mod tests {
         let stop = Arc::new(AtomicBool::new(false));
         let system = System {
             stop: Some(Arc::clone(&stop)),
+            deadline: None,
         };
         let running = system.start(&sh("sleep 60", "", COMMAND_TIMEOUT)).unwrap();
         stop.store(true, Ordering::Relaxed);

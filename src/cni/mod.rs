@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of vxlan: `route-table` comes through the same door.
 
+pub mod attachments;
 pub mod delegate;
 pub mod error;
 pub mod request;

@@ -181,7 +181,7 @@ impl Config {
 }
 
 /// One fault as the message, several as a list in the details.
-fn refusal(faults: &[String]) -> CniError {
+pub fn refusal(faults: &[String]) -> CniError {
     let mut unique: Vec<&str> = Vec::new();
     for fault in faults {
         if !unique.contains(&fault.as_str()) {
@@ -281,8 +281,8 @@ fn keys(at: &At<'_>) -> AnnotationKeys {
     }
 }
 
-/// `runtimeConfig.ips`, else `args.cni.ips` (CNI CONVENTIONS.md).
-fn requested_ips(runtime: &At<'_>, args: &At<'_>) -> Option<(&'static str, Vec<String>)> {
+/// `runtimeConfig.ips`, else `args.cni.ips` (CNI CONVENTIONS.md), and which of them it was.
+pub fn requested_ips(runtime: &At<'_>, args: &At<'_>) -> Option<(&'static str, Vec<String>)> {
     let cni = args.inner("cni");
     let strings = |at: &At<'_>| {
         at.decode::<Vec<String>>("ips")
@@ -307,8 +307,8 @@ fn runtime_dns(runtime: &At<'_>) -> Option<Dns> {
     (!found.is_empty()).then_some(found)
 }
 
-/// An absolute path.
-fn path(at: &At<'_>, key: &str, default: &str) -> PathBuf {
+/// An absolute path, or the default.
+pub fn path(at: &At<'_>, key: &str, default: &str) -> PathBuf {
     let absolute = |value: &Value| {
         value
             .as_str()

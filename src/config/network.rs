@@ -174,14 +174,12 @@ impl Network {
 
     /// The addresses that may be handed out, `(first, last)`; `None` where none is left.
     ///
-    /// Never the network's own and never IPv4's broadcast address, whatever is excluded; in a /31, a
-    /// /127 and a single-host network every address is a host's (RFC 3021, RFC 6164).
+    /// Only [`hosts`], whatever is excluded.
     pub fn pool(&self, cidr: IpNetwork) -> Option<(IpAddr, IpAddr)> {
         let (first, last) = (number(cidr.network()), number(cidr.broadcast()));
-        let bits = Family::of(cidr.ip()).host_prefix();
-        let small = cidr.prefix() >= bits - 1;
-        let low = self.exclude_first.max(u128::from(!small));
-        let high = self.exclude_last.max(u128::from(!small && bits == 32));
+        let (host_first, host_last) = hosts(cidr);
+        let low = self.exclude_first.max(host_first - first);
+        let high = self.exclude_last.max(last - host_last);
         let (first, last) = (first.checked_add(low)?, last.checked_sub(high)?);
         (first <= last).then(|| (address(cidr, first), address(cidr, last)))
     }
@@ -232,6 +230,17 @@ impl Network {
             }
         }
     }
+}
+
+/// The first and the last address of a network that a host can have: never the network's own and never
+/// IPv4's broadcast; in a /31, a /127 and a single-host network every address is a host's (RFC 3021, RFC 6164).
+pub fn hosts(cidr: IpNetwork) -> (u128, u128) {
+    let (first, last) = (number(cidr.network()), number(cidr.broadcast()));
+    let small = cidr.prefix() >= Family::of(cidr.ip()).host_prefix() - 1;
+    (
+        first + u128::from(!small),
+        last - u128::from(!small && cidr.is_ipv4()),
+    )
 }
 
 /// An address as a number.

@@ -33,7 +33,7 @@ pub fn add(system: &System, request: &Request) -> Result<CniResult, CniError> {
     let selection = select(&config, &request.args)?;
     let sandbox = Sandbox::of(request)?;
     let journal = journal(
-        &config,
+        &config.log_file,
         request,
         &selection.network.name,
         &selection.because,

@@ -33,7 +33,7 @@ pub fn del(system: &System, request: &Request) -> Result<(), CniError> {
         .network
         .as_ref()
         .map_or("-", |network| network.name.as_str());
-    let journal = journal(&config, request, name, "");
+    let journal = journal(&config.log_file, request, name, "");
     let netns = known.netns.clone().unwrap_or(Netns::Own);
     let hands = Hands {
         exec: system,

@@ -1,18 +1,16 @@
 //! GC: removes what belongs to no attachment on the runtime's list.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use super::converge::Hands;
 use super::del::Known;
 use super::{all, journal, store};
+use crate::cni::attachments::{Listed, valid_attachments};
 use crate::cni::delegate::Delegate;
 use crate::cni::{CniError, Code, Request, Verb};
 use crate::config::Config;
 use crate::exec::System;
 use crate::ip::Netns;
-use crate::ip::name::printable;
 use crate::lease;
 use crate::store::{Found, Store};
 
@@ -38,43 +36,12 @@ pub fn gc(system: &System, request: &Request) -> Result<(), CniError> {
     all(errors)
 }
 
-/// The list of attachments that live: `cni.dev/valid-attachments`, in older libraries `cni.dev/attachments`.
-fn valid_attachments(config: &Value) -> Result<BTreeSet<(String, String)>, CniError> {
-    let keys = ["cni.dev/valid-attachments", "cni.dev/attachments"];
-    let Some(list) = keys
-        .iter()
-        .find_map(|key| config.get(*key))
-        .filter(|list| !list.is_null())
-    else {
-        let msg = "cni.dev/valid-attachments: missing: without the list of living attachments nothing is removed";
-        return Err(CniError::new(Code::INVALID_CONFIGURATION, msg));
-    };
-    let wrong = |seen: &Value| {
-        let seen = printable(&seen.to_string());
-        let msg = format!(
-            "cni.dev/valid-attachments: wanted a list of containerID and ifname, seen `{seen}`"
-        );
-        CniError::new(Code::INVALID_CONFIGURATION, msg)
-    };
-    let one = |item: &Value| {
-        let field = |key: &str| item.get(key).and_then(Value::as_str).map(str::to_owned);
-        field("containerID")
-            .zip(field("ifname"))
-            .ok_or_else(|| wrong(item))
-    };
-    list.as_array()
-        .ok_or_else(|| wrong(list))?
-        .iter()
-        .map(one)
-        .collect()
-}
-
 /// The recorded attachments of this CNI network that are not on the list. What cannot be read is left:
 /// nobody can tell whose it is, and a DEL of its container removes it.
 fn stale(
     store: &Store,
     request: &Request,
-    valid: &BTreeSet<(String, String)>,
+    valid: &Listed,
 ) -> Result<Vec<(String, String)>, CniError> {
     let mut stale = Vec::new();
     for network in store.networks()? {
@@ -102,7 +69,7 @@ fn take_off(
         .network
         .as_ref()
         .map_or("-", |network| network.name.as_str());
-    let journal = journal(config, request, name, "");
+    let journal = journal(&config.log_file, request, name, "");
     let netns = known.netns().cloned().unwrap_or(Netns::Own);
     let hands = Hands {
         exec: system,

@@ -99,7 +99,7 @@ pub fn store(config: &Config) -> Store {
 }
 
 /// The journal of a verb on an attachment.
-pub fn journal(config: &Config, request: &Request, network: &str, because: &str) -> Journal {
+pub fn journal(log_file: &Path, request: &Request, network: &str, because: &str) -> Journal {
     let subject = format!(
         "{} {network} {}/{}",
         request.verb.as_str(),
@@ -113,7 +113,7 @@ pub fn journal(config: &Config, request: &Request, network: &str, because: &str)
     if !because.is_empty() {
         notes += &format!(" because={because}");
     }
-    Journal::new(&config.log_file, &subject, &notes)
+    Journal::new(log_file, &subject, &notes)
 }
 
 /// The result of the plugins before this one, if there were any.

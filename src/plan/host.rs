@@ -195,6 +195,9 @@ fn gateway(network: &Network, mtu: Option<u32>) -> Vec<Fact> {
     }
     if network.cidr(Family::V6).is_some() {
         facts.push(switch(device(Family::V6, "disable_ipv6"), "0", &[]));
+        // While the link-local address is tentative the gateway cannot ask who has an address (RFC 4862,
+        // 5.4): for a second nothing from elsewhere would reach a container.
+        facts.push(switch(device(Family::V6, "accept_dad"), "0", &[]));
         // A container's router advertisement must not become the node's default route.
         facts.push(switch(device(Family::V6, "accept_ra"), "0", &[]));
     }
