@@ -27,5 +27,6 @@ pub mod journal;
 pub mod lease;
 pub mod ops;
 pub mod plan;
+pub mod route_table;
 pub mod select;
 pub mod store;

@@ -168,6 +168,11 @@ impl Request {
         })
     }
 
+    /// `CONTAINER/IFNAME`, as journals and messages name an attachment.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.container, self.ifname)
+    }
+
     /// The pod as `NAMESPACE/NAME`, where the runtime tells (`K8S_POD_NAMESPACE`, `K8S_POD_NAME`).
     pub fn pod(&self) -> Option<String> {
         let (namespace, name) = (

@@ -164,10 +164,14 @@ impl<'a> At<'a> {
             .map_or(&[], Vec::as_slice)
     }
 
+    /// A value below this one as an object, with the path it is found by.
+    pub fn item(&self, key: &str, value: &'a Value) -> At<'a> {
+        At::object(value, self.key(key), self.faults)
+    }
+
     /// The objects of a list, each with its path.
     pub fn objects(&self, key: &str) -> Vec<At<'a>> {
-        let at =
-            |(index, value)| At::object(value, format!("{}[{index}]", self.key(key)), self.faults);
+        let at = |(index, value)| self.item(&format!("{key}[{index}]"), value);
         self.list(key).iter().enumerate().map(at).collect()
     }
 

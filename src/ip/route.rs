@@ -243,6 +243,26 @@ impl RouteRecord {
         }
     }
 
+    /// The route as `ip route` words it.
+    pub fn shown(&self) -> String {
+        let protocol = self.protocol.as_ref().map(|protocol| match protocol {
+            Protocol::Number(number) => number.to_string(),
+            Protocol::Name(name) => name.clone(),
+        });
+        let metric = self.metric.map(|metric| metric.to_string());
+        let words = [
+            ("via", &self.gateway),
+            ("dev", &self.dev),
+            ("table", &self.table),
+            ("proto", &protocol),
+            ("metric", &metric),
+        ];
+        let told = words
+            .into_iter()
+            .filter_map(|(word, value)| Some(format!(" {word} {}", value.as_ref()?)));
+        self.dst.clone() + &told.collect::<String>()
+    }
+
     /// The next hop.
     pub fn gateway(&self) -> Option<IpAddr> {
         self.gateway

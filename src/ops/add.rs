@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 
 use super::converge::{Failed, Hands, Line, Outcome, not_true};
 use super::leave::{leave_after_failure, vanished};
-use super::{Sandbox, journal, prev_result, store};
+use super::{Sandbox, journal, outcome, prev_result, store};
 use crate::cni::delegate::{Call, Delegate};
 use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code, Request, Verb};
@@ -42,18 +42,6 @@ pub fn add(system: &System, request: &Request) -> Result<CniResult, CniError> {
     let made = attempt.run();
     journal.end(&outcome(&made));
     made.map(|result| before.extend(result))
-}
-
-/// The journal's last line.
-fn outcome(made: &Result<CniResult, CniError>) -> String {
-    match made {
-        Ok(result) => {
-            let addresses: Vec<String> =
-                result.ips.iter().map(|ip| ip.address.to_string()).collect();
-            format!("ok {}", addresses.join(" "))
-        }
-        Err(error) => format!("failed {}: {}", error.code.0, error.msg),
-    }
 }
 
 /// One try, with everything it needs at hand.

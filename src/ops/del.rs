@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::converge::Hands;
 use super::leave::leave;
-use super::{all, journal, namespace_inode, store};
+use super::{all, ending, journal, namespace_inode, store};
 use crate::cni::delegate::{Call, Delegate};
 use crate::cni::{CniError, Code, Request, Verb};
 use crate::config::{Config, Network, kept_network};
@@ -41,10 +41,7 @@ pub fn del(system: &System, request: &Request) -> Result<(), CniError> {
         pod: &netns,
     };
     let result = known.take_off(&hands, &store, request);
-    journal.end(&match &result {
-        Ok(()) => "ok".to_owned(),
-        Err(error) => format!("failed {}: {}", error.code.0, error.msg),
-    });
+    journal.end(&ending(&result));
     result
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::converge::Hands;
 use super::del::Known;
-use super::{all, journal, store};
+use super::{all, ending, journal, store};
 use crate::cni::attachments::{Listed, valid_attachments};
 use crate::cni::delegate::Delegate;
 use crate::cni::{CniError, Code, Request, Verb};
@@ -78,7 +78,7 @@ fn take_off(
     };
     // The lease is the IPAM's to collect, by the same list.
     let result = known.take_off_without_lease(&hands, store, request);
-    journal.end(if result.is_ok() { "ok" } else { "failed" });
+    journal.end(&ending(&result));
     result
 }
 

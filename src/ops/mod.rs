@@ -100,12 +100,7 @@ pub fn store(config: &Config) -> Store {
 
 /// The journal of a verb on an attachment.
 pub fn journal(log_file: &Path, request: &Request, network: &str, because: &str) -> Journal {
-    let subject = format!(
-        "{} {network} {}/{}",
-        request.verb.as_str(),
-        request.container,
-        request.ifname
-    );
+    let subject = format!("{} {network} {}", request.verb.as_str(), request.id());
     let mut notes = request
         .pod()
         .map(|pod| format!(" pod={pod}"))
@@ -114,6 +109,26 @@ pub fn journal(log_file: &Path, request: &Request, network: &str, because: &str)
         notes += &format!(" because={because}");
     }
     Journal::new(log_file, &subject, &notes)
+}
+
+/// What an ADD's last line in the journal says.
+pub fn outcome(made: &Result<CniResult, CniError>) -> String {
+    match made {
+        Ok(result) => {
+            let addresses: Vec<String> =
+                result.ips.iter().map(|ip| ip.address.to_string()).collect();
+            format!("ok {}", addresses.join(" "))
+        }
+        Err(error) => format!("failed {}: {}", error.code.0, error.msg),
+    }
+}
+
+/// What any other verb's last line says.
+pub fn ending(result: &Result<(), CniError>) -> String {
+    match result {
+        Ok(()) => "ok".to_owned(),
+        Err(error) => format!("failed {}: {}", error.code.0, error.msg),
+    }
 }
 
 /// The result of the plugins before this one, if there were any.

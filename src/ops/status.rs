@@ -1,5 +1,7 @@
 //! STATUS: whether an ADD can be served. Asked every few seconds: cheap, and without side effects.
 
+use std::path::Path;
+
 use rustix::fs::{Access, access};
 
 use super::converge::Hands;
@@ -21,30 +23,25 @@ use crate::plan::{Read, Side, host};
 pub fn status(system: &System, request: &Request) -> Result<(), CniError> {
     let config = Config::read(&request.config)
         .map_err(|error| CniError::new(Code::NOT_AVAILABLE, error.msg).details(error.details))?;
-    let mut errors: Vec<CniError> = folders(&config);
+    let folders = [&config.data_dir, &config.run_dir];
+    let mut errors: Vec<CniError> = folders
+        .into_iter()
+        .filter_map(|dir| unwritable(dir))
+        .collect();
     errors.extend(underlays(system, &config).err());
     errors.extend(ask_ipam(system, &config, request).err());
     all(errors)
 }
 
-/// The folders must take a record and a lock.
-fn folders(config: &Config) -> Vec<CniError> {
-    let writable = |folder: &std::path::Path| {
-        let there = folder.ancestors().find(|dir| dir.exists());
-        there.is_some_and(|dir| access(dir, Access::WRITE_OK).is_ok())
-    };
-    let refused = |folder: &std::path::PathBuf| {
-        CniError::new(
-            Code::NOT_AVAILABLE,
-            format!("{} cannot be written to", folder.display()),
-        )
-        .details("no attachment can be recorded: ls -ld it; df")
-    };
-    [&config.data_dir, &config.run_dir]
-        .into_iter()
-        .filter(|dir| !writable(dir))
-        .map(refused)
-        .collect()
+/// Why a folder cannot take a record; `None` when it can.
+pub fn unwritable(folder: &Path) -> Option<CniError> {
+    let there = folder.ancestors().find(|dir| dir.exists());
+    if there.is_some_and(|dir| access(dir, Access::WRITE_OK).is_ok()) {
+        return None;
+    }
+    let msg = format!("{} cannot be written to", folder.display());
+    let error = CniError::new(Code::NOT_AVAILABLE, msg);
+    Some(error.details("no attachment can be recorded: ls -ld it; df"))
 }
 
 /// Each underlay device must be there, up, and large enough; where containers use it already, they are cut off.

@@ -7,10 +7,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::ip::link::{LinkRecord, MaddrRecord};
+use crate::ip::neigh::NeighRecord;
 use crate::ip::route::RouteRecord;
 use crate::ip::rule::RuleRecord;
 use crate::ip::sysctl::SysctlKey;
-use crate::ip::{Command, Family, IfName, TableId, addr, link, route, rule};
+use crate::ip::{Command, Family, IfName, TableId, addr, link, neigh, route, rule};
 
 /// On which side of an attachment something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +31,8 @@ pub enum Read {
     Routes(Side, Family, TableId, IfName),
     /// The one route the kernel would take, from a source if given.
     Lookup(Side, IpAddr, Option<IpAddr>),
+    /// Who has an address on a device of the host.
+    Neigh(IfName, IpAddr),
     /// The rules at one place.
     Rules(Family, u32),
     /// Who listens through a device.
@@ -49,7 +52,7 @@ impl Read {
             | Self::Lookup(side, ..)
             | Self::Link(side, _)
             | Self::Sysctl(side, _) => *side,
-            Self::Rules(..) | Self::Maddr(_) => Side::Host,
+            Self::Neigh(..) | Self::Rules(..) | Self::Maddr(_) => Side::Host,
         }
     }
 
@@ -59,6 +62,7 @@ impl Read {
             Self::Addr(_, dev) => addr::show(dev),
             Self::Routes(_, family, table, dev) => route::show(*family, *table, dev),
             Self::Lookup(_, to, from) => route::lookup(*to, *from),
+            Self::Neigh(dev, address) => neigh::show(*address, dev),
             Self::Rules(family, pref) => rule::show(*family, *pref),
             Self::Maddr(dev) => link::maddr(dev),
             Self::Link(_, dev) => link::show(dev),
@@ -83,6 +87,7 @@ pub struct Observed {
     links: BTreeMap<(Side, IfName), Option<LinkRecord>>,
     routes: BTreeMap<(Side, Family, TableId, IfName), Vec<RouteRecord>>,
     lookups: BTreeMap<(Side, IpAddr, Option<IpAddr>), Option<RouteRecord>>,
+    neighbours: BTreeMap<(IfName, IpAddr), Option<NeighRecord>>,
     rules: BTreeMap<Family, Vec<RuleRecord>>,
     maddr: BTreeMap<IfName, Option<MaddrRecord>>,
     sysctls: BTreeMap<(Side, SysctlKey), Option<String>>,
@@ -109,6 +114,11 @@ impl Observed {
                 let seen: Vec<RouteRecord> = decode(read, document)?;
                 self.lookups
                     .insert((*side, *to, *from), seen.into_iter().next());
+            }
+            Read::Neigh(dev, address) => {
+                let seen: Vec<NeighRecord> = decode(read, document)?;
+                self.neighbours
+                    .insert((dev.clone(), *address), seen.into_iter().next());
             }
             Read::Rules(family, _) => {
                 self.rules.insert(*family, decode(read, document)?);
@@ -145,6 +155,7 @@ impl Observed {
         self.links.extend(later.links);
         self.routes.extend(later.routes);
         self.lookups.extend(later.lookups);
+        self.neighbours.extend(later.neighbours);
         self.rules.extend(later.rules);
         self.maddr.extend(later.maddr);
         self.sysctls.extend(later.sysctls);
@@ -171,6 +182,11 @@ impl Observed {
     /// The route the kernel would take, if it was asked and there is one.
     pub fn lookup(&self, side: Side, to: IpAddr, from: Option<IpAddr>) -> Option<&RouteRecord> {
         self.lookups.get(&(side, to, from))?.as_ref()
+    }
+
+    /// Who has an address on a device, as far as the kernel knows.
+    pub fn neighbour(&self, dev: &IfName, address: IpAddr) -> Option<&NeighRecord> {
+        self.neighbours.get(&(dev.clone(), address))?.as_ref()
     }
 
     /// The rules of a family; `None` where nobody asked.

@@ -1,0 +1,415 @@
+//! ADD: claims an address of each pool and waits until it is seen to be nobody else's.
+//!
+//! Record → route → wait → look again, for all pools at once, so there is one wait. A claim that turns
+//! out to be another's is withdrawn and the next address tried; one that was asked for is refused.
+
+use std::net::IpAddr;
+use std::time::{Instant, SystemTime};
+
+use super::config::Ipam;
+use super::owners::{Owner, Owners};
+use super::search::{Candidate, Search, Use, taken};
+use crate::cni::result::Ip;
+use crate::cni::{CniError, CniResult, Code, Request};
+use crate::exec::System;
+use crate::ip::batch::Mood;
+use crate::ip::route::Route;
+use crate::ip::stderr::Kind;
+use crate::ip::{Command, neigh, route};
+use crate::ops::converge::{Hands, Line, Outcome};
+use crate::ops::{journal, outcome};
+use crate::plan::{Observed, Read, Side, Step};
+use crate::store::boot_id;
+
+/// Claims addresses.
+///
+/// # Errors
+/// Why none could be claimed; nothing is claimed then, or the details say what is.
+pub fn add(
+    system: &System,
+    request: &Request,
+    ipam: &Ipam,
+    deadline: Instant,
+) -> Result<CniResult, CniError> {
+    let journal = journal(&ipam.log_file, request, &request.name, "");
+    let claims = Claims {
+        system,
+        hands: super::hands(system, &journal),
+        request,
+        ipam,
+        owners: Owners::new(&ipam.data_dir),
+        boot: boot_id(),
+        deadline,
+    };
+    let made = claims.run();
+    journal.end(&outcome(&made));
+    made
+}
+
+/// One ADD, with everything it needs at hand.
+struct Claims<'a> {
+    system: &'a System,
+    hands: Hands<'a>,
+    request: &'a Request,
+    ipam: &'a Ipam,
+    owners: Owners,
+    boot: String,
+    deadline: Instant,
+}
+
+/// A claim and how far it has come.
+struct Claim {
+    route: Route,
+    state: State,
+}
+
+/// How far a claim has come, which is what there is to take back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The owner record is written.
+    Recorded,
+    /// The route is there too.
+    Routed,
+    /// Seen to be nobody else's.
+    Stands,
+    /// Withdrawn: the address is free for others, so nothing of it is touched any more.
+    GivenUp,
+}
+
+impl Claim {
+    fn address(&self) -> IpAddr {
+        self.route.dst.ip()
+    }
+}
+
+/// What came of a claim once everybody could see it.
+enum Evidence {
+    /// It is seen, and nobody else has the address.
+    Alone,
+    /// Somebody else has it.
+    Contested(String),
+    /// It is not seen at all.
+    Unseen,
+}
+
+impl Claims<'_> {
+    fn run(&self) -> Result<CniResult, CniError> {
+        self.refuse_second()?;
+        let name = self.request.pod().unwrap_or_else(|| self.request.id());
+        let search = |pool| Search::new(pool, self.ipam, &name, self.deadline);
+        let mut open: Vec<Search<'_>> = self.ipam.pools.iter().map(search).collect();
+        let mut claims: Vec<Claim> = Vec::new();
+        match self.settle(&mut open, &mut claims) {
+            Ok(()) => Ok(self.result(&claims)),
+            Err(error) => Err(self.withdraw(&mut claims, error)),
+        }
+    }
+
+    /// Claims until every pool has one that stands; each round waits once.
+    fn settle(&self, open: &mut Vec<Search<'_>>, claims: &mut Vec<Claim>) -> Result<(), CniError> {
+        while !open.is_empty() {
+            if Instant::now() + self.ipam.propagation >= self.deadline {
+                return Err(self.out_of_time());
+            }
+            let before = claims.len();
+            for search in open.iter_mut() {
+                claims.push(self.take(search)?);
+            }
+            let round = &mut claims[before..];
+            let contested = self.make(round)?;
+            std::thread::sleep(self.ipam.propagation);
+            let seen = self.look(round)?;
+            for ((claim, contested), search) in round.iter_mut().zip(contested).zip(open.iter()) {
+                let evidence =
+                    contested.map_or_else(|| self.evidence(claim, &seen), Evidence::Contested);
+                self.judge(claim, evidence, search)?;
+            }
+            let stands = |search: &Search<'_>| {
+                let of_it = |claim: &&Claim| search.pool().range(claim.address()).is_some();
+                claims
+                    .iter()
+                    .filter(of_it)
+                    .any(|claim| claim.state == State::Stands)
+            };
+            open.retain(|search| !stands(search));
+        }
+        Ok(())
+    }
+
+    /// Keeps a claim, or withdraws it so that the next address can be tried.
+    fn judge(
+        &self,
+        claim: &mut Claim,
+        evidence: Evidence,
+        search: &Search<'_>,
+    ) -> Result<(), CniError> {
+        let address = claim.address();
+        match evidence {
+            Evidence::Alone => claim.state = State::Stands,
+            Evidence::Unseen => return Err(self.unseen(claim)),
+            Evidence::Contested(who) if search.wanted().is_some() => {
+                return Err(taken(address, &who));
+            }
+            Evidence::Contested(who) => {
+                let journal = self.hands.journal;
+                journal.remark(&format!("{address} is taken: {who}"));
+                let left = self.take_back(&self.hands, claim);
+                if !left.is_empty() {
+                    return Err(taken(address, &who).and(&left.join("; ")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next free address on this node: the record comes before the route.
+    fn take(&self, search: &mut Search<'_>) -> Result<Claim, CniError> {
+        loop {
+            let Candidate { address, dev } = search.next(&self.hands, self.ipam, &self.owners)?;
+            let route = Route {
+                metric: Some(self.ipam.metric),
+                protocol: Some(self.ipam.protocol),
+                table: self.ipam.table,
+                ..Route::new(address.into(), None, &dev)
+            };
+            if self.owners.take(&self.owner(route.clone()))? {
+                let state = State::Recorded;
+                return Ok(Claim { route, state });
+            }
+            if search.wanted().is_some() {
+                let who = self.owners.holder(address)?;
+                let who = who.map_or("somebody on this node".to_owned(), |owner| owner.shown());
+                return Err(taken(address, &who));
+            }
+        }
+    }
+
+    fn owner(&self, route: Route) -> Owner {
+        Owner {
+            name: self.request.name.clone(),
+            container: self.request.container.clone(),
+            ifname: self.request.ifname.clone(),
+            pod: self.request.pod(),
+            boot: self.boot.clone(),
+            since: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            route,
+        }
+    }
+
+    /// Adds the routes and asks the wire, in one process. Tells of each claim what stood in its way:
+    /// a route that is there already is another's claim, any other failure is one.
+    fn make(&self, round: &mut [Claim]) -> Result<Vec<Option<String>>, CniError> {
+        let mut lines: Vec<Line> = round.iter().map(add_route).collect();
+        if self.asks() {
+            lines.extend(round.iter().flat_map(ask_the_wire));
+        }
+        let outcome = self.hands.run(lines, Mood::TryAll).inspect_err(|_| {
+            // Nobody knows how far it came; removing what was not added does no harm.
+            round
+                .iter_mut()
+                .for_each(|claim| claim.state = State::Routed);
+        })?;
+        let mut contested = Vec::new();
+        let mut failures = outcome.failures;
+        for claim in round {
+            let own = route::add(&claim.route).to_string();
+            let failed = failures.iter().position(|failed| failed.command == own);
+            match failed.map(|index| failures.swap_remove(index)) {
+                Some(failed) if failed.failure.kind() == Kind::Exists => {
+                    contested.push(Some(failed.failure.message));
+                }
+                Some(failed) => failures.push(failed),
+                None => {
+                    claim.state = State::Routed;
+                    contested.push(None);
+                }
+            }
+        }
+        match failures.first() {
+            Some(failed) => Err(failed.error("an address cannot be claimed")),
+            None => Ok(contested),
+        }
+    }
+
+    /// Whether the wire is asked: an answer needs time to come.
+    fn asks(&self) -> bool {
+        self.ipam.probe && !self.ipam.propagation.is_zero()
+    }
+
+    /// What is to be seen of the claims now, in one process, which also removes the traces of asking.
+    fn look(&self, round: &[Claim]) -> Result<Observed, CniError> {
+        let address = Claim::address;
+        let table = |claim: &Claim| Line::Read(Read::Lookup(Side::Host, address(claim), None));
+        let wire = |claim: &Claim| Line::Read(Read::Neigh(claim.route.dev.clone(), address(claim)));
+        let mut lines: Vec<Line> = round.iter().map(table).collect();
+        if self.asks() {
+            lines.extend(round.iter().map(wire));
+            lines.extend(round.iter().map(forget_the_answer));
+        }
+        let Outcome { seen, failures, .. } = self.hands.run(lines, Mood::TryAll)?;
+        match failures
+            .iter()
+            .find(|failed| failed.failure.kind() != Kind::NotFound)
+        {
+            Some(failed) => Err(failed.error("a claim cannot be looked at")),
+            None => Ok(seen),
+        }
+    }
+
+    fn evidence(&self, claim: &Claim, seen: &Observed) -> Evidence {
+        let answer = seen.neighbour(&claim.route.dev, claim.address());
+        if let Some(mac) = answer.and_then(|neighbour| neighbour.answered()) {
+            let dev = &claim.route.dev;
+            return Evidence::Contested(format!("{mac} answers for it on {dev}"));
+        }
+        match Use::of(claim.address(), seen) {
+            Use::Taken(record) if claim.route.is(&record) => Evidence::Alone,
+            Use::Taken(record) => Evidence::Contested(format!("the route `{}`", record.shown())),
+            Use::Free(_) => Evidence::Unseen,
+        }
+    }
+
+    /// Removes a claim's route and record; tells what could not be removed. A record stays with its route.
+    fn take_back(&self, hands: &Hands<'_>, claim: &mut Claim) -> Vec<String> {
+        let Request {
+            container, ifname, ..
+        } = self.request;
+        let mut left = hands.remove(undo(claim));
+        if left.is_empty() {
+            let freed = self.owners.give_back(container, ifname, claim.address());
+            left.extend(freed.err().map(|error| error.to_string()));
+        }
+        if left.is_empty() {
+            claim.state = State::GivenUp;
+        }
+        left
+    }
+
+    /// Withdraws everything after a failure, whatever comes meanwhile.
+    fn withdraw(&self, claims: &mut [Claim], error: CniError) -> CniError {
+        let undaunted = self.system.undaunted();
+        let hands = self.hands.with(&undaunted);
+        let open = claims
+            .iter_mut()
+            .filter(|claim| claim.state != State::GivenUp);
+        let left: Vec<String> = open
+            .flat_map(|claim| self.take_back(&hands, claim))
+            .collect();
+        match left.is_empty() {
+            true => error,
+            false => error.and(&format!(
+                "and this could not be taken back: {}",
+                left.join("; ")
+            )),
+        }
+    }
+
+    /// An owner has one address of each pool; what is left from an earlier boot holds nothing.
+    fn refuse_second(&self) -> Result<(), CniError> {
+        let Request {
+            container, ifname, ..
+        } = self.request;
+        for held in self.owners.held_by(container, ifname)? {
+            match held.owner {
+                Some(owner) if owner.boot == self.boot => {
+                    let msg = format!(
+                        "{} has the address {} already, since {}",
+                        owner.shown(),
+                        held.address,
+                        owner.since
+                    );
+                    return Err(CniError::new(Code::INVALID_ENVIRONMENT, msg)
+                        .details("a DEL has to come before another ADD"));
+                }
+                _ => self.owners.give_back(container, ifname, held.address)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn unseen(&self, claim: &Claim) -> CniError {
+        let msg = format!(
+            "the claim of {} does not show where the kernel looks",
+            claim.address()
+        );
+        CniError::new(Code::FACTS_DO_NOT_HOLD, msg).details(format!(
+            "`{}` shows what does; somebody removed the route, or no rule leads to table {}",
+            route::lookup(claim.address(), None),
+            self.ipam.table
+        ))
+    }
+
+    fn out_of_time(&self) -> CniError {
+        let msg = format!(
+            "no claim stood alone within requestTimeoutMs {}",
+            self.ipam.request.as_millis()
+        );
+        CniError::new(Code::TRY_AGAIN, msg).details(
+            "every address tried was taken by somebody else; the journal tells which: logFile",
+        )
+    }
+
+    fn result(&self, claims: &[Claim]) -> CniResult {
+        let ip = |pool: &super::pool::Pool| {
+            let of_it = |claim: &&Claim| pool.range(claim.address()).is_some();
+            let mut of_it = claims.iter().filter(of_it);
+            let claim = of_it.find(|claim| claim.state == State::Stands)?;
+            let (address, gateway) = pool.lease(claim.address())?;
+            Some(Ip {
+                address,
+                gateway,
+                interface: None,
+            })
+        };
+        CniResult {
+            ips: self.ipam.pools.iter().filter_map(ip).collect(),
+            routes: self.ipam.routes.clone(),
+            dns: self.ipam.dns.clone(),
+            ..CniResult::default()
+        }
+    }
+}
+
+fn line(command: Command, undo: Option<Command>, because: String) -> Line {
+    Line::Write(Step {
+        side: Side::Host,
+        command,
+        undo: undo.map(|command| (Side::Host, command)),
+        because,
+    })
+}
+
+fn add_route(claim: &Claim) -> Line {
+    line(
+        route::add(&claim.route),
+        Some(route::del(&claim.route)),
+        format!("{} is claimed", claim.address()),
+    )
+}
+
+/// What is known is forgotten first: a container that has just gone must not answer from memory.
+fn ask_the_wire(claim: &Claim) -> [Line; 2] {
+    let (address, dev) = (claim.address(), &claim.route.dev);
+    let because = || format!("whoever has {address} answers");
+    [
+        line(neigh::forget(address, dev), None, because()),
+        line(neigh::ask(address, dev), None, because()),
+    ]
+}
+
+fn forget_the_answer(claim: &Claim) -> Line {
+    let command = neigh::del(claim.address(), &claim.route.dev);
+    line(command, None, String::new())
+}
+
+/// What takes a claim back. A route that was there before it is another's and stays.
+fn undo(claim: &Claim) -> Vec<(Side, Command)> {
+    let mut commands = vec![neigh::del(claim.address(), &claim.route.dev)];
+    if claim.state != State::Recorded {
+        commands.push(route::del(&claim.route));
+    }
+    commands
+        .into_iter()
+        .map(|command| (Side::Host, command))
+        .collect()
+}

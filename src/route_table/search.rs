@@ -1,0 +1,185 @@
+//! Looks for free addresses: exact look-ups, as many in a process as are needed, never a list.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::config::Ipam;
+use super::owners::Owners;
+use super::pool::{Order, Pool, Seed};
+use crate::cni::{CniError, Code};
+use crate::ip::route::RouteRecord;
+use crate::ip::{Family, IfName};
+use crate::ops::converge::Hands;
+use crate::plan::{Observed, Read, Side};
+
+/// How many addresses are looked up by the first process. One look-up costs some 5 microseconds, a
+/// process a thousand: most pools are far from full, and where one is not, the number grows.
+const LOOK_FIRST: usize = 8;
+
+/// How many at the most: what fits into memory and into a fraction of the time there is.
+const LOOK_MOST: usize = 4096;
+
+/// What one exact look-up tells of an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Use {
+    /// Nobody has it; the device through which the kernel would reach it, if it is on one.
+    Free(Option<IfName>),
+    /// A host route leads to it.
+    Taken(RouteRecord),
+}
+
+impl Use {
+    /// Reads a look-up of an address.
+    pub fn of(address: IpAddr, seen: &Observed) -> Self {
+        let family = Family::of(address);
+        let Some(record) = seen.lookup(Side::Host, address, None) else {
+            return Self::Free(None);
+        };
+        match record.destination(family) {
+            Some(dst) if dst.prefix() == family.host_prefix() => Self::Taken(record.clone()),
+            _ if record.gateway.is_some() => Self::Free(None),
+            _ => Self::Free(record.dev.as_deref().and_then(|dev| IfName::new(dev).ok())),
+        }
+    }
+}
+
+/// A free address, and the device to claim it on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The address.
+    pub address: IpAddr,
+    /// The device.
+    pub dev: IfName,
+}
+
+/// The search in one pool.
+pub struct Search<'a> {
+    pool: &'a Pool,
+    walk: Box<dyn Iterator<Item = IpAddr> + 'a>,
+    wanted: Option<IpAddr>,
+    free: VecDeque<(IpAddr, Option<IfName>)>,
+    chunk: usize,
+    looked_at: usize,
+    deadline: Instant,
+}
+
+impl<'a> Search<'a> {
+    /// A search for the address asked for, or for any in the configured order.
+    pub fn new(pool: &'a Pool, ipam: &Ipam, pod: &str, deadline: Instant) -> Self {
+        let asked = ipam.wanted.iter().flat_map(|(_, wanted)| wanted);
+        let wanted = asked.copied().find(|ip| pool.range(*ip).is_some());
+        let seed = match ipam.order {
+            Order::Random => Seed {
+                start: fastrand::u64(..),
+                stride: fastrand::u64(..),
+            },
+            Order::Sequential => Seed::FIRST,
+            Order::Sticky => Seed::of(pod),
+        };
+        Self {
+            pool,
+            walk: match wanted {
+                Some(wanted) => Box::new(std::iter::once(wanted)),
+                None => Box::new(pool.walk(seed)),
+            },
+            wanted,
+            free: VecDeque::new(),
+            chunk: LOOK_FIRST,
+            looked_at: 0,
+            deadline,
+        }
+    }
+
+    /// The pool.
+    pub fn pool(&self) -> &'a Pool {
+        self.pool
+    }
+
+    /// The address that was asked for.
+    pub fn wanted(&self) -> Option<IpAddr> {
+        self.wanted
+    }
+
+    /// The next free address.
+    ///
+    /// # Errors
+    /// Code 102 when there is none, 11 when the one asked for is taken or the time is over.
+    pub fn next(
+        &mut self,
+        hands: &Hands<'_>,
+        ipam: &Ipam,
+        owners: &Owners,
+    ) -> Result<Candidate, CniError> {
+        loop {
+            if let Some((address, dev)) = self.free.pop_front() {
+                let dev = ipam.device.clone().or(dev);
+                return dev
+                    .map(|dev| Candidate { address, dev })
+                    .ok_or_else(|| self.no_device(address));
+            }
+            self.look(hands, owners)?;
+        }
+    }
+
+    /// Looks the next addresses up and keeps the free ones.
+    fn look(&mut self, hands: &Hands<'_>, owners: &Owners) -> Result<(), CniError> {
+        let next: Vec<IpAddr> = self.walk.by_ref().take(self.chunk).collect();
+        if next.is_empty() {
+            return Err(self.exhausted());
+        }
+        if Instant::now() >= self.deadline {
+            return Err(self.out_of_time());
+        }
+        let question = |address: &IpAddr| Read::Lookup(Side::Host, *address, None);
+        let seen = hands.observe(next.iter().map(question).collect())?;
+        for address in &next {
+            match Use::of(*address, &seen) {
+                Use::Free(dev) => self.free.push_back((*address, dev)),
+                Use::Taken(record) if self.wanted == Some(*address) => {
+                    return Err(taken(*address, &holder(*address, &record, owners)));
+                }
+                Use::Taken(_) => {}
+            }
+        }
+        self.looked_at += next.len();
+        self.chunk = (self.chunk * 8).min(LOOK_MOST);
+        Ok(())
+    }
+
+    fn exhausted(&self) -> CniError {
+        CniError::new(Code::POOL_EXHAUSTED, self.pool.exhausted(self.looked_at)).details(
+            "remove containers, or enlarge the range; see what is claimed: ip route show proto",
+        )
+    }
+
+    fn out_of_time(&self) -> CniError {
+        let msg = format!(
+            "no free address was found in time: {} of {} were looked at, all taken",
+            self.looked_at,
+            self.pool.shown()
+        );
+        CniError::new(Code::TRY_AGAIN, msg).details("raise requestTimeoutMs, or enlarge the range")
+    }
+
+    fn no_device(&self, address: IpAddr) -> CniError {
+        let msg = format!("{address} is on no device of this node, so no claim can be made");
+        CniError::new(Code::INVALID_CONFIGURATION, msg).details(format!(
+            "`ip route get fibmatch {address}` must show the subnet on the gateway's device; bring that up, or set ipam.device"
+        ))
+    }
+}
+
+/// The error for an address asked for that somebody has.
+pub fn taken(address: IpAddr, who: &str) -> CniError {
+    CniError::new(Code::TRY_AGAIN, format!("{address} is taken: {who}"))
+        .details("ask for another address, or remove who has it")
+}
+
+/// Who has an address: the owner on this node, or what the table tells.
+pub fn holder(address: IpAddr, record: &RouteRecord, owners: &Owners) -> String {
+    match owners.holder(address) {
+        Ok(Some(owner)) => format!("{} on this node, since {}", owner.shown(), owner.since),
+        _ => format!("the route `{}`", record.shown()),
+    }
+}

@@ -1,0 +1,103 @@
+//! CHECK and STATUS: is every claim seen, and nobody else's; could another be made.
+
+use super::config::Ipam;
+use super::owners::{Held, Owners};
+use super::pool::{Pool, Seed};
+use super::search::Use;
+use crate::cni::{CniError, Code, Request};
+use crate::exec::System;
+use crate::ip::route;
+use crate::journal::Journal;
+use crate::ops::status::unwritable;
+use crate::ops::{all, journal};
+use crate::plan::{Observed, Read, Side};
+
+/// The largest pool of which STATUS tells whether it is full: one process looks all of it up in a few
+/// milliseconds, and STATUS is asked every few seconds.
+const STATUS_POOL: usize = 256;
+
+/// Tells whether every claim of an attachment is seen.
+///
+/// # Errors
+/// Code 101 that names every claim that is not, and what is seen in its place.
+pub fn check(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniError> {
+    let held = Owners::new(&ipam.data_dir).held_by(&request.container, &request.ifname)?;
+    if held.is_empty() {
+        let msg = format!(
+            "{} has no address: there is no record of it in {}",
+            request.id(),
+            ipam.data_dir.display()
+        );
+        return Err(CniError::new(Code::FACTS_DO_NOT_HOLD, msg)
+            .details("make the container anew: a DEL and an ADD claim an address again"));
+    }
+    let journal = journal(&ipam.log_file, request, &request.name, "");
+    let look = |held: &Held| Read::Lookup(Side::Host, held.address, None);
+    let seen = super::hands(system, &journal).observe(held.iter().map(look).collect())?;
+    let broken = held.iter().filter_map(|held| broken(held, &seen));
+    all(broken.collect())
+}
+
+/// What is wrong with one claim.
+fn broken(held: &Held, seen: &Observed) -> Option<CniError> {
+    let address = held.address;
+    let (msg, mend) = match (Use::of(address, seen), &held.owner) {
+        (Use::Taken(record), Some(owner)) if owner.route.is(&record) => return None,
+        (Use::Taken(record), Some(_)) => (
+            format!(
+                "{address} is claimed by somebody else too: the route `{}` is preferred",
+                record.shown()
+            ),
+            "two containers have one address: remove one of them".to_owned(),
+        ),
+        (Use::Free(_), Some(owner)) => (
+            format!("the claim of {address} is missing"),
+            format!("`{}` makes it again", route::add(&owner.route)),
+        ),
+        (_, None) => (
+            format!("the record of {address} is cut short"),
+            "make the container anew: a DEL and an ADD write it again".to_owned(),
+        ),
+    };
+    let shows = route::lookup(address, None);
+    Some(CniError::new(Code::FACTS_DO_NOT_HOLD, msg).details(format!("`{shows}` shows it; {mend}")))
+}
+
+/// Tells whether an address could be claimed.
+///
+/// # Errors
+/// Code 50 with every reason.
+pub fn status(system: &System, request: &Request) -> Result<(), CniError> {
+    let unavailable = |error: CniError| CniError {
+        code: Code::NOT_AVAILABLE,
+        ..error
+    };
+    let ipam = Ipam::read(request).map_err(unavailable)?;
+    let mut errors: Vec<CniError> = unwritable(&ipam.data_dir).into_iter().collect();
+    let journal = Journal::new(&ipam.log_file, "STATUS", "");
+    let hands = super::hands(system, &journal);
+    for pool in &ipam.pools {
+        let some: Vec<_> = pool.walk(Seed::FIRST).take(STATUS_POOL + 1).collect();
+        let look = |address: &_| Read::Lookup(Side::Host, *address, None);
+        // Of a large pool one look-up tells that `ip` is there and answers.
+        let count = if some.len() > STATUS_POOL {
+            1
+        } else {
+            some.len()
+        };
+        match hands.observe(some[..count].iter().map(look).collect()) {
+            Err(error) => errors.push(unavailable(error)),
+            Ok(seen) => {
+                let free = |address: &_| matches!(Use::of(*address, &seen), Use::Free(_));
+                let full = count == some.len() && !some.iter().any(free);
+                errors.extend(full.then(|| exhausted(pool, count)));
+            }
+        }
+    }
+    all(errors)
+}
+
+fn exhausted(pool: &Pool, count: usize) -> CniError {
+    CniError::new(Code::NOT_AVAILABLE, pool.exhausted(count))
+        .details("remove containers, or enlarge the range")
+}
