@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime};
 use super::config::Ipam;
 use super::owners::{Owner, Owners};
 use super::search::{Candidate, Search, Use, taken};
+use super::wire;
 use crate::cni::result::Ip;
 use crate::cni::{CniError, CniResult, Code, Request};
 use crate::exec::System;
@@ -18,7 +19,7 @@ use crate::ip::stderr::Kind;
 use crate::ip::{Command, neigh, route};
 use crate::ops::converge::{Hands, Line, Outcome};
 use crate::ops::{journal, outcome};
-use crate::plan::{Observed, Read, Side, Step};
+use crate::plan::{Observed, Read, Side};
 use crate::store::boot_id;
 
 /// Claims addresses.
@@ -119,7 +120,8 @@ impl Claims<'_> {
             let contested = self.make(round)?;
             std::thread::sleep(self.ipam.propagation);
             let seen = self.look(round)?;
-            for ((claim, contested), search) in round.iter_mut().zip(contested).zip(open.iter()) {
+            for ((claim, contested), search) in round.iter_mut().zip(contested).zip(open.iter_mut())
+            {
                 let evidence =
                     contested.map_or_else(|| self.evidence(claim, &seen), Evidence::Contested);
                 self.judge(claim, evidence, search)?;
@@ -141,7 +143,7 @@ impl Claims<'_> {
         &self,
         claim: &mut Claim,
         evidence: Evidence,
-        search: &Search<'_>,
+        search: &mut Search<'_>,
     ) -> Result<(), CniError> {
         let address = claim.address();
         match evidence {
@@ -157,6 +159,7 @@ impl Claims<'_> {
                 if !left.is_empty() {
                     return Err(taken(address, &who).and(&left.join("; ")));
                 }
+                search.sift(&self.hands, self.ipam, &self.owners)?;
             }
         }
         Ok(())
@@ -200,8 +203,12 @@ impl Claims<'_> {
     /// a route that is there already is another's claim, any other failure is one.
     fn make(&self, round: &mut [Claim]) -> Result<Vec<Option<String>>, CniError> {
         let mut lines: Vec<Line> = round.iter().map(add_route).collect();
-        if self.asks() {
-            lines.extend(round.iter().flat_map(ask_the_wire));
+        if wire::is_asked(self.ipam) {
+            lines.extend(
+                round
+                    .iter()
+                    .flat_map(|claim| wire::ask(claim.address(), &claim.route.dev)),
+            );
         }
         let outcome = self.hands.run(lines, Mood::TryAll).inspect_err(|_| {
             // Nobody knows how far it came; removing what was not added does no harm.
@@ -231,20 +238,13 @@ impl Claims<'_> {
         }
     }
 
-    /// Whether the wire is asked: an answer needs time to come.
-    fn asks(&self) -> bool {
-        self.ipam.probe && !self.ipam.propagation.is_zero()
-    }
-
     /// What is to be seen of the claims now, in one process, which also removes the traces of asking.
     fn look(&self, round: &[Claim]) -> Result<Observed, CniError> {
-        let address = Claim::address;
-        let table = |claim: &Claim| Line::Read(Read::Lookup(Side::Host, address(claim), None));
-        let wire = |claim: &Claim| Line::Read(Read::Neigh(claim.route.dev.clone(), address(claim)));
+        let table = |claim: &Claim| Line::Read(Read::Lookup(Side::Host, claim.address(), None));
         let mut lines: Vec<Line> = round.iter().map(table).collect();
-        if self.asks() {
-            lines.extend(round.iter().map(wire));
-            lines.extend(round.iter().map(forget_the_answer));
+        if wire::is_asked(self.ipam) {
+            let dev = |claim: &Claim| (claim.address(), claim.route.dev.clone());
+            lines.extend(wire::answers(round.iter().map(dev)));
         }
         let Outcome { seen, failures, .. } = self.hands.run(lines, Mood::TryAll)?;
         match failures
@@ -257,10 +257,8 @@ impl Claims<'_> {
     }
 
     fn evidence(&self, claim: &Claim, seen: &Observed) -> Evidence {
-        let answer = seen.neighbour(&claim.route.dev, claim.address());
-        if let Some(mac) = answer.and_then(|neighbour| neighbour.answered()) {
-            let dev = &claim.route.dev;
-            return Evidence::Contested(format!("{mac} answers for it on {dev}"));
+        if let Some(who) = wire::who(claim.address(), &claim.route.dev, seen) {
+            return Evidence::Contested(who);
         }
         match Use::of(claim.address(), seen) {
             Use::Taken(record) if claim.route.is(&record) => Evidence::Alone,
@@ -370,36 +368,12 @@ impl Claims<'_> {
     }
 }
 
-fn line(command: Command, undo: Option<Command>, because: String) -> Line {
-    Line::Write(Step {
-        side: Side::Host,
-        command,
-        undo: undo.map(|command| (Side::Host, command)),
-        because,
-    })
-}
-
 fn add_route(claim: &Claim) -> Line {
-    line(
+    wire::line(
         route::add(&claim.route),
         Some(route::del(&claim.route)),
         format!("{} is claimed", claim.address()),
     )
-}
-
-/// What is known is forgotten first: a container that has just gone must not answer from memory.
-fn ask_the_wire(claim: &Claim) -> [Line; 2] {
-    let (address, dev) = (claim.address(), &claim.route.dev);
-    let because = || format!("whoever has {address} answers");
-    [
-        line(neigh::forget(address, dev), None, because()),
-        line(neigh::ask(address, dev), None, because()),
-    ]
-}
-
-fn forget_the_answer(claim: &Claim) -> Line {
-    let command = neigh::del(claim.address(), &claim.route.dev);
-    line(command, None, String::new())
 }
 
 /// What takes a claim back. A route that was there before it is another's and stays.

@@ -12,6 +12,7 @@ pub mod pool;
 pub mod release;
 pub mod search;
 pub mod verify;
+pub mod wire;
 
 use std::time::Instant;
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::config::Ipam;
 use super::owners::Owners;
 use super::pool::{Order, Pool, Seed};
+use super::wire;
 use crate::cni::{CniError, Code};
 use crate::ip::route::RouteRecord;
 use crate::ip::{Family, IfName};
@@ -19,6 +20,10 @@ const LOOK_FIRST: usize = 8;
 
 /// How many at the most: what fits into memory and into a fraction of the time there is.
 const LOOK_MOST: usize = 4096;
+
+/// How many the wire is asked about at once: neighbours count against a limit that the node shares with all
+/// its namespaces (`net.ipv4.neigh.default.gc_thresh3`, 1024).
+const SIFT_MOST: usize = 64;
 
 /// What one exact look-up tells of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +125,33 @@ impl<'a> Search<'a> {
             }
             self.look(hands, owners)?;
         }
+    }
+
+    /// Asks the wire about all that seem free at once: where one was another's though the table does
+    /// not tell, many may be, and each would cost a claim and a wait of its own.
+    ///
+    /// # Errors
+    /// As [`Search::next`].
+    pub fn sift(
+        &mut self,
+        hands: &Hands<'_>,
+        ipam: &Ipam,
+        owners: &Owners,
+    ) -> Result<(), CniError> {
+        if !wire::is_asked(ipam) {
+            return Ok(());
+        }
+        if self.free.is_empty() {
+            self.look(hands, owners)?;
+        }
+        let dev = |dev: &Option<IfName>| ipam.device.clone().or(dev.clone());
+        let seeming = self.free.iter().take(SIFT_MOST);
+        let asked: Vec<(IpAddr, IfName)> = seeming
+            .filter_map(|(address, found)| Some((*address, dev(found)?)))
+            .collect();
+        let answered = wire::sift(hands, ipam.propagation, &asked)?;
+        self.free.retain(|(address, _)| !answered.contains(address));
+        Ok(())
     }
 
     /// Looks the next addresses up and keeps the free ones.
