@@ -3,7 +3,9 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     reason = "each test program uses its own part of what the tests share"
 )]
 
+pub mod lab;
 pub mod plugin;

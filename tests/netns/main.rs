@@ -1,0 +1,10 @@
+//! The plugin on the real kernel: network namespaces, `ip`, `sysctl`, and reference IPAM plugins.
+//!
+//! Needs root, and fails without it. `cargo test --test netns`.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod join;

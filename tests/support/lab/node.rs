@@ -1,0 +1,145 @@
+//! A node: a namespace on the underlay, with folders of its own.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::ask::Ask;
+use super::config::{Config, Net};
+use super::ns::Ns;
+use super::pod::Pod;
+use super::snapshot::Snapshot;
+
+/// One node.
+pub struct Node {
+    /// Its place in the lab, from 0.
+    pub index: usize,
+    name: String,
+    ns: Ns,
+    dir: PathBuf,
+}
+
+impl Node {
+    /// Sets up a namespace that has an `eth0`.
+    pub(super) fn new(index: usize, name: &str, dir: &Path) -> Self {
+        let node = Self {
+            index,
+            name: name.to_owned(),
+            ns: Ns::named(name),
+            dir: dir.to_owned(),
+        };
+        for folder in [node.data(), node.run_dir(), node.ipam()] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        // A namespace takes its IPv4 switches from the machine: a node of a lab starts from the same
+        // ones everywhere, those of a host that routes nothing and filters strictly.
+        node.set(&[
+            "net.ipv4.ip_forward=0",
+            "net.ipv4.conf.all.rp_filter=1",
+            "net.ipv4.conf.default.rp_filter=1",
+        ]);
+        node.batch(&[
+            "link set lo up".to_owned(),
+            // No link-local address: it would come and settle at a time of its own.
+            "link set eth0 addrgenmode none".to_owned(),
+            "link set eth0 up".to_owned(),
+            format!("addr add {}/24 dev eth0", node.underlay()),
+            format!("addr add {}/64 dev eth0 nodad", node.underlay_v6()),
+        ]);
+        node
+    }
+
+    /// Its IPv4 address on the underlay.
+    pub fn underlay(&self) -> String {
+        format!("198.18.0.{}", self.index + 1)
+    }
+
+    /// Its IPv6 address on the underlay.
+    pub fn underlay_v6(&self) -> String {
+        format!("fd00:198:18::{}", self.index + 1)
+    }
+
+    /// Its address on a network, the containers' gateway: `10.ID.0.1` on the first node.
+    pub fn gateway(&self, net: &Net) -> String {
+        net.gateway_v4(self.index)
+    }
+
+    /// The same of IPv6.
+    pub fn gateway_v6(&self, net: &Net) -> String {
+        net.gateway_v6(self.index)
+    }
+
+    /// A pod with a named namespace.
+    pub fn pod(&self, name: &str) -> Pod {
+        Pod::named(&format!("{}-{name}", self.name))
+    }
+
+    /// A pod whose namespace only a process holds.
+    pub fn process_pod(&self, name: &str) -> Pod {
+        Pod::of_process(&format!("{}-{name}", self.name))
+    }
+
+    /// This node's configuration with networks: its own gateways, folders, and share of the addresses.
+    pub fn config(&self, nets: &[&Net]) -> Config {
+        Config::of(self, nets)
+    }
+
+    /// A question about a pod's `eth0`.
+    pub fn ask(&self, config: &Config, pod: &Pod) -> Ask {
+        Ask::new(self, config, pod)
+    }
+
+    /// Everything there is on it.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(self)
+    }
+
+    /// Folder of the records.
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// Folder of the locks.
+    pub fn run_dir(&self) -> PathBuf {
+        self.dir.join("run")
+    }
+
+    /// The IPAM's folder.
+    pub fn ipam(&self) -> PathBuf {
+        self.dir.join("ipam")
+    }
+
+    /// The journal.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("vxlan.log")
+    }
+
+    /// The journal's text; empty where there is none.
+    pub fn journal(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// The folder of everything of this node.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The record of a pod's attachment.
+    pub fn record(&self, net: &str, pod: &Pod, ifname: &str) -> PathBuf {
+        let file = format!("{}:{ifname}.json", pod.container);
+        self.data().join(net).join(file)
+    }
+
+    /// The kernel's look-up for a destination.
+    pub fn route_to(&self, address: &str) -> Value {
+        self.show(&format!("route get fibmatch {address}"))[0].clone()
+    }
+}
+
+impl Deref for Node {
+    type Target = Ns;
+    fn deref(&self) -> &Ns {
+        &self.ns
+    }
+}

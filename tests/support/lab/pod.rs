@@ -1,0 +1,103 @@
+//! A pod: a namespace with a container's id.
+
+use std::io::{BufRead, BufReader};
+use std::ops::Deref;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::ns::{self, Ns};
+
+/// A namespace that is a pod's, gone with it.
+pub struct Pod {
+    /// `CNI_CONTAINERID`.
+    pub container: String,
+    ns: Ns,
+    held: Held,
+}
+
+/// What keeps a namespace.
+enum Held {
+    /// A name of `ip netns`.
+    Name(String),
+    /// A process that waits in it for the end of its stdin.
+    Process(Child),
+}
+
+impl Pod {
+    /// One with a name, as containerd makes them.
+    pub fn named(name: &str) -> Self {
+        ns::batch(&[format!("netns add {name}")]);
+        Self {
+            container: container(name),
+            ns: Ns::named(name),
+            held: Held::Name(name.to_owned()),
+        }
+    }
+
+    /// One that only a process holds: its path is `/proc/PID/ns/net`.
+    pub fn of_process(name: &str) -> Self {
+        let mut child = Command::new("unshare")
+            .args(["--net", "sh", "-c", "echo; exec cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The first line comes from within the namespace.
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let path = format!("/proc/{}/ns/net", child.id());
+        Self {
+            container: container(name),
+            ns: Ns::at(Path::new(&path)),
+            held: Held::Process(child),
+        }
+    }
+
+    /// The same namespace as another container's.
+    pub fn with_container(mut self, container: &str) -> Self {
+        self.container = container.to_owned();
+        self
+    }
+
+    /// Takes the namespace away, as the end of a pod does, and keeps the container's id.
+    pub fn end(&mut self) {
+        match &mut self.held {
+            Held::Name(name) => ns::try_batch(&[format!("netns del {name}")]),
+            Held::Process(child) => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
+
+    /// The same path, a new namespace, a new container: what a runtime does that reuses names.
+    pub fn reborn(&mut self) -> Self {
+        let Held::Name(name) = &self.held else {
+            panic!("a process's number cannot be chosen")
+        };
+        let name = name.clone();
+        self.end();
+        Self::named(&name)
+    }
+}
+
+impl Deref for Pod {
+    type Target = Ns;
+    fn deref(&self) -> &Ns {
+        &self.ns
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A container's id that no other has.
+fn container(name: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("{name}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
