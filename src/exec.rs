@@ -266,6 +266,25 @@ impl System {
         Self::default()
     }
 
+    /// Lets time pass.
+    ///
+    /// # Errors
+    /// [`ExecError::Interrupted`] when this program is told to end meanwhile.
+    pub fn pause(&self, time: Duration) -> Result<(), ExecError> {
+        let end = Instant::now() + time;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if self.told_to_end() {
+                let line = format!("sleep {:.3}", left.as_secs_f64());
+                return Err(ExecError::Interrupted { line });
+            }
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(TICK));
+        }
+    }
+
     /// Whether this program was told to end.
     fn told_to_end(&self) -> bool {
         self.stop

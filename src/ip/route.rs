@@ -154,6 +154,9 @@ pub fn get(address: IpAddr) -> Command {
 /// What `ip -j [-d] route` prints of one route; shown values are compared, never their text.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct RouteRecord {
+    /// `unicast`, `local`, `blackhole`, ... (`-d` only).
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
     /// `default`, an address, or address/length.
     pub dst: String,
     /// Next hop.
@@ -260,7 +263,9 @@ impl RouteRecord {
         let told = words
             .into_iter()
             .filter_map(|(word, value)| Some(format!(" {word} {}", value.as_ref()?)));
-        self.dst.clone() + &told.collect::<String>()
+        let kind = self.kind.as_deref().filter(|kind| *kind != "unicast");
+        let kind = kind.map(|kind| format!("{kind} ")).unwrap_or_default();
+        kind + &self.dst + &told.collect::<String>()
     }
 
     /// The next hop.

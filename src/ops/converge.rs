@@ -269,14 +269,24 @@ impl<'a> Hands<'a> {
                 because: String::new(),
             })
         };
-        let mut errors = Vec::new();
-        for lines in runs(commands.into_iter().map(step).collect()) {
-            match self.run(lines, Mood::TryAll) {
-                Err(error) => errors.push(error.msg),
-                Ok(outcome) => errors.extend(outcome.failures.iter().filter_map(still_there)),
-            }
+        let runs = runs(commands.into_iter().map(step).collect());
+        runs.into_iter()
+            .flat_map(|lines| self.try_all(lines))
+            .collect()
+    }
+
+    /// Carries removing lines out in one process. Some commands end it when they fail (`ip neigh`,
+    /// iproute2 6.1, even with `-force`): then each line gets a process of its own.
+    fn try_all(&self, lines: Vec<Line>) -> Vec<String> {
+        let gave_up = |outcome: &Outcome| outcome.failures.iter().any(|f| f.failure.line.is_none());
+        match self.run(lines.clone(), Mood::TryAll) {
+            Err(error) => vec![error.msg],
+            Ok(outcome) if gave_up(&outcome) && lines.len() > 1 => lines
+                .into_iter()
+                .flat_map(|line| self.try_all(vec![line]))
+                .collect(),
+            Ok(outcome) => outcome.failures.iter().filter_map(still_there).collect(),
         }
-        errors
     }
 }
 

@@ -118,7 +118,7 @@ impl Claims<'_> {
             }
             let round = &mut claims[before..];
             let contested = self.make(round)?;
-            std::thread::sleep(self.ipam.propagation);
+            self.system.pause(self.ipam.propagation)?;
             let seen = self.look(round)?;
             for ((claim, contested), search) in round.iter_mut().zip(contested).zip(open.iter_mut())
             {
@@ -159,7 +159,7 @@ impl Claims<'_> {
                 if !left.is_empty() {
                     return Err(taken(address, &who).and(&left.join("; ")));
                 }
-                search.sift(&self.hands, self.ipam, &self.owners)?;
+                search.sift(self.system, &self.hands, self.ipam, &self.owners)?;
             }
         }
         Ok(())
@@ -378,12 +378,8 @@ fn add_route(claim: &Claim) -> Line {
 
 /// What takes a claim back. A route that was there before it is another's and stays.
 fn undo(claim: &Claim) -> Vec<(Side, Command)> {
-    let mut commands = vec![neigh::del(claim.address(), &claim.route.dev)];
-    if claim.state != State::Recorded {
-        commands.push(route::del(&claim.route));
-    }
-    commands
-        .into_iter()
-        .map(|command| (Side::Host, command))
-        .collect()
+    let route = (claim.state != State::Recorded).then(|| route::del(&claim.route));
+    let answer = neigh::del(claim.address(), &claim.route.dev);
+    let commands = route.into_iter().chain([answer]);
+    commands.map(|command| (Side::Host, command)).collect()
 }

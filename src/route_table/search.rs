@@ -9,6 +9,7 @@ use super::owners::Owners;
 use super::pool::{Order, Pool, Seed};
 use super::wire;
 use crate::cni::{CniError, Code};
+use crate::exec::System;
 use crate::ip::route::RouteRecord;
 use crate::ip::{Family, IfName};
 use crate::ops::converge::Hands;
@@ -134,6 +135,7 @@ impl<'a> Search<'a> {
     /// As [`Search::next`].
     pub fn sift(
         &mut self,
+        system: &System,
         hands: &Hands<'_>,
         ipam: &Ipam,
         owners: &Owners,
@@ -149,7 +151,7 @@ impl<'a> Search<'a> {
         let asked: Vec<(IpAddr, IfName)> = seeming
             .filter_map(|(address, found)| Some((*address, dev(found)?)))
             .collect();
-        let answered = wire::sift(hands, ipam.propagation, &asked)?;
+        let answered = wire::sift(system, hands, ipam.propagation, &asked)?;
         self.free.retain(|(address, _)| !answered.contains(address));
         Ok(())
     }

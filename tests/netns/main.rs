@@ -8,3 +8,4 @@
 mod support;
 
 mod join;
+mod route_table;

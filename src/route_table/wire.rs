@@ -1,0 +1,87 @@
+//! The wire as evidence: whoever has an address on the network answers for it.
+//!
+//! The kernel is told to resolve the address on the claim's device (ARP, neighbour solicitation) and
+//! asked after a while whether somebody answered; nothing of that stays behind.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::config::Ipam;
+use crate::cni::CniError;
+use crate::exec::System;
+use crate::ip::batch::Mood;
+use crate::ip::stderr::Kind;
+use crate::ip::{Command, IfName, neigh};
+use crate::ops::converge::{Hands, Line};
+use crate::plan::{Observed, Read, Side, Step};
+
+/// Whether the wire is asked: an answer needs time to come.
+pub fn is_asked(ipam: &Ipam) -> bool {
+    ipam.probe && !ipam.propagation.is_zero()
+}
+
+/// A change as a line of a batch.
+pub fn line(command: Command, undo: Option<Command>, because: String) -> Line {
+    Line::Write(Step {
+        side: Side::Host,
+        command,
+        undo: undo.map(|command| (Side::Host, command)),
+        because,
+    })
+}
+
+/// Asks who has an address. What is known is forgotten first: a container that has just gone must not
+/// answer from memory.
+pub fn ask(address: IpAddr, dev: &IfName) -> [Line; 2] {
+    let because = || format!("whoever has {address} answers");
+    [
+        line(neigh::forget(address, dev), None, because()),
+        line(neigh::ask(address, dev), None, because()),
+    ]
+}
+
+/// Reads the answers, then removes them.
+pub fn answers(asked: impl Iterator<Item = (IpAddr, IfName)> + Clone) -> Vec<Line> {
+    let read = |(address, dev)| Line::Read(Read::Neigh(dev, address));
+    let remove = |(address, dev): (_, IfName)| line(neigh::del(address, &dev), None, String::new());
+    asked.clone().map(read).chain(asked.map(remove)).collect()
+}
+
+/// Who answered for an address.
+pub fn who(address: IpAddr, dev: &IfName, seen: &Observed) -> Option<String> {
+    let mac = seen.neighbour(dev, address)?.answered()?;
+    Some(format!("{mac} answers for it on {dev}"))
+}
+
+/// Asks about many addresses at once, waits, and tells which of them somebody has.
+///
+/// # Errors
+/// When the wire cannot be asked.
+pub fn sift(
+    system: &System,
+    hands: &Hands<'_>,
+    wait: Duration,
+    asked: &[(IpAddr, IfName)],
+) -> Result<BTreeSet<IpAddr>, CniError> {
+    if asked.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let lines = asked.iter().flat_map(|(address, dev)| ask(*address, dev));
+    let outcome = hands.run(lines.collect(), Mood::TryAll)?;
+    if let Some(failed) = outcome.failures.first() {
+        return Err(failed.error("the wire cannot be asked"));
+    }
+    system.pause(wait)?;
+    let outcome = hands.run(answers(asked.iter().cloned()), Mood::TryAll)?;
+    let gone = |kind| kind == Kind::NotFound;
+    if let Some(failed) = outcome.failures.iter().find(|f| !gone(f.failure.kind())) {
+        return Err(failed.error("the wire's answers cannot be read"));
+    }
+    let has = |(address, dev): &&(IpAddr, IfName)| who(*address, dev, &outcome.seen).is_some();
+    Ok(asked
+        .iter()
+        .filter(has)
+        .map(|(address, _)| *address)
+        .collect())
+}
