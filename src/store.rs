@@ -335,6 +335,25 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// Notes, before it is made, that the node's side is this program's work: who fails last takes it
+    /// away, whoever made it. Folder and note go with the boot, as the devices do.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn note_made(&self) -> Result<(), StoreError> {
+        let noted = (&self.file).write_all(b"made\n");
+        noted.map_err(|source| StoreError::File {
+            what: "write",
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Whether the node's side is this program's work.
+    pub fn is_made(&self) -> bool {
+        self.file.metadata().is_ok_and(|meta| meta.len() > 0)
+    }
+
     /// Removes the file of a lock that is held alone: the network is gone from this node.
     pub fn remove(self) {
         // Left behind, it does no harm.

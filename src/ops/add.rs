@@ -218,10 +218,13 @@ impl<'a> Attempt<'a> {
 
     /// Makes the node's side true, alone: under the lock, looked at closely.
     fn converge_host(&self, made: &mut Made) -> Result<Observed, CniError> {
-        let _alone = self.store.hold(&self.network.name)?;
+        let alone = self.store.hold(&self.network.name)?;
         let seen = self.hands.observe(host::reads(self.network, Look::Close))?;
         let facts = host::facts(self.network, &seen)?;
         refuse_foreign(self.network, &facts, &seen)?;
+        if seen.link(Side::Host, &self.network.vx).is_none() {
+            alone.note_made()?;
+        }
         self.hands.converge(&facts, seen, &mut made.steps)
     }
 
@@ -427,6 +430,7 @@ impl<'a> Attempt<'a> {
         left.extend(leave_after_failure(
             &hands,
             &self.store,
+            self.network,
             &self.attachment,
             &host,
             left.is_empty(),

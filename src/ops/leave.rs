@@ -32,37 +32,34 @@ pub fn leave(
 }
 
 /// After an ADD that failed: forgets the attachment if everything else was taken back, and takes the
-/// steps on the node's side back unless somebody else joined meanwhile. Tells what could not be done.
+/// node's side back unless somebody else joined meanwhile: all of it where this program made it,
+/// whichever ADD that was, else the steps of this one. Tells what could not be done.
 pub fn leave_after_failure(
     hands: &Hands<'_>,
     store: &Store,
+    network: &Network,
     attachment: &Attachment,
     steps: &[Step],
     clean: bool,
 ) -> Vec<String> {
-    let Attachment {
-        network,
-        container,
-        ifname,
-        ..
-    } = attachment;
+    let (container, ifname) = (&attachment.container, attachment.ifname.as_str());
     let told = |error: CniError| vec![error.msg];
-    let alone = match store.hold(network) {
+    let alone = match store.hold(&network.name) {
         Ok(alone) => alone,
         Err(error) => return told(error.into()),
     };
-    let used = match store.is_used_by_others(network, container, ifname.as_str()) {
+    let used = match store.is_used_by_others(&network.name, container, ifname) {
         Ok(used) => used,
         Err(error) => return told(error.into()),
     };
-    let mut left = if used { Vec::new() } else { hands.undo(steps) };
+    let mut left = match (used, alone.is_made()) {
+        (true, _) => Vec::new(),
+        (false, true) => take_away(hands, network).err().map_or(Vec::new(), told),
+        (false, false) => hands.undo(steps),
+    };
     if clean && left.is_empty() {
-        left.extend(
-            store
-                .remove(network, container, ifname.as_str())
-                .err()
-                .map(|error| error.to_string()),
-        );
+        let forgotten = store.remove(&network.name, container, ifname);
+        left.extend(forgotten.err().map(|error| error.to_string()));
         if !used {
             alone.remove();
         }

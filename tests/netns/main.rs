@@ -8,4 +8,5 @@
 mod support;
 
 mod join;
+mod leave;
 mod route_table;

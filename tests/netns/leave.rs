@@ -1,0 +1,94 @@
+//! Who takes the node's side of a network away, and when.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support::lab::{Lab, Net, Node, until};
+use crate::support::plugin::Said;
+
+/// An IPAM that waits at ADD for a word through a pipe and then refuses.
+struct Waiting {
+    dir: PathBuf,
+}
+
+impl Waiting {
+    fn new(node: &Node) -> Self {
+        let dir = node.dir().join("waiting");
+        std::fs::create_dir(&dir).unwrap();
+        let pipe = dir.join("pipe");
+        assert!(
+            Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let script = format!(
+            "#!/bin/sh\n[ \"$CNI_COMMAND\" = ADD ] || exit 0\n: > {}/asked\nread -r word < {}\n\
+             echo '{{\"code\": 11, \"msg\": \"no address today\"}}'\nexit 1\n",
+            dir.display(),
+            pipe.display()
+        );
+        let plugin = dir.join("host-local");
+        std::fs::write(&plugin, script).unwrap();
+        std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Self { dir }
+    }
+
+    fn is_asked(&self) -> bool {
+        self.dir.join("asked").exists()
+    }
+
+    fn refuse(&self) {
+        std::fs::write(self.dir.join("pipe"), "now\n").unwrap();
+    }
+}
+
+#[test]
+fn an_add_that_fails_last_takes_the_nodes_side_away_though_another_add_made_it() {
+    let lab = Lab::new(1);
+    let node = lab.node(0);
+    let (first, second) = (node.pod("first"), node.pod("second"));
+    let blue = Net::new("blue", 100).dual();
+    let config = node.config(&[&blue]);
+    let waiting = Waiting::new(node);
+    // What forwarding leaves behind is there before, so that the rest can be compared.
+    node.set(&["net.ipv6.conf.all.forwarding=1"]);
+    let before = node.snapshot();
+    let ask = node.ask(&config, &first);
+    let result = ask.add();
+    let late = node.ask(&config, &second).plugins_first(&waiting.dir);
+    let child = late.verb("ADD").start();
+    until("the IPAM is asked", || waiting.is_asked());
+    ask.after(&result).del();
+    assert_ne!(node.device("vx_blue"), serde_json::Value::Null);
+    waiting.refuse();
+    let said = Said::by(child).error(11);
+    assert!(said.contains("no address today"), "{said}");
+    node.snapshot().assert_same(&before);
+}
+
+#[test]
+fn an_add_that_fails_leaves_a_device_that_was_there_before_it() {
+    let lab = Lab::new(1);
+    let node = lab.node(0);
+    let pod = node.pod("web");
+    let blue = Net::new("blue", 100);
+    let config = node.config(&[&blue]);
+    let vx = "link add vx_blue type vxlan id 100 dev eth0 group 239.1.1.100 dstport 4789 learning";
+    node.batch(&[
+        vx,
+        "link set vx_blue mtu 1450 addrgenmode none",
+        "link set vx_blue arp off up",
+    ]);
+    let waiting = Waiting::new(node);
+    let before = node.snapshot();
+    let late = node.ask(&config, &pod).plugins_first(&waiting.dir);
+    let child = late.verb("ADD").start();
+    until("the IPAM is asked", || waiting.is_asked());
+    assert_ne!(node.device("mv_blue"), serde_json::Value::Null);
+    waiting.refuse();
+    Said::by(child).error(11);
+    node.snapshot().assert_same(&before);
+}
