@@ -197,30 +197,8 @@ impl Fact {
                 side,
                 route,
                 witness,
-            } => {
-                let looked = witness.and_then(|(to, from)| seen.lookup(*side, to, from));
-                let listed = seen.routes(*side, route.family(), route.table, &route.dev);
-                let shown = looked
-                    .is_some_and(|record| record.table() == Some(route.table) && route.is(record));
-                holds(
-                    shown
-                        || listed
-                            .unwrap_or_default()
-                            .iter()
-                            .any(|record| route.is(record)),
-                )
-            }
-            Self::Rule {
-                rule,
-                witness: (to, from),
-            } => {
-                let looked = seen.lookup(Side::Host, *to, Some(*from));
-                let shown = looked.is_some_and(|record| record.table() == Some(rule.lookup));
-                match seen.rules(rule.family()) {
-                    Some(listed) => holds(listed.iter().any(|record| rule.is(record))),
-                    None => holds(shown),
-                }
-            }
+            } => holds(route_is_seen(seen, *side, route, *witness)),
+            Self::Rule { rule, witness } => holds(rule_is_seen(seen, rule, *witness)),
             Self::Sysctl {
                 side,
                 key,
@@ -311,6 +289,34 @@ fn judge(seen: Option<&LinkRecord>, differences: impl Fn(&LinkRecord) -> Vec<Str
         Some(differences) => Verdict::Differs {
             found: differences.join(", "),
         },
+    }
+}
+
+/// Whether a look-up or the list shows a route.
+fn route_is_seen(
+    seen: &Observed,
+    side: Side,
+    route: &Route,
+    witness: Option<(IpAddr, Option<IpAddr>)>,
+) -> bool {
+    let looked = witness.and_then(|(to, from)| seen.lookup(side, to, from));
+    let shown =
+        looked.is_some_and(|record| record.table() == Some(route.table) && route.is(record));
+    let listed = seen.routes(side, route.family(), route.table, &route.dev);
+    shown
+        || listed
+            .unwrap_or_default()
+            .iter()
+            .any(|record| route.is(record))
+}
+
+/// Whether the list shows a rule; where nobody asked for the list, whether the look-up ends in its table.
+fn rule_is_seen(seen: &Observed, rule: &Rule, (to, from): (IpAddr, IpAddr)) -> bool {
+    match seen.rules(rule.family()) {
+        Some(listed) => listed.iter().any(|record| rule.is(record)),
+        None => seen
+            .lookup(Side::Host, to, Some(from))
+            .is_some_and(|record| record.table() == Some(rule.lookup)),
     }
 }
 

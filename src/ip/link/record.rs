@@ -1,0 +1,364 @@
+//! What `ip -j -d link`, `addr` and `maddr` print of a device, and in what it differs from a wanted one.
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use serde::Deserialize;
+
+use super::{Setting, Vxlan};
+use crate::ip::IfName;
+
+/// What `ip -j -d link show` and `ip -j -d addr show` print of one device.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LinkRecord {
+    /// Number in its namespace.
+    pub ifindex: u32,
+    /// Name in its namespace.
+    pub ifname: String,
+    /// Name of the device below it, where that is in the same namespace.
+    pub link: Option<String>,
+    /// Number of the device below it in the namespace [`LinkRecord::link_netnsid`].
+    pub link_index: Option<u32>,
+    /// The namespace of the device below it, where that is another one.
+    pub link_netnsid: Option<i32>,
+    /// `UP`, `LOWER_UP`, `NOARP`, ...
+    #[serde(default)]
+    pub flags: Vec<String>,
+    /// Largest packet in bytes.
+    pub mtu: u32,
+    /// Length of the transmit queue in packets; absent for 0.
+    #[serde(default)]
+    pub txqlen: u32,
+    /// MAC address as text.
+    #[serde(default)]
+    pub address: String,
+    /// Kind and its details (`-d`).
+    pub linkinfo: Option<LinkInfo>,
+    /// `none`, `eui64`, ... (`ip link show` only).
+    pub inet6_addr_gen_mode: Option<String>,
+    /// Addresses (`ip addr show` only).
+    #[serde(default)]
+    pub addr_info: Vec<AddrRecord>,
+}
+
+/// The kind of a device and its details.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LinkInfo {
+    /// `vxlan`, `macvlan`, ...
+    pub info_kind: Option<String>,
+    /// What that kind has to say; fields of other kinds are left out.
+    #[serde(default)]
+    pub info_data: LinkData,
+}
+
+/// The details of a vxlan or macvlan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct LinkData {
+    /// macvlan: `bridge`, `private`, ...
+    pub mode: Option<String>,
+    /// vxlan: VNI.
+    pub id: Option<u32>,
+    /// vxlan: IPv4 multicast group.
+    pub group: Option<IpAddr>,
+    /// vxlan: IPv6 multicast group.
+    pub group6: Option<IpAddr>,
+    /// vxlan: one IPv4 VTEP.
+    pub remote: Option<IpAddr>,
+    /// vxlan: one IPv6 VTEP.
+    pub remote6: Option<IpAddr>,
+    /// vxlan: underlay device.
+    pub link: Option<String>,
+    /// vxlan: own IPv4 address.
+    pub local: Option<IpAddr>,
+    /// vxlan: own IPv6 address.
+    pub local6: Option<IpAddr>,
+    /// vxlan: UDP port.
+    pub port: Option<u16>,
+    /// vxlan: UDP source ports.
+    pub port_range: Option<PortRange>,
+    /// vxlan: flag; absent is false, as for the four behind it.
+    pub learning: bool,
+    /// vxlan: flag.
+    pub proxy: bool,
+    /// vxlan: flag.
+    pub rsc: bool,
+    /// vxlan: flag.
+    pub l2miss: bool,
+    /// vxlan: flag.
+    pub l3miss: bool,
+    /// vxlan: flag.
+    pub gbp: bool,
+    /// vxlan: `0x1` for `inherit`, absent for 0.
+    pub tos: Option<String>,
+    /// vxlan: absent for `inherit`, 0 for the kernel's choice.
+    pub ttl: Option<u8>,
+    /// vxlan: seconds; absent for never.
+    pub ageing: u32,
+    /// vxlan: most entries, absent for unlimited.
+    pub limit: u32,
+}
+
+/// A range of UDP ports as `ip -j` prints it; 0 to 0 is "the kernel's".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct PortRange {
+    /// The lowest.
+    pub low: u16,
+    /// The highest.
+    pub high: u16,
+}
+
+/// One address of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct AddrRecord {
+    /// The address.
+    pub local: IpAddr,
+    /// Length of its network's prefix.
+    pub prefixlen: u8,
+    /// `global`, `link`, ...
+    #[serde(default)]
+    pub scope: String,
+    /// IPv6: duplicate address detection has not ended.
+    #[serde(default)]
+    pub tentative: bool,
+    /// IPv6: somebody else has it.
+    #[serde(default)]
+    pub dadfailed: bool,
+}
+
+/// What `ip -j maddr show` prints of one device.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct MaddrRecord {
+    /// Name.
+    pub ifname: String,
+    /// Link-layer and network-layer groups.
+    #[serde(default)]
+    pub maddr: Vec<Maddr>,
+}
+
+/// One group that a device listens to.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Maddr {
+    /// The link-layer group, for entries of that kind.
+    pub link: Option<String>,
+    /// The network-layer group, for entries of that kind.
+    pub address: Option<IpAddr>,
+    /// How many asked for it; absent is 1.
+    pub users: Option<u32>,
+}
+
+impl MaddrRecord {
+    /// How many other devices listen through this one, in whatever namespace: each macvlan that is
+    /// up asks the device below it for the Ethernet group of 224.0.0.1 (RFC 1112, 6.4), once; the
+    /// device itself asks once more where it is in the group on its own account.
+    pub fn listeners(&self) -> u32 {
+        let all_hosts = |maddr: &&Maddr| maddr.link.as_deref() == Some("01:00:5e:00:00:01");
+        let asked = self
+            .maddr
+            .iter()
+            .find(all_hosts)
+            .map_or(0, |maddr| maddr.users.unwrap_or(1));
+        let own = self
+            .maddr
+            .iter()
+            .any(|maddr| maddr.address == Some([224, 0, 0, 1].into()));
+        asked.saturating_sub(own.into())
+    }
+}
+
+impl LinkRecord {
+    /// Whether a flag is set.
+    pub fn flag(&self, flag: &str) -> bool {
+        self.flags.iter().any(|f| f == flag)
+    }
+
+    /// Kind, `` where `ip` prints none (a physical device).
+    pub fn kind(&self) -> &str {
+        self.linkinfo
+            .as_ref()
+            .and_then(|info| info.info_kind.as_deref())
+            .unwrap_or("")
+    }
+
+    /// The details of its kind; empty ones for a device without.
+    pub fn data(&self) -> LinkData {
+        self.linkinfo
+            .as_ref()
+            .map(|info| info.info_data.clone())
+            .unwrap_or_default()
+    }
+
+    /// Whether it has an address of this length.
+    pub fn has_address(&self, wanted: IpNetwork) -> bool {
+        let same = |a: &AddrRecord| a.local == wanted.ip() && a.prefixlen == wanted.prefix();
+        self.addr_info.iter().any(same)
+    }
+
+    /// Whether a setting is as wanted; `None` where this record does not tell.
+    pub fn holds(&self, setting: &Setting) -> Option<bool> {
+        match setting {
+            Setting::Up => Some(self.flag("UP")),
+            Setting::Mtu(mtu) => Some(self.mtu == *mtu),
+            Setting::Address(mac) => Some(self.address == mac.to_string()),
+            Setting::TxQueueLen(length) => Some(self.txqlen == *length),
+            Setting::ArpOff => Some(self.flag("NOARP")),
+            Setting::AddrGenModeNone => self
+                .inet6_addr_gen_mode
+                .as_deref()
+                .map(|mode| mode == "none"),
+        }
+    }
+
+    /// How a setting is found, as one would say it.
+    pub fn found(&self, setting: &Setting) -> String {
+        match setting {
+            Setting::Up => "down".to_owned(),
+            Setting::Mtu(_) => format!("mtu {}", self.mtu),
+            Setting::Address(_) => format!("address {}", self.address),
+            Setting::TxQueueLen(_) => format!("txqueuelen {}", self.txqlen),
+            Setting::ArpOff => "arp on".to_owned(),
+            Setting::AddrGenModeNone => {
+                format!(
+                    "addrgenmode {}",
+                    self.inet6_addr_gen_mode.as_deref().unwrap_or("unknown")
+                )
+            }
+        }
+    }
+}
+
+/// A point of identity: the word `ip` has for it, how it is found, how it is wanted.
+type Point = (&'static str, String, String);
+
+/// Names every point of identity in which a device differs from a wanted vxlan, as `ip` spells it.
+pub fn vxlan_differences(record: &LinkRecord, wanted: &Vxlan) -> Vec<String> {
+    if record.kind() != "vxlan" {
+        return vec![format!("it is a `{}`, not a vxlan", record.kind())];
+    }
+    let found = record.data();
+    let points = [
+        places(&found, wanted),
+        numbers(&found, wanted),
+        flags(&found, wanted),
+    ];
+    points
+        .into_iter()
+        .flatten()
+        .filter(|(_, found, wanted)| found != wanted)
+        .map(|(word, found, wanted)| format!("{word} is {found}, wanted {wanted}"))
+        .collect()
+}
+
+/// Where a vxlan is and where it leads. The device is the kernel's choice where none is wanted.
+fn places(found: &LinkData, wanted: &Vxlan) -> Vec<Point> {
+    let local = found.local.or(found.local6);
+    let group = found.group.or(found.group6);
+    let toward = group.or(found.remote).or(found.remote6);
+    let mut places = vec![
+        ("id", or_none(found.id), wanted.vni.to_string()),
+        ("local", or_none(local), or_none(wanted.local)),
+        ("group", or_none(toward), or_none(wanted.group)),
+    ];
+    places.extend(
+        wanted
+            .dev
+            .as_ref()
+            .map(|dev| ("dev", or_none(found.link.as_ref()), dev.to_string())),
+    );
+    places
+}
+
+/// Ports, and what goes into a packet's header or the forwarding table.
+fn numbers(found: &LinkData, wanted: &Vxlan) -> Vec<Point> {
+    let range = |(low, high): (u16, u16)| format!("{low} {high}");
+    let srcport = found
+        .port_range
+        .map_or((0, 0), |range| (range.low, range.high));
+    let tos = found.tos.clone().unwrap_or_else(|| shown_tos(0));
+    vec![
+        ("dstport", or_none(found.port), wanted.dstport.to_string()),
+        (
+            "srcport",
+            range(srcport),
+            range(wanted.srcport.unwrap_or((0, 0))),
+        ),
+        ("ttl", or_none(found.ttl), wanted.ttl.to_string()),
+        ("tos", tos, shown_tos(wanted.tos)),
+        (
+            "ageing",
+            found.ageing.to_string(),
+            wanted.ageing.to_string(),
+        ),
+        (
+            "maxaddress",
+            found.limit.to_string(),
+            wanted.maxaddress.to_string(),
+        ),
+    ]
+}
+
+/// What is on or off.
+fn flags(found: &LinkData, wanted: &Vxlan) -> Vec<Point> {
+    let point = |(word, found, wanted)| (word, on_off(found), on_off(wanted));
+    [
+        ("learning", found.learning, wanted.learning),
+        ("proxy", found.proxy, wanted.proxy),
+        ("rsc", found.rsc, wanted.rsc),
+        ("l2miss", found.l2miss, wanted.l2miss),
+        ("l3miss", found.l3miss, wanted.l3miss),
+        ("gbp", found.gbp, wanted.gbp),
+    ]
+    .map(point)
+    .to_vec()
+}
+
+/// A value as text, `none` where there is none.
+fn or_none(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+}
+
+/// `tos` as `ip -j` prints it.
+fn shown_tos(tos: u8) -> String {
+    if tos == 0 {
+        "0".to_owned()
+    } else {
+        format!("{tos:#x}")
+    }
+}
+
+/// A flag in words.
+fn on_off(on: bool) -> String {
+    if on { "on" } else { "off" }.to_owned()
+}
+
+/// Names every point in which a device differs from a macvlan in bridge mode on `parent`.
+///
+/// In another namespace than its parent, a macvlan shows the parent's number in place of its name;
+/// `parent_index` is then what it must be, where that is known.
+pub fn macvlan_differences(
+    record: &LinkRecord,
+    parent: &IfName,
+    parent_index: Option<u32>,
+) -> Vec<String> {
+    if record.kind() != "macvlan" {
+        return vec![format!("it is a `{}`, not a macvlan", record.kind())];
+    }
+    let mut differences = Vec::new();
+    let mode = record.data().mode.unwrap_or_default();
+    if mode != "bridge" {
+        differences.push(format!("mode is {mode}, wanted bridge"));
+    }
+    match (&record.link, record.link_index, parent_index) {
+        (Some(link), _, _) if link != parent.as_str() => {
+            differences.push(format!("link is {link}, wanted {parent}"));
+        }
+        (None, Some(found), Some(wanted)) if found != wanted => {
+            differences.push(format!(
+                "link is device {found}, wanted {parent} (device {wanted})"
+            ));
+        }
+        (None, None, _) => differences.push(format!("it has no parent, wanted {parent}")),
+        _ => {}
+    }
+    differences
+}
