@@ -16,7 +16,7 @@
 //! 7. One batch configures the container's side and looks at it; the plan must be empty now.
 //! 8. [`cni::result`]: what was seen is the result.
 //!
-//! Imports go leftwards only: words (`ip`, `cni`) → thought (`config`, `select`, `lease`, `plan`) → hands
+//! Imports go leftwards only: words (`shown`, `ip`, `cni`) → thought (`config`, `select`, `lease`, `plan`) → hands
 //! (`exec`, `journal`, `store`) → verbs (`ops`, `route_table`) → doors (`cni::serve`, the programs).
 
 pub mod cni;
@@ -29,4 +29,5 @@ pub mod ops;
 pub mod plan;
 pub mod route_table;
 pub mod select;
+pub mod shown;
 pub mod store;

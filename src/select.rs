@@ -10,8 +10,8 @@ use regex::Regex;
 
 use crate::cni::{Args, CniError, Code};
 use crate::config::{CRI_ANNOTATIONS, Config, Network};
-use crate::ip::name::printable;
 use crate::ip::{Family, Mac};
+use crate::shown::printable;
 
 /// What was chosen, and why.
 #[derive(Debug, Clone)]

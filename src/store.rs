@@ -396,7 +396,7 @@ fn parse(path: &Path, network: String, bytes: &[u8]) -> Found {
         }
         Ok(attachment) if attachment.network != network => damaged(format!(
             "it speaks of network `{}`",
-            crate::ip::name::printable(&attachment.network)
+            crate::shown::printable(&attachment.network)
         )),
         Ok(attachment) => Found::Whole(Box::new(attachment)),
         Err(error) => damaged(error.to_string()),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::error::{CniError, Code};
 use super::request::{Env, Request, Verb};
 use crate::exec::{Exec, ExecError, Invocation, Output, Running, Stderr};
-use crate::ip::name::printable;
+use crate::shown::printable;
 
 /// How long a delegate may take: DHCP takes seconds; a runtime waits about two minutes for a pod.
 const TIMEOUT: Duration = Duration::from_secs(60);

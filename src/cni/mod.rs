@@ -5,12 +5,14 @@
 pub mod attachments;
 pub mod delegate;
 pub mod error;
+pub mod plugin;
 pub mod request;
 pub mod result;
 pub mod serve;
 pub mod version;
 
 pub use error::{CniError, Code};
+pub use plugin::Plugin;
 pub use request::{Args, Env, Request, Verb};
 pub use result::CniResult;
 pub use version::Version;

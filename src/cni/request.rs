@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::error::{CniError, Code};
 use super::version::{SUPPORTED, Version};
-use crate::ip::name::printable;
+use crate::shown::printable;
 
 /// The environment, as handed in.
 pub type Env = BTreeMap<String, String>;
@@ -22,6 +22,9 @@ static CONTAINER_ID: Lazy<Option<Regex>> =
 
 /// The longest container id: with the interface's name it becomes a file's name (`NAME_MAX` is 255).
 const CONTAINER_ID_MAX: usize = 200;
+
+/// The longest interface name in bytes (`IFNAMSIZ` less the closing NUL).
+const IFNAME_MAX: usize = 15;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,9 +250,23 @@ fn check_container(id: &str) -> Result<(), CniError> {
     }
 }
 
+/// What CNI's own library takes as an interface's name (`utils.ValidateInterfaceName`), less control
+/// characters. Whether `ip` can carry it is ADD's business: a DEL of what ADD refused must go through.
 fn check_ifname(name: &str) -> Result<(), CniError> {
-    let wrong = |error| CniError::new(Code::INVALID_ENVIRONMENT, format!("CNI_IFNAME: {error}"));
-    crate::ip::IfName::new(name).map(drop).map_err(wrong)
+    let why = match name {
+        "." | ".." => "`.` and `..` are reserved",
+        _ if name.len() > IFNAME_MAX => "it has more than 15 bytes",
+        _ if name.contains(['/', ':']) => "`/` and `:` are not allowed",
+        _ if name.contains(|c: char| c.is_whitespace() || c.is_control()) => {
+            "white space and control characters are not allowed"
+        }
+        _ => return Ok(()),
+    };
+    let msg = format!(
+        "CNI_IFNAME: `{}` is not an interface name: {why}",
+        printable(name)
+    );
+    Err(CniError::new(Code::INVALID_ENVIRONMENT, msg))
 }
 
 /// Reads stdin as a JSON object.
@@ -336,6 +353,28 @@ mod tests {
                 Code::INVALID_ENVIRONMENT,
                 "{wrong}"
             );
+        }
+    }
+
+    #[test]
+    fn c05_an_interface_name_is_what_cnis_own_library_takes() {
+        for right in ["eth0", "net1", "123456789012345", "a#b", "-x"] {
+            assert_eq!(check_ifname(right), Ok(()), "{right}");
+        }
+        for wrong in [
+            ".",
+            "..",
+            "a/b",
+            "a:b",
+            "a b",
+            "a\u{a0}b",
+            "a\tb",
+            "a\u{7}",
+            "1234567890123456",
+        ] {
+            let error = check_ifname(wrong).unwrap_err();
+            assert_eq!(error.code, Code::INVALID_ENVIRONMENT, "{wrong}");
+            assert!(error.msg.starts_with("CNI_IFNAME: `"), "{error}");
         }
     }
 }

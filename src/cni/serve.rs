@@ -10,41 +10,13 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::error::{CniError, Code};
+use super::plugin::Plugin;
 use super::request::{Env, Request, Verb};
 use super::result::CniResult;
 use super::version::{SUPPORTED, Version};
 
 /// The largest configuration that is read, in bytes: far above any, far below what would hurt.
 const STDIN_MAX: u64 = 16 << 20;
-
-/// What a plugin can be asked.
-pub trait Plugin {
-    /// Puts a container on a network.
-    ///
-    /// # Errors
-    /// Whatever went wrong; nothing is left behind then.
-    fn add(&self, request: &Request) -> Result<CniResult, CniError>;
-    /// Takes a container off; succeeds when there is nothing to take off.
-    ///
-    /// # Errors
-    /// What could not be removed, after everything else was tried.
-    fn del(&self, request: &Request) -> Result<(), CniError>;
-    /// Tells whether everything is as ADD left it.
-    ///
-    /// # Errors
-    /// What is not.
-    fn check(&self, request: &Request) -> Result<(), CniError>;
-    /// Removes what belongs to no attachment on the runtime's list.
-    ///
-    /// # Errors
-    /// What could not be removed, after everything else was tried.
-    fn gc(&self, request: &Request) -> Result<(), CniError>;
-    /// Tells whether ADD can be served.
-    ///
-    /// # Errors
-    /// Code 50 or 51 with the reason.
-    fn status(&self, request: &Request) -> Result<(), CniError>;
-}
 
 /// Answers one question: what to print, or the error and the version to print it in.
 pub fn answer(
@@ -102,7 +74,7 @@ pub fn serve(plugin: &dyn Plugin) -> ExitCode {
 fn panic_as_json() {
     panic::set_hook(Box::new(|panic| {
         let error = CniError::new(Code::INTERNAL, "internal error: please report it")
-            .details(crate::ip::name::printable(&panic.to_string()));
+            .details(crate::shown::printable(&panic.to_string()));
         let _ = writeln!(
             std::io::stdout(),
             "{}",

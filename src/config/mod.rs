@@ -16,7 +16,7 @@ use walk::{At, Faults};
 use crate::cni::result::Dns;
 use crate::cni::{CniError, Code};
 use crate::ip::TableId;
-use crate::ip::name::printable;
+use crate::shown::printable;
 
 /// The table of the bypass routes where none is given; the original's.
 const ROUTE_TABLE: u64 = 192;

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::options::{self, Options};
 use super::walk::At;
 use crate::cni::result::{Dns, Route};
-use crate::ip::name::printable;
 use crate::ip::{Family, IfName, Mac, TableId, Vni};
+use crate::shown::printable;
 
 /// The keys of a network.
 const KNOWN: [&str; 18] = [

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::walk::At;
 use crate::ip::link::Vxlan;
-use crate::ip::name::printable;
 use crate::ip::{IfName, Mac, Vni};
+use crate::shown::printable;
 
 /// The names that are known.
 const KNOWN: [&str; 19] = [

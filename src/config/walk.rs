@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use serde_json::{Map, Value};
 
-use crate::ip::name::printable;
+use crate::shown::printable;
 
 /// The faults found so far, one sentence each.
 #[derive(Debug, Default)]

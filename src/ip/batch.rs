@@ -220,7 +220,7 @@ fn documents(stdout: &[u8]) -> Result<Vec<Value>, BatchError> {
         .collect::<Result<_, _>>()
         .map_err(|error| BatchError::NotJson {
             why: error.to_string(),
-            seen: super::name::printable(&String::from_utf8_lossy(stdout)),
+            seen: crate::shown::printable(&String::from_utf8_lossy(stdout)),
         })
 }
 

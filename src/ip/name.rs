@@ -9,6 +9,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::shown::printable;
+
 /// The longest interface name in bytes: `IFNAMSIZ` (16, `linux/if.h`) less the closing NUL.
 pub const IFNAME_MAX: usize = 15;
 
@@ -46,15 +48,6 @@ pub enum NameError {
         /// The number as it came.
         seen: u64,
     },
-}
-
-/// Makes a hostile text safe to show: escapes control characters and cuts it at 64 characters.
-pub fn printable(text: &str) -> String {
-    let mut shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
-    if text.chars().count() > 64 {
-        shown.push_str("...");
-    }
-    shown
 }
 
 /// The name of a network interface: 1 to 15 printable ASCII bytes.

@@ -9,7 +9,7 @@ use std::path::{Component, Path};
 use thiserror::Error;
 
 use super::command::{Command, Program, is_word};
-use super::name::printable;
+use crate::shown::printable;
 
 /// Where `ip netns add` puts its names (iproute2, `NETNS_RUN_DIR`), and the same folder behind the
 /// compatibility link of current distributions.

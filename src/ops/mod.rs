@@ -13,14 +13,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::cni::serve::Plugin;
-use crate::cni::{CniError, CniResult, Code, Request};
+use crate::cni::{CniError, CniResult, Code, Plugin, Request};
 use crate::config::Config;
 use crate::exec::System;
 use crate::ip::Netns;
-use crate::ip::name::printable;
 use crate::journal::Journal;
 use crate::plan::host::HostError;
+use crate::shown::printable;
 use crate::store::Store;
 
 /// The plugin `vxlan`.

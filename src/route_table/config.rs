@@ -13,8 +13,8 @@ use crate::cni::{Args, CniError, Code, Request};
 use crate::config::network::{address, hosts, number};
 use crate::config::walk::{At, Faults};
 use crate::config::{path, refusal, requested_ips};
-use crate::ip::name::printable;
 use crate::ip::{Family, IfName, TableId};
+use crate::shown::printable;
 
 /// Keys of the `ipam` object; `routes` and those behind it are host-local's too, the last four its short form of one range.
 const KNOWN: [&str; 18] = [

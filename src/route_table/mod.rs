@@ -16,8 +16,7 @@ pub mod wire;
 
 use std::time::Instant;
 
-use crate::cni::serve::Plugin;
-use crate::cni::{CniError, CniResult, Request};
+use crate::cni::{CniError, CniResult, Plugin, Request};
 use crate::exec::System;
 use crate::ip::Netns;
 use crate::journal::Journal;
