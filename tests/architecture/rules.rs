@@ -1,0 +1,298 @@
+//! The rules. Each takes files and tells what is wrong, one line a finding.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regex::Regex;
+
+use crate::source::{Source, line_of, pattern};
+
+/// A rule.
+pub type Rule = fn(&[Source]) -> Vec<String>;
+
+/// The longest function, in lines: where the shared hook looks.
+const FUNCTION_MAX: usize = 60;
+
+/// The longest file without its tests, in lines.
+pub const FILE_MAX: usize = 450;
+
+/// The rooms of the house, from left to right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Room {
+    Words,
+    Thought,
+    Hands,
+    Verbs,
+    Doors,
+}
+
+/// Where a module lives, and the name it is known by; `None` for one that has no place.
+fn place(module: &[String]) -> Option<(Room, &'static str)> {
+    let part = |index: usize| module.get(index).map_or("", String::as_str);
+    Some(match (part(0), part(1)) {
+        ("shown", _) => (Room::Words, "shown"),
+        ("ip", _) => (Room::Words, "ip"),
+        ("cni", "delegate") => (Room::Hands, "cni::delegate"),
+        ("cni", "serve") => (Room::Doors, "cni::serve"),
+        ("cni", _) => (Room::Words, "cni"),
+        ("config", _) => (Room::Thought, "config"),
+        ("select", _) => (Room::Thought, "select"),
+        ("lease", _) => (Room::Thought, "lease"),
+        ("plan", _) => (Room::Thought, "plan"),
+        ("route_table", "pool") => (Room::Thought, "route_table::pool"),
+        ("route_table", "config") => (Room::Thought, "route_table::config"),
+        ("exec", _) => (Room::Hands, "exec"),
+        ("journal", _) => (Room::Hands, "journal"),
+        ("durable", _) => (Room::Hands, "durable"),
+        ("store", _) => (Room::Hands, "store"),
+        ("kube", _) => (Room::Hands, "kube"),
+        ("route_table", "owners") => (Room::Hands, "route_table::owners"),
+        ("ops", _) => (Room::Verbs, "ops"),
+        ("ctl", _) => (Room::Verbs, "ctl"),
+        ("route_table", _) => (Room::Verbs, "route_table"),
+        ("bin", _) => (Room::Doors, "bin"),
+        _ => return None,
+    })
+}
+
+/// Imports go leftwards, or sideways without a circle; the words `ip` and `cni` do not know each other.
+pub fn imports(files: &[Source]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut sideways: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for file in files.iter().filter(|file| file.path != "src/lib.rs") {
+        let Some((room, name)) = place(&file.module()) else {
+            found.push(format!("{} has no place in the house", file.path));
+            continue;
+        };
+        for named in file.named().iter().filter(|named| named.path[0] == "crate") {
+            let at = format!("{}:{}", file.path, named.line);
+            match place(&named.path[1..]) {
+                None => found.push(format!(
+                    "{at} imports {}, which has no place",
+                    named.path.join("::")
+                )),
+                Some((_, other)) if other == name => {}
+                Some((to, other)) if to > room => {
+                    found.push(format!("{at} {name} ({room:?}) imports {other} ({to:?})"));
+                }
+                Some((Room::Words, other)) if room == Room::Words && other != "shown" => {
+                    found.push(format!("{at} the word {name} imports the word {other}"));
+                }
+                Some((_, other)) => drop(sideways.entry(name).or_default().insert(other)),
+            }
+        }
+    }
+    found.extend(circle(&sideways));
+    found
+}
+
+/// A circle among modules, if there is one.
+fn circle(edges: &BTreeMap<&str, BTreeSet<&str>>) -> Option<String> {
+    fn walk<'a>(
+        from: &'a str,
+        edges: &BTreeMap<&'a str, BTreeSet<&'a str>>,
+        way: &mut Vec<&'a str>,
+    ) -> Option<String> {
+        if let Some(start) = way.iter().position(|step| *step == from) {
+            return Some(format!("a circle: {} -> {from}", way[start..].join(" -> ")));
+        }
+        way.push(from);
+        let found = edges
+            .get(from)
+            .into_iter()
+            .flatten()
+            .find_map(|to| walk(to, edges, way));
+        way.pop();
+        found
+    }
+    edges
+        .keys()
+        .find_map(|from| walk(from, edges, &mut Vec::new()))
+}
+
+/// Words and thought compute: what they need is handed in.
+pub fn thought_is_pure(files: &[Source]) -> Vec<String> {
+    let modules = [
+        "std::fs",
+        "std::process",
+        "std::env",
+        "std::io",
+        "std::os",
+        "std::thread",
+        "rustix",
+    ];
+    let words = word(
+        "TcpStream|TcpListener|UdpSocket|ToSocketAddrs|UnixStream|UnixListener|UnixDatagram|Instant|SystemTime|e?println",
+    );
+    let mut found = Vec::new();
+    let thoughts = files
+        .iter()
+        .filter(|file| place(&file.module()).is_some_and(|(room, _)| room == Room::Thought));
+    for file in thoughts {
+        found.extend(imported(file, &modules));
+        found.extend(matches(file, &file.code, &words));
+    }
+    found
+}
+
+/// The only file that starts a process is `exec.rs`; a door may end its own.
+pub fn only_exec_starts(files: &[Source]) -> Vec<String> {
+    let harmless = ["ExitCode", "exit", "id", "abort"].map(|item| format!("std::process::{item}"));
+    let ways = [
+        "std::process",
+        "std::os::unix::process",
+        "duct",
+        "libc",
+        "nix",
+        "rustix::process",
+        "rustix::runtime",
+    ];
+    let others = files.iter().filter(|file| file.path != "src/exec.rs");
+    others
+        .flat_map(|file| imported(file, &ways))
+        .filter(|finding| {
+            !harmless
+                .iter()
+                .any(|path| finding.ends_with(&format!(" {path}")))
+        })
+        .collect()
+}
+
+/// The plugin never changes its own namespace and opens no netlink socket.
+pub fn no_namespaces_no_sockets(files: &[Source]) -> Vec<String> {
+    let words =
+        word(r"setns|unshare\w*|move_into_\w+|AF_NETLINK|\w*[Nn]etlink\w*|socket|socket_with");
+    files
+        .iter()
+        .flat_map(|file| {
+            let calls = matches(file, &file.code, &words);
+            calls.into_iter().chain(imported(file, &["rustix::net"]))
+        })
+        .collect()
+}
+
+/// What Cargo.lock names and must not.
+pub fn dependencies(lock: &str) -> Vec<String> {
+    let forbidden = pattern(
+        r"^(.*netlink.*|neli(-.*)?|nl80211.*|libnl.*|tokio(-.*)?|async-std|async-io|async-executor|smol|mio|glommio|monoio)$",
+    );
+    let names = lock
+        .lines()
+        .filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    names
+        .filter(|name| forbidden.is_match(name))
+        .map(|name| format!("Cargo.lock has {name}"))
+        .collect()
+}
+
+/// What ends the program without a word belongs into tests only.
+pub fn no_unwrap(files: &[Source]) -> Vec<String> {
+    let words = pattern(r"\.unwrap\(\)|\.expect\(|\bpanic!|\bunreachable!");
+    files
+        .iter()
+        .flat_map(|file| matches(file, &file.code, &words))
+        .collect()
+}
+
+/// No note to oneself, no test that is passed over. Split, so that this file is not its own finding.
+pub fn nothing_unfinished(files: &[Source]) -> Vec<String> {
+    let words = pattern(concat!(
+        r"\b(TO",
+        r"DO|FIX",
+        r"ME|XX",
+        r"X)\b|\bto",
+        r"do!|\bunimpl",
+        r"emented!|#\[ig",
+        r"nore\b"
+    ));
+    files
+        .iter()
+        .flat_map(|file| matches(file, &file.text, &words))
+        .collect()
+}
+
+/// A test waits for a condition, never for the clock: the one pause is that of `until`, between two looks.
+pub fn no_test_sleeps(files: &[Source]) -> Vec<String> {
+    let sleep = pattern(r"\bsleep(_ms|_until)?\(");
+    let tests = |file: &Source| match file.path.starts_with("tests/") {
+        true => matches(file, &file.code_without("until"), &sleep),
+        false => matches(file, &file.tests, &sleep),
+    };
+    files.iter().flat_map(tests).collect()
+}
+
+/// Functions of at most 60 lines, files of at most 450 without their tests.
+pub fn short(files: &[Source]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files {
+        for function in file.functions() {
+            if function.lines > FUNCTION_MAX {
+                let (path, line, lines) = (&file.path, function.line, function.lines);
+                found.push(format!(
+                    "{path}:{line} a function of {lines} lines: {}",
+                    function.head
+                ));
+            }
+        }
+        if file.lines > FILE_MAX {
+            found.push(format!("{} a file of {} lines", file.path, file.lines));
+        }
+    }
+    found
+}
+
+/// A module opens with what it is for, and has a name that says something.
+pub fn named_and_introduced(files: &[Source]) -> Vec<String> {
+    let empty = [
+        "utils", "util", "helpers", "helper", "common", "manager", "data", "info", "misc",
+    ];
+    let getter = pattern(r"\bfn get_\w+");
+    let mut found = Vec::new();
+    for file in files {
+        if !file.text.starts_with("//! ") {
+            found.push(format!(
+                "{} does not open with //! and what it is for",
+                file.path
+            ));
+        }
+        let said = file.module();
+        let names = said.iter().filter(|name| empty.contains(&name.as_str()));
+        found.extend(names.map(|name| format!("{}: the name `{name}` says nothing", file.path)));
+        found.extend(matches(file, &file.code, &getter));
+    }
+    found
+}
+
+/// A pattern of whole words.
+fn word(words: &str) -> Regex {
+    pattern(&format!(r"\b(?:{words})\b"))
+}
+
+/// The places of a text, which has the lines of its file, where a pattern matches.
+fn matches(file: &Source, text: &str, pattern: &Regex) -> Vec<String> {
+    pattern
+        .find_iter(text)
+        .map(|found| {
+            format!(
+                "{}:{} {}",
+                file.path,
+                line_of(text, found.start()),
+                found.as_str()
+            )
+        })
+        .collect()
+}
+
+/// The paths in a file that lead into one of some modules.
+fn imported(file: &Source, modules: &[&str]) -> Vec<String> {
+    let leads = |path: &str| {
+        modules
+            .iter()
+            .any(|module| path == *module || path.starts_with(&format!("{module}::")))
+    };
+    file.named()
+        .into_iter()
+        .map(|named| (named.line, named.path.join("::")))
+        .filter(|(_, path)| leads(path))
+        .map(|(line, path)| format!("{}:{line} {path}", file.path))
+        .collect()
+}
