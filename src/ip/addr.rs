@@ -19,7 +19,7 @@ pub fn del(address: IpNetwork, dev: &IfName) -> Command {
     Command::ip(&["addr", "del"]).word(address).pair("dev", dev)
 }
 
-/// `ip addr show dev NAME`: the link and its addresses.
+/// `ip -d addr show dev NAME`: the link and its addresses.
 pub fn show(dev: &IfName) -> Command {
-    Command::ip(&["addr", "show"]).pair("dev", dev)
+    Command::ip(&["addr", "show"]).pair("dev", dev).detailed()
 }

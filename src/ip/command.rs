@@ -35,6 +35,7 @@ impl Program {
 pub struct Command {
     program: Program,
     family: Option<Family>,
+    detailed: bool,
     words: Vec<String>,
 }
 
@@ -44,6 +45,7 @@ impl Command {
         Self {
             program,
             family: None,
+            detailed: false,
             words: words.iter().map(|&word| word.to_owned()).collect(),
         }
     }
@@ -57,6 +59,12 @@ impl Command {
     /// family from its addresses (iproute2 6.1: `ip rule add from fd00::/64` is "Invalid source address").
     pub(in crate::ip) fn family(mut self, family: Family) -> Self {
         self.family = Some(family);
+        self
+    }
+
+    /// Lets `ip` tell the details of a device's kind. A batch always does; pasted, the line must say so.
+    pub(in crate::ip) fn detailed(mut self) -> Self {
+        self.detailed = true;
         self
     }
 
@@ -118,6 +126,7 @@ impl Command {
     pub fn argv_in(&self, netns: &Netns) -> Vec<String> {
         let mut argv = netns.prefix(self.program);
         argv.extend(self.family.map(|family| family.option().to_owned()));
+        argv.extend(self.detailed.then(|| "-d".to_owned()));
         argv.extend(self.words.iter().cloned());
         argv
     }

@@ -131,11 +131,14 @@ fn tos_word(tos: u8) -> Option<String> {
     }
 }
 
-/// `ip link add NAME link PARENT [netns NS] type macvlan mode bridge`: made straight in the
+/// `ip link add name NAME link PARENT [netns NS] type macvlan mode bridge`: made straight in the
 /// namespace, under its final name, so nothing has to be moved, renamed or cleaned up in the host.
+///
+/// A container's interface may have any name: without the word `name`, `ip` takes `net` for the start
+/// of its own word `netns` (iproute2 6.1).
 pub fn add_macvlan(name: &IfName, parent: &IfName, into: &Netns) -> Command {
     Command::ip(&["link", "add"])
-        .word(name)
+        .pair("name", name)
         .pair("link", parent)
         .maybe("netns", into.link_argument())
         .pair("type", "macvlan")
@@ -160,12 +163,12 @@ pub fn del(name: &IfName) -> Command {
     Command::ip(&["link", "del"]).pair("dev", name)
 }
 
-/// `ip link show dev NAME`: the link without its addresses.
+/// `ip -d link show dev NAME`: the link without its addresses.
 ///
 /// In a batch it must come behind every [`super::addr::show`]: once `ip` has shown a link, it shows
 /// no addresses in the same process any more (iproute2 6.1).
 pub fn show(name: &IfName) -> Command {
-    Command::ip(&["link", "show"]).pair("dev", name)
+    Command::ip(&["link", "show"]).pair("dev", name).detailed()
 }
 
 /// `ip maddr show dev NAME`: which multicast addresses a device listens to, and for how many.
