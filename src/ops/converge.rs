@@ -57,6 +57,7 @@ pub struct Hands<'a> {
 pub struct Started {
     lines: Vec<Line>,
     netns: Netns,
+    mood: Mood,
     pending: Pending,
 }
 
@@ -149,6 +150,7 @@ impl<'a> Hands<'a> {
         Ok(Started {
             lines,
             netns,
+            mood,
             pending,
         })
     }
@@ -329,6 +331,7 @@ impl Started {
         let Self {
             lines,
             netns,
+            mood,
             pending,
         } = self;
         let answers = pending.wait()?;
@@ -338,18 +341,20 @@ impl Started {
         {
             return Ok(sysctl_outcome(lines, &netns, answers));
         }
-        outcome(lines, &netns, answers)
+        outcome(lines, &netns, mood, answers)
     }
 }
 
 /// Sorts answers to their lines.
-fn outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) -> Result<Outcome, CniError> {
+fn outcome(
+    lines: Vec<Line>,
+    netns: &Netns,
+    mood: Mood,
+    answers: Answers,
+) -> Result<Outcome, CniError> {
     let mut outcome = Outcome::default();
+    let ran = ran(&answers, mood);
     let mut documents = answers.documents.into_iter();
-    let gave_up = answers
-        .failures
-        .iter()
-        .any(|failure| failure.line.is_none());
     for (index, line) in lines.iter().enumerate() {
         let document = documents.next().flatten();
         let failure = answers
@@ -364,12 +369,8 @@ fn outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) -> Result<Outcome,
             (Line::Read(read), None) if document.is_some() => {
                 outcome.seen.take(read, document).map_err(unreadable)?;
             }
-            (Line::Read(_), None) => {}
-            // Behind a line that stopped the batch nothing ran; where `ip` gave up, anything may have.
-            (Line::Write(step), None) if gave_up || outcome.failures.is_empty() => {
-                outcome.done.push(step.clone());
-            }
-            (Line::Write(_), None) => {}
+            (Line::Write(step), None) if ran(index) => outcome.done.push(step.clone()),
+            (Line::Read(_) | Line::Write(_), None) => {}
         }
     }
     let whole = answers
@@ -381,6 +382,20 @@ fn outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) -> Result<Outcome,
         .failures
         .extend(whole.filter_map(|failure| Some(failed(last?, netns, failure))));
     Ok(outcome)
+}
+
+/// Which lines may have run: where `ip` gave up without naming one, any; else a batch that stops ran
+/// nothing behind the first that failed, also where what failed is a question and "not there" the answer.
+fn ran(answers: &Answers, mood: Mood) -> impl Fn(usize) -> bool + use<> {
+    let gave_up = answers
+        .failures
+        .iter()
+        .any(|failure| failure.line.is_none());
+    let first = answers.failures.iter().filter_map(|failure| failure.line);
+    let last = first
+        .min()
+        .filter(|_| mood == Mood::StopAtFirst && !gave_up);
+    move |index| last.is_none_or(|line| index + 1 < line)
 }
 
 /// `sysctl` answers in the order of the keys and passes over those that are not there, which stderr

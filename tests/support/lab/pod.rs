@@ -13,7 +13,7 @@ pub struct Pod {
     /// `CNI_CONTAINERID`.
     pub container: String,
     ns: Ns,
-    held: Held,
+    held: Option<Held>,
 }
 
 /// What keeps a namespace.
@@ -31,7 +31,7 @@ impl Pod {
         Self {
             container: container(name),
             ns: Ns::named(name),
-            held: Held::Name(name.to_owned()),
+            held: Some(Held::Name(name.to_owned())),
         }
     }
 
@@ -51,7 +51,7 @@ impl Pod {
         Self {
             container: container(name),
             ns: Ns::at(Path::new(&path)),
-            held: Held::Process(child),
+            held: Some(Held::Process(child)),
         }
     }
 
@@ -61,23 +61,24 @@ impl Pod {
         self
     }
 
-    /// Takes the namespace away, as the end of a pod does, and keeps the container's id.
+    /// Takes the namespace away, as the end of a pod does, and keeps the container's id and the path.
     pub fn end(&mut self) {
-        match &mut self.held {
-            Held::Name(name) => ns::try_batch(&[format!("netns del {name}")]),
-            Held::Process(child) => {
+        match self.held.take() {
+            None => {}
+            Some(Held::Name(name)) => ns::try_batch(&[format!("netns del {name}")]),
+            Some(Held::Process(mut child)) => {
                 let _ = child.kill();
                 let _ = child.wait();
             }
         }
     }
 
-    /// The same path, a new namespace, a new container: what a runtime does that reuses names.
+    /// Ends it and makes another container's namespace at the same path, as runtimes do that reuse names.
     pub fn reborn(&mut self) -> Self {
-        let Held::Name(name) = &self.held else {
-            panic!("a process's number cannot be chosen")
-        };
-        let name = name.clone();
+        let name = self.path().strip_prefix("/run/netns/");
+        let name = name
+            .expect("a process's number cannot be chosen")
+            .to_owned();
         self.end();
         Self::named(&name)
     }

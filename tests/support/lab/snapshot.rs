@@ -104,6 +104,13 @@ fn told(topic: &str, mut item: Value) -> Option<String> {
     let object = item.as_object_mut().filter(|object| !object.is_empty())?;
     // The carrier is noticed some time after it is there.
     object.remove("operstate");
+    if let Some(kind) = object
+        .get_mut("linkinfo")
+        .and_then(|info| info["info_data"].as_object_mut())
+    {
+        // A bridge's timers run.
+        kind.retain(|key, _| !key.ends_with("_timer"));
+    }
     if let Some(flags) = object.get_mut("flags").and_then(Value::as_array_mut) {
         flags.retain(|flag| flag != "LOWER_UP" && flag != "NO-CARRIER");
     }

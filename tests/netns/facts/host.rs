@@ -1,0 +1,204 @@
+//! The node's side.
+
+use super::{Break, Scene, broken};
+
+const VX: &str = "ip -d link show dev vx_blue";
+const MV: &str = "ip -d addr show dev mv_blue";
+
+/// Every fact of the node's side, and a way to break it.
+pub(super) const ROWS: [Break; 29] = [
+    broken(
+        "net.ipv4.ip_forward = 1",
+        "sysctl -qw net.ipv4.ip_forward=0",
+        "found 0",
+        "sysctl -n net.ipv4.ip_forward",
+    ),
+    broken(
+        "net.ipv6.conf.eth0.accept_ra = 2",
+        "sysctl -qw net.ipv6.conf.eth0.accept_ra=1",
+        "found 1",
+        "sysctl -n net.ipv6.conf.eth0.accept_ra",
+    ),
+    broken(
+        "net.ipv6.conf.all.forwarding = 1",
+        "sysctl -qw net.ipv6.conf.all.forwarding=0",
+        "found 0",
+        "sysctl -n net.ipv6.conf.all.forwarding",
+    ),
+    broken(
+        "vxlan vx_blue with VNI 100 is there",
+        "ip link del dev vx_blue",
+        "missing",
+        VX,
+    ),
+    broken(
+        "vx_blue has address 0a:00:00:00:00:64",
+        "ip link set dev vx_blue address 0a:00:00:00:00:65",
+        "found address 0a:00:00:00:00:65",
+        VX,
+    ),
+    broken(
+        "vx_blue has txqueuelen 500",
+        "ip link set dev vx_blue txqueuelen 400",
+        "found txqueuelen 400",
+        VX,
+    ),
+    broken(
+        "vx_blue has mtu 1400",
+        "ip link set dev vx_blue mtu 1420",
+        "found mtu 1420",
+        VX,
+    ),
+    broken(
+        "vx_blue has arp off",
+        "ip link set dev vx_blue arp on",
+        "found arp on",
+        VX,
+    ),
+    broken(
+        "vx_blue has addrgenmode none",
+        "ip link set dev vx_blue addrgenmode eui64",
+        "found addrgenmode eui64",
+        VX,
+    ),
+    broken(
+        "vx_blue is up",
+        "ip link set dev vx_blue down",
+        "found down",
+        VX,
+    ),
+    broken(
+        "macvlan mv_blue on vx_blue is there",
+        "ip link del dev mv_blue",
+        "missing",
+        MV,
+    ),
+    broken(
+        "net.ipv4.conf.mv_blue.forwarding = 1",
+        "sysctl -qw net.ipv4.conf.mv_blue.forwarding=0",
+        "found 0",
+        "sysctl -n net.ipv4.conf.mv_blue.forwarding",
+    ),
+    broken(
+        "net.ipv4.conf.mv_blue.rp_filter = 2",
+        "sysctl -qw net.ipv4.conf.mv_blue.rp_filter=1",
+        "found 1",
+        "sysctl -n net.ipv4.conf.mv_blue.rp_filter",
+    ),
+    broken(
+        "net.ipv6.conf.mv_blue.disable_ipv6 = 0",
+        "sysctl -qw net.ipv6.conf.mv_blue.disable_ipv6=1",
+        "found 1",
+        "sysctl -n net.ipv6.conf.mv_blue.disable_ipv6",
+    ),
+    broken(
+        "net.ipv6.conf.mv_blue.accept_ra = 0",
+        "sysctl -qw net.ipv6.conf.mv_blue.accept_ra=2",
+        "found 2",
+        "sysctl -n net.ipv6.conf.mv_blue.accept_ra",
+    ),
+    broken(
+        "mv_blue has mtu 1400",
+        "ip link set dev mv_blue mtu 1300",
+        "found mtu 1300",
+        MV,
+    ),
+    broken(
+        "mv_blue has 10.100.0.1/16",
+        "ip addr del 10.100.0.1/16 dev mv_blue",
+        "missing",
+        MV,
+    ),
+    broken(
+        "mv_blue has 10.100.0.1/16",
+        "ip addr del 10.100.0.1/16 dev mv_blue; ip addr add 10.100.0.1/24 dev mv_blue",
+        "missing",
+        MV,
+    ),
+    broken(
+        "mv_blue has fd10:64::1/112",
+        "ip addr del fd10:64::1/112 dev mv_blue",
+        "missing",
+        MV,
+    ),
+    broken(
+        "mv_blue is up",
+        "ip link set dev mv_blue down",
+        "found down",
+        MV,
+    ),
+    broken(
+        "route 10.100.0.0/16 dev mv_blue table 192",
+        "ip route del 10.100.0.0/16 dev mv_blue table 192",
+        "missing",
+        "ip route show table 192 dev mv_blue",
+    ),
+    broken(
+        "route 10.100.0.0/16 dev mv_blue table 192",
+        "ip route replace 10.100.0.0/16 dev eth0 table 192",
+        "missing",
+        "ip route show table 192 dev mv_blue",
+    ),
+    broken(
+        "route 10.100.0.0/16 dev mv_blue table 192",
+        "ip route flush table 192",
+        "missing",
+        "ip route show table 192 dev mv_blue",
+    ),
+    broken(
+        "route fd10:64::/112 dev mv_blue table 192",
+        "ip -6 route del fd10:64::/112 dev mv_blue table 192",
+        "missing",
+        "ip -6 route show table 192 dev mv_blue",
+    ),
+    broken(
+        "rule 19200 from 10.100.0.0/16 to 10.100.0.0/16 lookup 192",
+        "while ip rule del pref 19200 2>&-; do :; done",
+        "missing",
+        "ip rule show pref 19200",
+    ),
+    broken(
+        "rule 19200 from 10.100.0.0/16 to 10.100.0.0/16 lookup 192",
+        "while ip rule del pref 19200 2>&-; do :; done; ip rule add pref 19200 from 10.100.0.0/16 to 10.100.0.0/16 lookup 193",
+        "missing",
+        "ip rule show pref 19200",
+    ),
+    broken(
+        "rule 19200 from 10.100.0.0/16 to 10.100.0.0/16 lookup 192",
+        "while ip rule del pref 19200 2>&-; do :; done; ip rule add pref 19200 from 10.100.0.0/24 to 10.100.0.0/16 lookup 192",
+        "missing",
+        "ip rule show pref 19200",
+    ),
+    broken(
+        "rule 19200 from fd10:64::/112 to fd10:64::/112 lookup 192",
+        "while ip -6 rule del pref 19200 2>&-; do :; done",
+        "missing",
+        "ip -6 rule show pref 19200",
+    ),
+    broken(
+        "rule 19200 from fd10:64::/112 to fd10:64::/112 lookup 192",
+        "while ip -6 rule del pref 19200 2>&-; do :; done; ip -6 rule add pref 19200 from fd10:64::/112 to fd10:64::/112 lookup 193",
+        "missing",
+        "ip -6 rule show pref 19200",
+    ),
+];
+
+#[test]
+fn check_names_each_broken_fact_of_the_node_and_the_next_add_mends_it() {
+    let mut scene = Scene::new();
+    for row in &ROWS {
+        let node = scene.node();
+        node.sh(row.by);
+        scene.check_names(row);
+        let next = node.pod("next");
+        let ask = node.ask(&scene.config, &next);
+        let result = ask.add();
+        ask.check(&result);
+        ask.after(&result).del();
+        // The device takes the pods' links along: their pods have to be made anew.
+        if row.by.contains("link del dev vx_blue") {
+            scene.again();
+        }
+        scene.check();
+    }
+}
