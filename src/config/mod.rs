@@ -1,5 +1,6 @@
 //! The configuration: JSON in, every default and limit applied once, every fault named at once.
 
+pub mod hosts;
 pub mod network;
 pub mod options;
 pub mod walk;

@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 use super::fact::{Fact, Kind};
 use super::observed::Side;
 use crate::cni::result::{self, CniResult};
-use crate::config::network::mac_of;
+use crate::config::hosts::mac_of;
 use crate::config::{DefaultRoute, MacChoice, Network};
 use crate::ip::link::Setting;
 use crate::ip::route::Route;

@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 use super::fact::{Fact, Kind, Look};
 use super::observed::{Observed, Read, Side};
 use crate::config::Network;
-use crate::config::network::{address, number};
+use crate::config::hosts::{address, number};
 use crate::ip::link::Setting;
 use crate::ip::route::Route;
 use crate::ip::rule::Rule;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::pool::{Order, Pool, Range};
 use crate::cni::result::{Dns, Route};
 use crate::cni::{Args, CniError, Code, Request};
-use crate::config::network::{address, hosts, number};
+use crate::config::hosts::{address, hosts, number};
 use crate::config::walk::{At, Faults};
 use crate::config::{path, refusal, requested_ips};
 use crate::ip::{Family, IfName, TableId};

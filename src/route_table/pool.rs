@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use crate::config::network::{address, hosts, number};
+use crate::config::hosts::{address, hosts, number};
 use crate::ip::Family;
 
 /// Addresses that are tried at the most: no walk through a /64 ends, so it may as well end here.

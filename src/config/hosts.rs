@@ -1,0 +1,50 @@
+//! Addresses as numbers: which of a network a host can have, and the MAC that goes with one.
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+
+use crate::ip::{Family, Mac};
+
+/// The first and the last address of a network that a host can have: never the network's own and never
+/// IPv4's broadcast; in a /31, a /127 and a single-host network every address is a host's (RFC 3021, RFC 6164).
+pub fn hosts(cidr: IpNetwork) -> (u128, u128) {
+    let (first, last) = (number(cidr.network()), number(cidr.broadcast()));
+    let small = cidr.prefix() >= Family::of(cidr.ip()).host_prefix() - 1;
+    (
+        first + u128::from(!small),
+        last - u128::from(!small && cidr.is_ipv4()),
+    )
+}
+
+/// An address as a number.
+pub fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u32::from(v4).into(),
+        IpAddr::V6(v6) => v6.into(),
+    }
+}
+
+/// A number as an address of a network's family.
+pub fn address(cidr: IpNetwork, number: u128) -> IpAddr {
+    match cidr {
+        IpNetwork::V4(_) => IpAddr::V4((number as u32).into()),
+        IpNetwork::V6(_) => IpAddr::V6(number.into()),
+    }
+}
+
+/// The MAC of an address: `0a:58` and the IPv4 address, as the reference plugins do, or `0e` and the
+/// last five bytes of the IPv6 address; both are locally administered and unicast.
+pub fn mac_of(address: IpAddr) -> Option<Mac> {
+    Mac::new(match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            [0x0a, 0x58, a, b, c, d]
+        }
+        IpAddr::V6(v6) => {
+            let [.., a, b, c, d, e] = v6.octets();
+            [0x0e, a, b, c, d, e]
+        }
+    })
+    .ok()
+}
