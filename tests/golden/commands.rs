@@ -196,6 +196,9 @@ fn neighbours() -> Vec<(&'static str, Command)> {
             "replace-v6",
             neigh::replace(a("fd10::23"), a("0a:58:0a:01:00:17"), &a("mv_blue")),
         ),
+        ("forget", neigh::forget(a("10.1.0.23"), &a("mv_blue"))),
+        ("ask", neigh::ask(a("10.1.0.23"), &a("mv_blue"))),
+        ("ask-v6", neigh::ask(a("fd10::23"), &a("mv_blue"))),
         ("del", neigh::del(a("10.1.0.23"), &a("mv_blue"))),
         ("show", neigh::show(a("10.1.0.23"), &a("mv_blue"))),
     ]
