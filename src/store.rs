@@ -5,11 +5,13 @@
 //! `:`. The lock is `runDir/NETWORK.lock`, held shared while a container joins a network whose node side
 //! stands, alone while that side is made or taken away.
 
-use std::fs::{File, OpenOptions, TryLockError};
+mod lock;
+
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,12 +19,8 @@ use thiserror::Error;
 
 use crate::cni::{CniError, CniResult, Code};
 use crate::ip::{IfName, Mac, TableId};
-
-/// How long a lock is waited for. What is done under it takes milliseconds.
-pub const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The longest pause between two tries at a lock.
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
+use lock::How;
+pub use lock::Lock;
 
 /// The layout of a record; another one is not guessed at.
 const FORMAT: u32 = 1;
@@ -282,7 +280,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Locked`] when somebody held it alone all the time.
     pub fn share(&self, network: &str) -> Result<Lock, StoreError> {
-        self.lock(network, File::try_lock_shared)
+        self.lock(network, How::Shared)
     }
 
     /// Takes the lock of a network alone.
@@ -290,95 +288,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Locked`] when somebody else held it all the time.
     pub fn hold(&self, network: &str) -> Result<Lock, StoreError> {
-        self.lock(network, File::try_lock)
+        self.lock(network, How::Alone)
     }
 
-    fn lock(
-        &self,
-        network: &str,
-        attempt: impl Fn(&File) -> Result<(), TryLockError>,
-    ) -> Result<Lock, StoreError> {
+    fn lock(&self, network: &str, how: How) -> Result<Lock, StoreError> {
         make_dir(&self.run)?;
-        let path = self.run.join(format!("{network}.lock"));
-        let failed = |source| StoreError::File {
-            what: "lock",
-            path: path.clone(),
-            source,
-        };
-        let (start, mut pause) = (Instant::now(), Duration::from_micros(200));
-        loop {
-            let file = open_lock(&path).map_err(failed)?;
-            match attempt(&file) {
-                Ok(()) if is_still(&file, &path) => return Ok(Lock { file, path }),
-                // Removed by its last holder between opening and locking: the next one has a new file.
-                Ok(()) => continue,
-                Err(TryLockError::Error(source)) => return Err(failed(source)),
-                Err(TryLockError::WouldBlock) => {}
-            }
-            if start.elapsed() >= LOCK_TIMEOUT {
-                return Err(StoreError::Locked {
-                    path,
-                    waited: LOCK_TIMEOUT,
-                });
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(LOCK_PAUSE);
-        }
-    }
-}
-
-/// A lock that is held; dropped, it is free.
-#[derive(Debug)]
-pub struct Lock {
-    file: File,
-    path: PathBuf,
-}
-
-impl Lock {
-    /// Notes, before it is made, that the node's side is this program's work: who fails last takes it
-    /// away, whoever made it. Folder and note go with the boot, as the devices do.
-    ///
-    /// # Errors
-    /// [`StoreError::File`].
-    pub fn note_made(&self) -> Result<(), StoreError> {
-        let noted = (&self.file).write_all(b"made\n");
-        noted.map_err(|source| StoreError::File {
-            what: "write",
-            path: self.path.clone(),
-            source,
-        })
-    }
-
-    /// Whether the node's side is this program's work.
-    pub fn is_made(&self) -> bool {
-        self.file.metadata().is_ok_and(|meta| meta.len() > 0)
-    }
-
-    /// Removes the file of a lock that is held alone: the network is gone from this node.
-    pub fn remove(self) {
-        // Left behind, it does no harm.
-        let _ = std::fs::remove_file(&self.path);
-        drop(self.file);
-    }
-}
-
-/// Opens a lock's file without following a link somebody may have put there.
-fn open_lock(path: &Path) -> io::Result<File> {
-    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(nofollow)
-        .open(path)
-}
-
-/// Whether a path still leads to an open file.
-fn is_still(file: &File, path: &Path) -> bool {
-    match (file.metadata(), std::fs::symlink_metadata(path)) {
-        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
-        _ => false,
+        Lock::take(self.run.join(format!("{network}.lock")), how)
     }
 }
 
@@ -553,39 +468,5 @@ mod tests {
         };
         assert_eq!(network, "blue");
         assert!(why.to_string().contains("a:eth0.json"), "{why}");
-    }
-
-    #[test]
-    fn those_who_share_a_lock_keep_out_the_one_who_wants_it_alone() {
-        let folder = Folder::new("locks");
-        let store = folder.store();
-        let (one, two) = (store.share("blue").unwrap(), store.share("blue").unwrap());
-        let file = open_lock(&folder.0.join("run/blue.lock")).unwrap();
-        assert!(matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
-        drop((one, two));
-        assert!(file.try_lock().is_ok());
-    }
-
-    #[test]
-    fn a_lock_that_was_removed_is_not_mistaken_for_the_new_one() {
-        let folder = Folder::new("removed");
-        let store = folder.store();
-        store.hold("blue").unwrap().remove();
-        let path = folder.0.join("run/blue.lock");
-        assert!(!path.exists());
-        let stale = open_lock(&path).unwrap();
-        store.hold("blue").unwrap().remove();
-        assert!(!is_still(&stale, &path));
-    }
-
-    #[test]
-    fn b55_a_link_in_the_place_of_a_lock_is_not_followed() {
-        let folder = Folder::new("link");
-        let store = folder.store();
-        drop(store.hold("green").unwrap());
-        let target = folder.0.join("target");
-        std::os::unix::fs::symlink(&target, folder.0.join("run/blue.lock")).unwrap();
-        assert!(matches!(store.hold("blue"), Err(StoreError::File { .. })));
-        assert!(!target.exists());
     }
 }

@@ -333,36 +333,9 @@ fn what_is_unfinished_ignored_or_sleeps_is_found() {
     );
 }
 
-/// Files that are too long today, and how long at most. The list may only get shorter: a file that grows
-/// on fails, and so does one that has become short and still stands here.
-const TOO_LONG: [(&str, usize); 3] = [
-    ("src/ops/add.rs", 520),
-    ("src/ops/converge.rs", 560),
-    ("src/store.rs", 460),
-];
-
 #[test]
 fn files_and_functions_are_short() {
-    let files = Source::below("src");
-    let known: Vec<&Source> = TOO_LONG
-        .iter()
-        .map(|(path, _)| files.iter().find(|file| file.path == *path).unwrap())
-        .collect();
-    for (file, (path, lines)) in known.iter().zip(TOO_LONG) {
-        let most = rules::FILE_MAX + 1..=lines;
-        assert!(
-            most.contains(&file.lines),
-            "{path} has {} lines: correct the list",
-            file.lines
-        );
-    }
-    let mut found = rules::short(&files);
-    found.retain(|finding| {
-        !TOO_LONG
-            .iter()
-            .any(|(path, _)| finding.starts_with(&format!("{path} ")))
-    });
-    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+    nothing_found(rules::short, &Source::below("src"));
 }
 
 #[test]

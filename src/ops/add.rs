@@ -3,10 +3,14 @@
 //! In one line: select → record → lease beside the batch that observes the node and makes the link →
 //! configure → observe → result. Whatever fails after the record is written is taken back.
 
+mod refuse;
+
 use ipnetwork::IpNetwork;
 
-use super::converge::{Failed, Hands, Line, Outcome, not_true};
+use self::refuse::refuse_foreign;
+use super::converge::Hands;
 use super::leave::{leave_after_failure, vanished};
+use super::lines::{Failed, Line};
 use super::{Sandbox, journal, outcome, prev_result, store};
 use crate::cni::delegate::{Call, Delegate};
 use crate::cni::result::{Interface, Ip};
@@ -21,7 +25,7 @@ use crate::lease;
 use crate::plan::container::{self, Container};
 use crate::plan::{self, Fact, Look, Observed, Read, Side, Step, host};
 use crate::select::{Selection, select};
-use crate::store::{Attachment, Found, Store, boot_id};
+use crate::store::{Attachment, Store, boot_id};
 
 /// Puts a container on a network.
 ///
@@ -152,50 +156,6 @@ impl<'a> Attempt<'a> {
         self.result(&container, &seen)
     }
 
-    /// A record of this boot means that the container has this interface.
-    fn refuse_second(&self) -> Result<(), CniError> {
-        match self
-            .store
-            .find(&self.request.container, &self.request.ifname)?
-        {
-            Some(Found::Whole(old)) if old.boot == self.attachment.boot => {
-                let msg = format!(
-                    "{} is attached to network \"{}\" already",
-                    old.id(),
-                    old.network
-                );
-                Err(
-                    CniError::new(Code::INVALID_ENVIRONMENT, msg).details(format!(
-                        "since {} at {}; a DEL has to come before another ADD",
-                        old.since, old.netns
-                    )),
-                )
-            }
-            // One of an earlier boot tells of what is gone.
-            Some(Found::Whole(old)) => {
-                Ok(self
-                    .store
-                    .remove(&old.network, &old.container, old.ifname.as_str())?)
-            }
-            Some(Found::Damaged { network, why }) => {
-                Err(CniError::from(why).and(&format!("it is of network \"{network}\"")))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn name_taken(&self) -> CniError {
-        let msg = format!(
-            "CNI_IFNAME: the container has an interface {} already",
-            self.ifname
-        );
-        let shown = Read::Addr(Side::Pod, self.ifname.clone())
-            .command()
-            .shown_in(self.hands.pod);
-        CniError::new(Code::INVALID_ENVIRONMENT, msg)
-            .details(format!("see it with `{shown}`; nothing was changed"))
-    }
-
     /// Whether the node's side seems to stand, by files alone; the batch that follows looks properly.
     fn seems_to_stand(&self) -> Result<bool, CniError> {
         use crate::ip::sysctl::SysctlKey::Device;
@@ -262,16 +222,6 @@ impl<'a> Attempt<'a> {
     /// The commands that make facts of the container true from nothing.
     fn steps(&self, facts: &[Fact]) -> Vec<Step> {
         plan::plan(facts, &Observed::default(), self.hands.pod)
-    }
-
-    /// The name was free a moment ago; somebody else was faster.
-    fn refuse_taken(&self, outcome: &Outcome) -> Result<(), CniError> {
-        let exists =
-            |failed: &&Failed| failed.because.is_some() && failed.failure.kind() == Kind::Exists;
-        match outcome.failures.iter().find(exists) {
-            Some(_) => Err(self.name_taken()),
-            None => Ok(()),
-        }
     }
 
     /// Sets the container's switches; `sysctl` has no batch to share. What it accepted stands.
@@ -467,27 +417,6 @@ fn comes_with_the_link(fact: &Fact) -> bool {
                 ..
             }
     )
-}
-
-/// A device of ours that is another than wanted is refused, never made anew under running containers.
-fn refuse_foreign(network: &Network, facts: &[Fact], seen: &Observed) -> Result<(), CniError> {
-    let foreign: Vec<(&Fact, plan::Verdict)> = plan::broken(facts, seen)
-        .into_iter()
-        .filter(|(fact, verdict)| {
-            matches!(fact, Fact::Vxlan { .. } | Fact::Macvlan { .. })
-                && *verdict != plan::Verdict::Missing
-        })
-        .collect();
-    if foreign.is_empty() {
-        return Ok(());
-    }
-    let error = not_true(&foreign, &crate::ip::Netns::Own);
-    Err(CniError::new(error.code, format!("network \"{}\": {}", network.name, error.msg)).details(error.details).and(
-        &format!(
-            "correct the configuration, or, when no container uses the device any more: ip link del dev {}",
-            network.vx
-        ),
-    ))
 }
 
 /// The record of a new attachment.

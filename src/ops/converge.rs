@@ -5,10 +5,13 @@
 
 use serde_json::Value;
 
+use super::lines::{
+    Failed, Line, Outcome, group, outcome, runs, sysctl_outcome, unreadable, write,
+};
 use crate::cni::{CniError, Code};
 use crate::exec::{Exec, Pending};
-use crate::ip::batch::{Answers, Batch, Mood, is_read, kind_of, says_absent};
-use crate::ip::stderr::{Failure, Kind};
+use crate::ip::batch::{Batch, Mood, says_absent};
+use crate::ip::stderr::Kind;
 use crate::ip::{Command, Netns, Program};
 use crate::journal::Journal;
 use crate::plan::{self, Fact, Look, Observed, Plan, Read, Side, Step};
@@ -16,31 +19,6 @@ use crate::plan::{self, Fact, Look, Observed, Plan, Read, Side, Step};
 /// How often a plan is made and applied: downing a link drops its routes, so one repair can bring
 /// another to light, but not for ever.
 const ROUNDS: usize = 3;
-
-/// One line of a batch.
-#[derive(Debug, Clone)]
-pub enum Line {
-    /// A question.
-    Read(Read),
-    /// A change.
-    Write(Step),
-}
-
-impl Line {
-    fn command(&self) -> Command {
-        match self {
-            Self::Read(read) => read.command(),
-            Self::Write(step) => step.command.clone(),
-        }
-    }
-
-    fn side(&self) -> Side {
-        match self {
-            Self::Read(read) => read.side(),
-            Self::Write(step) => step.side,
-        }
-    }
-}
 
 /// What carries commands out: the runner, the journal, and where the container is.
 #[derive(Clone, Copy)]
@@ -59,66 +37,6 @@ pub struct Started {
     netns: Netns,
     mood: Mood,
     pending: Pending,
-}
-
-/// What came of lines.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// The answers to the questions.
-    pub seen: Observed,
-    /// The changes that were made.
-    pub done: Vec<Step>,
-    /// What failed: the pasteable command and what it said.
-    pub failures: Vec<Failed>,
-}
-
-/// A command that failed.
-#[derive(Debug, Clone)]
-pub struct Failed {
-    /// The pasteable line.
-    pub command: String,
-    /// What it said.
-    pub failure: Failure,
-    /// What it was for.
-    pub because: Option<String>,
-}
-
-impl Failed {
-    /// The error for the runtime, with what to do about it.
-    pub fn error(&self, what: &str) -> CniError {
-        let because = self
-            .because
-            .as_deref()
-            .map(|fact| format!(" (so that {fact})"))
-            .unwrap_or_default();
-        CniError::new(
-            Code::COMMAND_FAILED,
-            format!("{what}: {}", self.failure.message),
-        )
-        .details(format!(
-            "`{}`{because} -> {} (exit 1); {}",
-            self.command,
-            self.failure.message,
-            advice(self.failure.kind())
-        ))
-    }
-}
-
-/// What to do about a kind of failure.
-fn advice(kind: Kind) -> &'static str {
-    match kind {
-        Kind::NoDevice => "see which devices there are: ip -br link",
-        Kind::NoNetns => "the container is gone; see which namespaces there are: ip netns",
-        Kind::Exists => {
-            "somebody else made it: look at it and remove it, or choose another name or number"
-        }
-        Kind::Denied => "the plugin must run as root with CAP_NET_ADMIN and CAP_SYS_ADMIN",
-        Kind::Unreachable => "no route leads there: ip route",
-        Kind::Again => "run it again",
-        Kind::NotFound | Kind::Usage | Kind::Other => {
-            "run the line by hand to see why; ip -V tells the version"
-        }
-    }
 }
 
 impl<'a> Hands<'a> {
@@ -343,157 +261,6 @@ impl Started {
         }
         outcome(lines, &netns, mood, answers)
     }
-}
-
-/// Sorts answers to their lines.
-fn outcome(
-    lines: Vec<Line>,
-    netns: &Netns,
-    mood: Mood,
-    answers: Answers,
-) -> Result<Outcome, CniError> {
-    let mut outcome = Outcome::default();
-    let ran = ran(&answers, mood);
-    let mut documents = answers.documents.into_iter();
-    for (index, line) in lines.iter().enumerate() {
-        let document = documents.next().flatten();
-        let failure = answers
-            .failures
-            .iter()
-            .find(|failure| failure.line == Some(index + 1));
-        match (line, failure) {
-            (Line::Read(read), Some(failure)) if says_absent(&failure.message) => {
-                outcome.seen.take(read, None).map_err(unreadable)?;
-            }
-            (_, Some(failure)) => outcome.failures.push(failed(line, netns, failure)),
-            (Line::Read(read), None) if document.is_some() => {
-                outcome.seen.take(read, document).map_err(unreadable)?;
-            }
-            (Line::Write(step), None) if ran(index) => outcome.done.push(step.clone()),
-            (Line::Read(_) | Line::Write(_), None) => {}
-        }
-    }
-    let whole = answers
-        .failures
-        .iter()
-        .filter(|failure| failure.line.is_none());
-    let last = lines.last();
-    outcome
-        .failures
-        .extend(whole.filter_map(|failure| Some(failed(last?, netns, failure))));
-    Ok(outcome)
-}
-
-/// Which lines may have run: where `ip` gave up without naming one, any; else a batch that stops ran
-/// nothing behind the first that failed, also where what failed is a question and "not there" the answer.
-fn ran(answers: &Answers, mood: Mood) -> impl Fn(usize) -> bool + use<> {
-    let gave_up = answers
-        .failures
-        .iter()
-        .any(|failure| failure.line.is_none());
-    let first = answers.failures.iter().filter_map(|failure| failure.line);
-    let last = first
-        .min()
-        .filter(|_| mood == Mood::StopAtFirst && !gave_up);
-    move |index| last.is_none_or(|line| index + 1 < line)
-}
-
-/// `sysctl` answers in the order of the keys and passes over those that are not there, which stderr
-/// names; it numbers no line.
-fn sysctl_outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) -> Outcome {
-    let mut outcome = Outcome::default();
-    let absent = |read: &Read| match (read, answers.failure()) {
-        (Read::Sysctl(_, key), Some(failure)) => {
-            failure.message.contains(&*key.path().to_string_lossy())
-        }
-        _ => false,
-    };
-    let mut values = answers.documents.iter().flatten().cloned();
-    for line in &lines {
-        match (line, answers.failure()) {
-            (Line::Read(read), Some(failure))
-                if !absent(read) && !says_absent(&failure.message) =>
-            {
-                outcome.failures.push(failed(line, netns, failure));
-            }
-            (Line::Read(read), _) => {
-                let value = if absent(read) {
-                    None
-                } else {
-                    values.next().map(text)
-                };
-                // A text is always taken.
-                let _ = outcome.seen.take(read, value);
-            }
-            (Line::Write(_), Some(failure)) => outcome.failures.push(failed(line, netns, failure)),
-            (Line::Write(step), None) => outcome.done.push(step.clone()),
-        }
-    }
-    outcome
-}
-
-/// A value of sysctl as text: `1` is also a JSON document.
-fn text(document: Value) -> Value {
-    match document {
-        Value::String(_) => document,
-        other => Value::String(other.to_string()),
-    }
-}
-
-fn failed(line: &Line, netns: &Netns, failure: &Failure) -> Failed {
-    let because = match line {
-        Line::Write(step) if !step.because.is_empty() => Some(step.because.clone()),
-        _ => None,
-    };
-    Failed {
-        command: line.command().shown_in(netns),
-        failure: failure.clone(),
-        because,
-    }
-}
-
-fn write(line: &Line) -> Option<Step> {
-    match line {
-        Line::Write(step) => Some(step.clone()),
-        Line::Read(_) => None,
-    }
-}
-
-/// Whether two lines can share a process. `sysctl` has no batch; only its questions can be put together.
-fn together(one: &Line, other: &Line) -> bool {
-    let (a, b) = (one.command(), other.command());
-    let batched = a.program() != Program::Sysctl || (is_read(&a) && is_read(&b));
-    one.side() == other.side() && kind_of(&a) == kind_of(&b) && batched
-}
-
-/// Questions by process, in any order.
-fn group(lines: Vec<Line>) -> Vec<Vec<Line>> {
-    let mut groups: Vec<Vec<Line>> = Vec::new();
-    for line in lines {
-        debug_assert!(is_read(&line.command()));
-        match groups.iter_mut().find(|group| together(&group[0], &line)) {
-            Some(group) => group.push(line),
-            None => groups.push(vec![line]),
-        }
-    }
-    groups
-}
-
-/// Changes by process, in their order.
-fn runs(lines: Vec<Line>) -> Vec<Vec<Line>> {
-    let mut runs: Vec<Vec<Line>> = Vec::new();
-    for line in lines {
-        match runs.last_mut() {
-            Some(run) if together(&run[0], &line) => run.push(line),
-            _ => runs.push(vec![line]),
-        }
-    }
-    runs
-}
-
-fn unreadable(error: crate::plan::observed::AnswerError) -> CniError {
-    CniError::new(Code::COMMAND_FAILED, error.to_string())
-        .details("run it by hand; ip -V tells the version, 5.3 or newer is needed")
 }
 
 /// The error that names every fact that does not hold, and the command that shows it.

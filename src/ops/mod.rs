@@ -6,6 +6,7 @@ pub mod converge;
 pub mod del;
 pub mod gc;
 pub mod leave;
+pub mod lines;
 pub mod status;
 
 use std::os::unix::fs::MetadataExt;

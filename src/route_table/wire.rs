@@ -13,7 +13,8 @@ use crate::exec::System;
 use crate::ip::batch::Mood;
 use crate::ip::stderr::Kind;
 use crate::ip::{Command, IfName, neigh};
-use crate::ops::converge::{Hands, Line};
+use crate::ops::converge::Hands;
+use crate::ops::lines::Line;
 use crate::plan::{Observed, Read, Side, Step};
 
 /// Whether the wire is asked: an answer needs time to come.

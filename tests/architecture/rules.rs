@@ -13,7 +13,7 @@ pub type Rule = fn(&[Source]) -> Vec<String>;
 const FUNCTION_MAX: usize = 60;
 
 /// The longest file without its tests, in lines.
-pub const FILE_MAX: usize = 450;
+const FILE_MAX: usize = 450;
 
 /// The rooms of the house, from left to right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

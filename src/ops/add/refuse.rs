@@ -1,0 +1,93 @@
+//! What ADD refuses because of what is there: the attachment, the interface's name, another's device.
+
+use super::Attempt;
+use crate::cni::{CniError, Code};
+use crate::config::Network;
+use crate::ip::Netns;
+use crate::ip::stderr::Kind;
+use crate::ops::converge::not_true;
+use crate::ops::lines::{Failed, Outcome};
+use crate::plan::{self, Fact, Observed, Read, Side};
+use crate::store::Found;
+
+impl Attempt<'_> {
+    /// A record of this boot means that the container has this interface.
+    pub(super) fn refuse_second(&self) -> Result<(), CniError> {
+        match self
+            .store
+            .find(&self.request.container, &self.request.ifname)?
+        {
+            Some(Found::Whole(old)) if old.boot == self.attachment.boot => {
+                let msg = format!(
+                    "{} is attached to network \"{}\" already",
+                    old.id(),
+                    old.network
+                );
+                Err(
+                    CniError::new(Code::INVALID_ENVIRONMENT, msg).details(format!(
+                        "since {} at {}; a DEL has to come before another ADD",
+                        old.since, old.netns
+                    )),
+                )
+            }
+            // One of an earlier boot tells of what is gone.
+            Some(Found::Whole(old)) => {
+                Ok(self
+                    .store
+                    .remove(&old.network, &old.container, old.ifname.as_str())?)
+            }
+            Some(Found::Damaged { network, why }) => {
+                Err(CniError::from(why).and(&format!("it is of network \"{network}\"")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The error for an interface that is there already.
+    pub(super) fn name_taken(&self) -> CniError {
+        let msg = format!(
+            "CNI_IFNAME: the container has an interface {} already",
+            self.ifname
+        );
+        let shown = Read::Addr(Side::Pod, self.ifname.clone())
+            .command()
+            .shown_in(self.hands.pod);
+        CniError::new(Code::INVALID_ENVIRONMENT, msg)
+            .details(format!("see it with `{shown}`; nothing was changed"))
+    }
+
+    /// The name was free a moment ago; somebody else was faster.
+    pub(super) fn refuse_taken(&self, outcome: &Outcome) -> Result<(), CniError> {
+        let exists =
+            |failed: &&Failed| failed.because.is_some() && failed.failure.kind() == Kind::Exists;
+        match outcome.failures.iter().find(exists) {
+            Some(_) => Err(self.name_taken()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A device of ours that is another than wanted is refused, never made anew under running containers.
+pub(super) fn refuse_foreign(
+    network: &Network,
+    facts: &[Fact],
+    seen: &Observed,
+) -> Result<(), CniError> {
+    let foreign: Vec<(&Fact, plan::Verdict)> = plan::broken(facts, seen)
+        .into_iter()
+        .filter(|(fact, verdict)| {
+            matches!(fact, Fact::Vxlan { .. } | Fact::Macvlan { .. })
+                && *verdict != plan::Verdict::Missing
+        })
+        .collect();
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let error = not_true(&foreign, &Netns::Own);
+    Err(CniError::new(error.code, format!("network \"{}\": {}", network.name, error.msg)).details(error.details).and(
+        &format!(
+            "correct the configuration, or, when no container uses the device any more: ip link del dev {}",
+            network.vx
+        ),
+    ))
+}

@@ -1,0 +1,175 @@
+//! A lock in a file that goes with what it guards.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::StoreError;
+
+/// How long a lock is waited for. What is done under it takes milliseconds.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest pause between two tries at a lock.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A lock that is held; dropped, it is free.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+/// How a lock is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// Together with others.
+    Shared,
+    /// Alone.
+    Alone,
+}
+
+impl Lock {
+    /// Takes the lock in a file, which is made where it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when somebody else held it all the time.
+    pub(super) fn take(path: PathBuf, how: How) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::File {
+            what: "lock",
+            path: path.clone(),
+            source,
+        };
+        let (start, mut pause) = (Instant::now(), Duration::from_micros(200));
+        loop {
+            let file = open(&path).map_err(failed)?;
+            let held = match how {
+                How::Shared => file.try_lock_shared(),
+                How::Alone => file.try_lock(),
+            };
+            match held {
+                Ok(()) if is_still(&file, &path) => return Ok(Self { file, path }),
+                // Removed by its last holder between opening and locking: the next one has a new file.
+                Ok(()) => continue,
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if start.elapsed() >= TIMEOUT {
+                return Err(StoreError::Locked {
+                    path,
+                    waited: TIMEOUT,
+                });
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE);
+        }
+    }
+
+    /// Notes, before it is made, that the node's side is this program's work: who fails last takes it
+    /// away, whoever made it. Folder and note go with the boot, as the devices do.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn note_made(&self) -> Result<(), StoreError> {
+        let noted = (&self.file).write_all(b"made\n");
+        noted.map_err(|source| StoreError::File {
+            what: "write",
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Whether the node's side is this program's work.
+    pub fn is_made(&self) -> bool {
+        self.file.metadata().is_ok_and(|meta| meta.len() > 0)
+    }
+
+    /// Removes the file of a lock that is held alone: the network is gone from this node.
+    pub fn remove(self) {
+        // Left behind, it does no harm.
+        let _ = std::fs::remove_file(&self.path);
+        drop(self.file);
+    }
+}
+
+/// Opens a lock's file without following a link somebody may have put there.
+fn open(path: &Path) -> io::Result<File> {
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(nofollow)
+        .open(path)
+}
+
+/// Whether a path still leads to an open file.
+fn is_still(file: &File, path: &Path) -> bool {
+    match (file.metadata(), std::fs::symlink_metadata(path)) {
+        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("vxlan-cni-lock-{}-{name}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn lock(&self) -> PathBuf {
+            self.0.join("blue.lock")
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn those_who_share_a_lock_keep_out_the_one_who_wants_it_alone() {
+        let folder = Folder::new("share");
+        let share = || Lock::take(folder.lock(), How::Shared).unwrap();
+        let (one, two) = (share(), share());
+        let file = open(&folder.lock()).unwrap();
+        assert!(matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+        drop((one, two));
+        assert!(file.try_lock().is_ok());
+    }
+
+    #[test]
+    fn a_lock_that_was_removed_is_not_mistaken_for_the_new_one() {
+        let folder = Folder::new("removed");
+        let path = folder.lock();
+        let take = || Lock::take(path.clone(), How::Alone).unwrap();
+        take().remove();
+        assert!(!path.exists());
+        let stale = open(&path).unwrap();
+        take().remove();
+        assert!(!is_still(&stale, &path));
+    }
+
+    #[test]
+    fn b55_a_link_in_the_place_of_a_lock_is_not_followed() {
+        let folder = Folder::new("link");
+        let target = folder.0.join("target");
+        std::os::unix::fs::symlink(&target, folder.lock()).unwrap();
+        let refused = Lock::take(folder.lock(), How::Alone);
+        assert!(matches!(refused, Err(StoreError::File { .. })));
+        assert!(!target.exists());
+    }
+}
