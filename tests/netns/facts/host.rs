@@ -6,7 +6,7 @@ const VX: &str = "ip -d link show dev vx_blue";
 const MV: &str = "ip -d addr show dev mv_blue";
 
 /// Every fact of the node's side, and a way to break it.
-pub(super) const ROWS: [Break; 29] = [
+pub(super) const ROWS: [Break; 30] = [
     broken(
         "net.ipv4.ip_forward = 1",
         "sysctl -qw net.ipv4.ip_forward=0",
@@ -90,6 +90,12 @@ pub(super) const ROWS: [Break; 29] = [
         "sysctl -qw net.ipv6.conf.mv_blue.disable_ipv6=1",
         "found 1",
         "sysctl -n net.ipv6.conf.mv_blue.disable_ipv6",
+    ),
+    broken(
+        "net.ipv6.conf.mv_blue.accept_dad = 0",
+        "sysctl -qw net.ipv6.conf.mv_blue.accept_dad=1",
+        "found 1",
+        "sysctl -n net.ipv6.conf.mv_blue.accept_dad",
     ),
     broken(
         "net.ipv6.conf.mv_blue.accept_ra = 0",
