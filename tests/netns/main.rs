@@ -10,4 +10,5 @@ mod support;
 mod facts;
 mod join;
 mod leave;
+mod replay;
 mod route_table;
