@@ -71,7 +71,8 @@ pub fn read(at: &At<'_>, vni: Vni) -> Options {
     check_addresses(at, &vxlan);
     let txqueuelen = at
         .value("vxlantxqlen")
-        .map(|_| number(at, "vxlantxqlen", u32::MAX.into()));
+        // `ip` reads it as a signed number (iproute2 6.1, `iplink_parse`).
+        .map(|_| number(at, "vxlantxqlen", i32::MAX as u64));
     Options {
         vxlan,
         address: parsed::<Mac>(at, "vxlanhardwareaddr"),
@@ -150,17 +151,19 @@ fn source_ports(at: &At<'_>) -> Option<(u16, u16)> {
     }
 }
 
-/// `age` and `noage`.
+/// `age` and `noage`. The kernel has no word for never: it takes 0 for its own default, also on a device
+/// that is there (Linux 6.18, `vxlan_config_apply`), as it did when the original asked for `noage`.
 fn ageing(at: &At<'_>) -> u32 {
     let never = flag(at, "noage", false);
     let age = at.value("age").map(|_| number(at, "age", u32::MAX.into()));
     match (never, age) {
         (true, Some(age)) if age > 0 => {
             at.fault("age", format!("{age} contradicts noage true"));
-            0
+            Vxlan::NEVER
         }
-        (true, _) => 0,
-        (false, age) => age.unwrap_or(Vxlan::AGEING),
+        (true, _) => Vxlan::NEVER,
+        (false, None | Some(0)) => Vxlan::AGEING,
+        (false, Some(age)) => age,
     }
 }
 

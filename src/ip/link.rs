@@ -43,7 +43,7 @@ pub struct Vxlan {
     pub l3miss: bool,
     /// Group based policy extension.
     pub gbp: bool,
-    /// Seconds until a learnt entry is forgotten; 0 is never.
+    /// Seconds until a learnt entry is forgotten, 1 or more.
     pub ageing: u32,
     /// Most learnt entries (`maxaddress`); 0 is unlimited.
     pub maxaddress: u32,
@@ -53,6 +53,9 @@ impl Vxlan {
     /// Seconds until a learnt entry is forgotten where nothing else is asked for
     /// (`FDB_AGE_DEFAULT`, `drivers/net/vxlan/vxlan_core.c`).
     pub const AGEING: u32 = 300;
+
+    /// The longest time after which a learnt entry is forgotten, in seconds: 136 years.
+    pub const NEVER: u32 = u32::MAX;
 
     /// The IANA port for VXLAN (RFC 7348); the kernel's own default is 8472.
     pub const DSTPORT: u16 = 4789;

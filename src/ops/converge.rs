@@ -140,6 +140,11 @@ impl<'a> Hands<'a> {
             if steps.is_empty() {
                 return Ok(seen);
             }
+            // Making it again would only say that it is there already.
+            let foreign = plan::foreign(facts, &seen);
+            if !foreign.is_empty() {
+                return Err(not_true(&foreign, self.pod));
+            }
             self.apply(steps, done)?;
             seen.absorb(self.observe(plan::reads(facts, Look::Close))?);
         }

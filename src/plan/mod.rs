@@ -98,6 +98,16 @@ pub fn broken<'a>(facts: &'a [Fact], seen: &Observed) -> Vec<(&'a Fact, Verdict)
         .collect()
 }
 
+/// The devices that are there and are another than wanted: no command makes them what they should be,
+/// and taking them away is nobody's business but their owner's.
+pub fn foreign<'a>(facts: &'a [Fact], seen: &Observed) -> Vec<(&'a Fact, Verdict)> {
+    let device = |fact: &Fact| matches!(fact, Fact::Vxlan { .. } | Fact::Macvlan { .. });
+    let broken = broken(facts, seen).into_iter();
+    broken
+        .filter(|(fact, verdict)| device(fact) && *verdict != Verdict::Missing)
+        .collect()
+}
+
 /// The questions of all facts, each once, in the order in which a batch may ask them.
 pub fn reads(facts: &[Fact], look: Look) -> Vec<Read> {
     let mut reads: Vec<Read> = facts.iter().flat_map(|fact| fact.reads(look)).collect();

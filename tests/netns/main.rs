@@ -10,5 +10,6 @@ mod support;
 mod facts;
 mod join;
 mod leave;
+mod options;
 mod replay;
 mod route_table;

@@ -22,7 +22,7 @@ pub mod ns;
 pub mod pod;
 pub mod snapshot;
 
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -82,6 +82,19 @@ impl Lab {
     /// A folder of this lab's own, gone with it.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Writes a shell script as a program into a folder of this lab's and tells the folder: a stand-in
+    /// for `ip` and its like (`Ask::path_first`) or for a plugin (`Ask::plugins_first`).
+    pub fn script(&self, folder: &str, name: &str, body: &str) -> PathBuf {
+        let dir = self.dir.join(folder);
+        std::fs::create_dir_all(&dir).unwrap();
+        let (file, draft) = (dir.join(name), dir.join(format!(".{name}")));
+        std::fs::write(&draft, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // Renamed into place: a program that is open for writing cannot be started.
+        std::fs::rename(draft, file).unwrap();
+        dir
     }
 
     /// One more node without anything: for what is compared with a node that was never touched.

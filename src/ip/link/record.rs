@@ -93,7 +93,7 @@ pub struct LinkData {
     pub tos: Option<String>,
     /// vxlan: absent for `inherit`, 0 for the kernel's choice.
     pub ttl: Option<u8>,
-    /// vxlan: seconds; absent for never.
+    /// vxlan: seconds.
     pub ageing: u32,
     /// vxlan: most entries, absent for unlimited.
     pub limit: u32,

@@ -73,13 +73,7 @@ pub(super) fn refuse_foreign(
     facts: &[Fact],
     seen: &Observed,
 ) -> Result<(), CniError> {
-    let foreign: Vec<(&Fact, plan::Verdict)> = plan::broken(facts, seen)
-        .into_iter()
-        .filter(|(fact, verdict)| {
-            matches!(fact, Fact::Vxlan { .. } | Fact::Macvlan { .. })
-                && *verdict != plan::Verdict::Missing
-        })
-        .collect();
+    let foreign = plan::foreign(facts, seen);
     if foreign.is_empty() {
         return Ok(());
     }

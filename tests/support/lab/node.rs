@@ -41,11 +41,13 @@ impl Node {
         ]);
         node.batch(&[
             "link set lo up".to_owned(),
-            // No link-local address: it would come and settle at a time of its own.
+            // A link-local address by itself would settle at a time of its own; without one the kernel
+            // asks for no neighbour on behalf of what it forwards.
             "link set eth0 addrgenmode none".to_owned(),
             "link set eth0 up".to_owned(),
             format!("addr add {}/24 dev eth0", node.underlay()),
             format!("addr add {}/64 dev eth0 nodad", node.underlay_v6()),
+            format!("addr add fe80::198:18:{}/64 dev eth0 nodad", index + 1),
         ]);
         node
     }

@@ -28,6 +28,7 @@ impl Pod {
     /// One with a name, as containerd makes them.
     pub fn named(name: &str) -> Self {
         ns::batch(&[format!("netns add {name}")]);
+        Ns::named(name).ip("link set lo up");
         Self {
             container: container(name),
             ns: Ns::named(name),
@@ -38,7 +39,7 @@ impl Pod {
     /// One that only a process holds: its path is `/proc/PID/ns/net`.
     pub fn of_process(name: &str) -> Self {
         let mut child = Command::new("unshare")
-            .args(["--net", "sh", "-c", "echo; exec cat"])
+            .args(["--net", "sh", "-c", "ip link set lo up; echo; exec cat"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -91,12 +91,18 @@ fn kernel(ns: &Ns) -> Vec<String> {
     lines
 }
 
-/// The forwarding entries that nobody learnt.
+/// The forwarding entries that nobody learnt; without those by which a router listens (RFC 4291, 2.8):
+/// IPv6 forwarding stays switched on.
 fn forwarding_entries(ns: &Ns) -> Vec<String> {
     let text = ns.run(&["bridge", "-j", "fdb", "show"]);
     let entries: Vec<Value> = serde_json::from_str(&text).unwrap();
-    let permanent = entries.iter().filter(|entry| entry["state"] == "permanent");
-    permanent.map(|entry| format!("fdb {entry}")).collect()
+    let router = |entry: &Value| {
+        let groups = ["33:33:00:00:00:02", "33:33:ff:00:00:00"];
+        entry["ifname"] == "eth0" && groups.iter().any(|group| entry["mac"] == *group)
+    };
+    let stays = |entry: &&Value| entry["state"] == "permanent" && !router(entry);
+    let entries = entries.iter().filter(stays);
+    entries.map(|entry| format!("fdb {entry}")).collect()
 }
 
 /// A line for one thing; none for what comes and goes by itself.
@@ -120,7 +126,7 @@ fn told(topic: &str, mut item: Value) -> Option<String> {
     let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
     let by_itself = topic == "route"
         && (text("dst").starts_with("fe80:")
-            // A router's address of a subnet comes with IPv6 forwarding, which stays switched on.
+            // A router's address of a subnet (RFC 4291, 2.6.1) comes with IPv6 forwarding.
             || (text("type") == "anycast" && text("dev") == "eth0"));
     (!by_itself).then(|| format!("{topic} {item}"))
 }
