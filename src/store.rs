@@ -291,6 +291,19 @@ impl Store {
         self.lock(network, How::Alone)
     }
 
+    /// Removes the lock's file of a network that this node is not on. While somebody else has the lock,
+    /// it is left to them; left behind, it does no harm.
+    pub fn forget_lock(&self, network: &str) {
+        let unused = |_: &Lock| {
+            self.is_used_by_others(network, "", "")
+                .is_ok_and(|used| !used)
+        };
+        let lock = Lock::take_if_free(self.run.join(format!("{network}.lock")));
+        if let Some(lock) = lock.filter(|lock| !lock.is_made()).filter(unused) {
+            lock.remove();
+        }
+    }
+
     fn lock(&self, network: &str, how: How) -> Result<Lock, StoreError> {
         make_dir(&self.run)?;
         Lock::take(self.run.join(format!("{network}.lock")), how)

@@ -118,17 +118,9 @@ impl<'a> Attempt<'a> {
             .hands
             .ask(vec![Read::Addr(Side::Pod, self.ifname.clone())])?;
         let shared = self.store.share(&self.network.name)?;
-        self.refuse_second()?;
-        let seen = taken.answers()?;
-        if seen.link(Side::Pod, &self.ifname).is_some() {
-            return Err(self.name_taken());
-        }
-        self.store.write(&self.attachment).inspect_err(|_| {
-            // A folder made for this one is not left behind.
-            let _ = self.forget();
-        })?;
+        let recorded = self.record_unless_taken(taken);
         drop(shared);
-        Ok(())
+        recorded.inspect_err(|_| self.store.forget_lock(&self.network.name))
     }
 
     fn make(&self, made: &mut Made) -> Result<CniResult, CniError> {

@@ -193,7 +193,9 @@ impl Known {
                 hands.journal.remark(&format!(
                     "nothing is known of network {name}: its devices are left alone"
                 ));
-                Ok(store.remove(name, container, ifname)?)
+                store.remove(name, container, ifname)?;
+                store.forget_lock(name);
+                Ok(())
             }
             // Without a record there was no attachment, or nobody can tell; `vxlan gc` looks at devices without one.
             (_, None) => Ok(()),

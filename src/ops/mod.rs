@@ -88,9 +88,15 @@ impl Sandbox {
     }
 }
 
-/// The inode of a namespace's file; `None` where there is none.
+/// The kind of file system a namespace's file is on (`NSFS_MAGIC`, `linux/magic.h`).
+const NSFS: u64 = 0x6e73_6673;
+
+/// The inode of a namespace's file; `None` where there is none. A plain file is none: `ip netns` leaves
+/// one when it is ended half-way.
 pub fn namespace_inode(path: &Path) -> Option<u64> {
-    std::fs::metadata(path).ok().map(|metadata| metadata.ino())
+    let kind = rustix::fs::statfs(path).ok()?.f_type;
+    let inode = std::fs::metadata(path).ok()?.ino();
+    (u64::try_from(kind).ok()? == NSFS).then_some(inode)
 }
 
 /// The store of a configuration.

@@ -66,6 +66,13 @@ impl Lock {
         }
     }
 
+    /// Takes the lock in a file alone where nobody has it at this moment.
+    pub(super) fn take_if_free(path: PathBuf) -> Option<Self> {
+        let file = open(&path).ok()?;
+        let free = file.try_lock().is_ok() && is_still(&file, &path);
+        free.then_some(Self { file, path })
+    }
+
     /// Notes, before it is made, that the node's side is this program's work: who fails last takes it
     /// away, whoever made it. Folder and note go with the boot, as the devices do.
     ///

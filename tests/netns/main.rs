@@ -11,5 +11,6 @@ mod facts;
 mod join;
 mod leave;
 mod options;
+mod refuse;
 mod replay;
 mod route_table;

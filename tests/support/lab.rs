@@ -133,7 +133,7 @@ impl Lab {
             .clone()
             .map(|index| format!("link set p{index} master sw up"));
         Ns::named(&switch).batch(&plugged.collect::<Vec<_>>());
-        for index in range {
+        for index in range.clone() {
             let node = Node::new(
                 index,
                 &name(index),
@@ -141,6 +141,7 @@ impl Lab {
             );
             self.nodes.push(node);
         }
+        self.nodes[range].iter().for_each(Node::settle);
     }
 }
 

@@ -5,12 +5,25 @@ use crate::cni::{CniError, Code};
 use crate::config::Network;
 use crate::ip::Netns;
 use crate::ip::stderr::Kind;
-use crate::ops::converge::not_true;
+use crate::ops::converge::{Asked, not_true};
 use crate::ops::lines::{Failed, Outcome};
 use crate::plan::{self, Fact, Observed, Read, Side};
 use crate::store::Found;
 
 impl Attempt<'_> {
+    /// Refuses what is there already, else writes the attachment down; the caller has the lock.
+    pub(super) fn record_unless_taken(&self, taken: Asked) -> Result<(), CniError> {
+        self.refuse_second()?;
+        if taken.answers()?.link(Side::Pod, &self.ifname).is_some() {
+            return Err(self.name_taken());
+        }
+        self.store.write(&self.attachment).inspect_err(|_| {
+            // A folder made for this one is not left behind.
+            let _ = self.forget();
+        })?;
+        Ok(())
+    }
+
     /// A record of this boot means that the container has this interface.
     pub(super) fn refuse_second(&self) -> Result<(), CniError> {
         match self
@@ -74,14 +87,15 @@ pub(super) fn refuse_foreign(
     seen: &Observed,
 ) -> Result<(), CniError> {
     let foreign = plan::foreign(facts, seen);
-    if foreign.is_empty() {
+    let Some((Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. }, _)) = foreign.first() else {
         return Ok(());
-    }
+    };
     let error = not_true(&foreign, &Netns::Own);
-    Err(CniError::new(error.code, format!("network \"{}\": {}", network.name, error.msg)).details(error.details).and(
-        &format!(
-            "correct the configuration, or, when no container uses the device any more: ip link del dev {}",
-            network.vx
-        ),
-    ))
+    let msg = format!("network \"{}\": {}", network.name, error.msg);
+    let mend = format!(
+        "correct the configuration, or, when nobody uses the device any more: ip link del dev {name}"
+    );
+    Err(CniError::new(error.code, msg)
+        .details(error.details)
+        .and(&mend))
 }

@@ -143,8 +143,9 @@ fn refused(scene: &Scene, make: &str, fact: &str, found: &str, show: &str, shown
         said.contains(&named),
         "{make}\nwanted {named}\nin     {said}"
     );
-    let mend = "correct the configuration, or, when no container uses the device any more: ip link del dev vx_blue";
-    assert!(said.contains(mend), "{said}");
+    let device = show.rsplit(' ').next().unwrap();
+    let mend = format!("or, when nobody uses the device any more: ip link del dev {device}");
+    assert!(said.contains(&mend), "{said}");
     node.snapshot().assert_same(&before);
 }
 

@@ -52,6 +52,14 @@ impl Node {
         node
     }
 
+    /// Waits until the kernel has taken its addresses up, which it does for IPv6 in its own time.
+    pub(super) fn settle(&self) {
+        super::until("a node's IPv6 addresses are taken up", || {
+            let routes = self.questions(&["-6"], &["route show table local type local dev eth0"]);
+            routes[0].as_array().is_some_and(|routes| routes.len() == 2)
+        });
+    }
+
     /// Its IPv4 address on the underlay.
     pub fn underlay(&self) -> String {
         format!("198.18.0.{}", self.index + 1)
