@@ -267,6 +267,37 @@ impl Store {
             .any(|name| *name != own))
     }
 
+    /// Whether an interface in a namespace is another container's, by its record of this boot, which
+    /// must be later than `since`: an earlier one is of a container whose namespace has gone.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn is_anothers(
+        &self,
+        inode: u64,
+        container: &str,
+        ifname: &IfName,
+        since: &str,
+    ) -> Result<bool, StoreError> {
+        let boot = boot_id();
+        let other = |record: &Attachment| {
+            let same = record.inode == inode && record.ifname == *ifname;
+            // RFC 3339 in UTC sorts as text.
+            let later = record.boot == boot && record.since.as_str() > since;
+            same && record.container != container && later
+        };
+        for network in self.networks()? {
+            let found = self.attachments(&network)?;
+            if found
+                .iter()
+                .any(|(_, found)| matches!(found, Found::Whole(record) if other(record)))
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The networks that have a folder.
     ///
     /// # Errors

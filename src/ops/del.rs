@@ -17,7 +17,7 @@ use crate::config::{Config, Network, kept_network};
 use crate::exec::System;
 use crate::ip::{IfName, Netns, link};
 use crate::lease;
-use crate::plan::{Read, Side};
+use crate::plan::{Look, Read, Side, Verdict, container};
 use crate::select;
 use crate::store::{Attachment, Found, Store};
 
@@ -55,6 +55,10 @@ pub struct Known {
     ipam: Option<Value>,
     /// The namespace in which the interface is; none where it is gone with its namespace.
     netns: Option<Netns>,
+    /// That namespace's inode.
+    inode: Option<u64>,
+    /// When it was attached, as the record has it; empty without one.
+    since: String,
 }
 
 impl Known {
@@ -76,6 +80,8 @@ impl Known {
             recorded: Some(record.network.clone()),
             ipam: Some(record.ipam.clone()),
             netns: Netns::from_path(&record.netns).ok().filter(|_| same),
+            inode: Some(record.inode),
+            since: record.since.clone(),
         }
     }
 
@@ -88,6 +94,8 @@ impl Known {
             recorded: Some(name.to_owned()),
             ipam: ipam.or_else(|| Self::any_ipam(config)),
             netns: Self::handed_in(request),
+            inode: namespace_inode(Path::new(&request.netns)),
+            since: String::new(),
         }
     }
 
@@ -101,6 +109,8 @@ impl Known {
             recorded: None,
             ipam: ipam.or_else(|| Self::any_ipam(config)),
             netns: Self::handed_in(request),
+            inode: namespace_inode(Path::new(&request.netns)),
+            since: String::new(),
         }
     }
 
@@ -128,7 +138,7 @@ impl Known {
     ) -> Result<(), CniError> {
         let released = self.release(hands, request);
         let mut errors = Vec::new();
-        errors.extend(self.remove_link(hands, request).err());
+        errors.extend(self.remove_link(hands, store, request).err());
         errors.extend(
             released
                 .and_then(|call| call.map_or(Ok(None), Call::wait))
@@ -147,7 +157,7 @@ impl Known {
         store: &Store,
         request: &Request,
     ) -> Result<(), CniError> {
-        self.remove_link(hands, request)?;
+        self.remove_link(hands, store, request)?;
         self.leave(hands, store, request)
     }
 
@@ -166,14 +176,17 @@ impl Known {
         plugin.start(hands.exec, Verb::Del, &config).map(Some)
     }
 
-    /// Removes the container's link. With a record, the namespace's inode has shown that it is that
-    /// container's; without one, only a link that the result of ADD describes is ours.
-    fn remove_link(&self, hands: &Hands<'_>, request: &Request) -> Result<(), CniError> {
+    /// Removes the container's link, where it is still that container's.
+    fn remove_link(
+        &self,
+        hands: &Hands<'_>,
+        store: &Store,
+        request: &Request,
+    ) -> Result<(), CniError> {
         let Ok(ifname) = IfName::new(&request.ifname) else {
             return Ok(());
         };
-        if self.netns.is_none() || (self.recorded.is_none() && !described(hands, request, &ifname))
-        {
+        if !self.is_still_its_own(hands, store, request, &ifname)? {
             return Ok(());
         }
         match hands.remove(vec![(Side::Pod, link::del(&ifname))]) {
@@ -182,6 +195,37 @@ impl Known {
                 Code::COMMAND_FAILED,
                 format!("the container's {ifname} could not be removed: {}", left[0]),
             )),
+        }
+    }
+
+    /// Neither the path nor the inode of a namespace is proof: a runtime reuses the one, the kernel the
+    /// other (nsfs gives a new namespace the number of one that has gone). No other attachment may have
+    /// this interface, and it must be what ADD made: by the record a macvlan on the network's vxlan,
+    /// without one what the result of ADD describes.
+    fn is_still_its_own(
+        &self,
+        hands: &Hands<'_>,
+        store: &Store,
+        request: &Request,
+        ifname: &IfName,
+    ) -> Result<bool, CniError> {
+        let (Some(_), Some(inode)) = (&self.netns, self.inode) else {
+            return Ok(false);
+        };
+        if store.is_anothers(inode, &request.container, ifname, &self.since)? {
+            let text = format!("{ifname} is left alone: it is another container's by now");
+            hands.journal.remark(&text);
+            return Ok(false);
+        }
+        match (&self.recorded, &self.network) {
+            (None, _) => Ok(described(hands, request, ifname)),
+            (Some(_), None) => Ok(true),
+            (Some(_), Some(network)) => {
+                let fact = container::link(network, ifname);
+                let seen = hands.observe(fact.reads(Look::Glance));
+                // Where nothing can be seen the namespace is going; removing tells.
+                Ok(seen.map_or(true, |seen| fact.verdict(&seen) == Verdict::Holds))
+            }
         }
     }
 

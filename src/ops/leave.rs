@@ -2,12 +2,21 @@
 //!
 //! Under the network's lock, held alone: whoever joins meanwhile waits, and makes the node's side anew.
 
+use std::time::{Duration, Instant};
+
 use super::converge::Hands;
 use crate::cni::{CniError, Code};
 use crate::config::Network;
 use crate::ip::{Command, IfName, link, rule};
 use crate::plan::{Observed, Read, Side, Step, host};
 use crate::store::{Attachment, Store};
+
+/// How long the kernel is given to take down what was in a namespace that has just gone: it needs some
+/// tens of milliseconds (`cleanup_net` runs in a worker, behind RCU grace periods).
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// The pause between two looks.
+const SETTLING_PAUSE: Duration = Duration::from_millis(10);
 
 /// Forgets an attachment and, where it was the network's last, takes the node's side away. The record
 /// stays when that fails, so that a later DEL can try again.
@@ -72,8 +81,7 @@ pub fn leave_after_failure(
 /// Looks first: a device that is another's, or through which a container without a record still
 /// listens, is left alone.
 fn take_away(hands: &Hands<'_>, network: &Network) -> Result<(), CniError> {
-    let seen = hands.observe(questions(network))?;
-    let users = other_users(network, &seen);
+    let (seen, users) = look_until_settled(hands, network)?;
     if users > 0 {
         hands.journal.remark(&format!(
             "{} is left alone: {users} more macvlan on it than this node has records of",
@@ -95,6 +103,20 @@ fn take_away(hands: &Hands<'_>, network: &Network) -> Result<(), CniError> {
             ),
         )
         .details(left.join("; "))),
+    }
+}
+
+/// Looks at the node's side; where somebody else still listens through the vxlan, again for a while: the
+/// devices of a namespace that has just gone are taken down by the kernel at its own time.
+fn look_until_settled(hands: &Hands<'_>, network: &Network) -> Result<(Observed, u32), CniError> {
+    let start = Instant::now();
+    loop {
+        let seen = hands.observe(questions(network))?;
+        let users = other_users(network, &seen);
+        if users == 0 || start.elapsed() >= SETTLING {
+            return Ok((seen, users));
+        }
+        std::thread::sleep(SETTLING_PAUSE);
     }
 }
 

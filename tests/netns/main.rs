@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod del;
 mod facts;
 mod join;
 mod leave;
