@@ -23,6 +23,11 @@ fn lab(nodes: usize) -> Lab {
             format!("addr add fe80::{number}/64 dev eth0 nodad"),
         ]);
     }
+    for node in lab.nodes() {
+        // What the kernel marks when it notices the carrier must not come in between two snapshots.
+        let carrier = || node.device("eth0")["operstate"] == "UP";
+        until("eth0 has a carrier", carrier);
+    }
     lab
 }
 
