@@ -17,7 +17,7 @@ use crate::config::{Config, Network, kept_network};
 use crate::exec::System;
 use crate::ip::{IfName, Netns, link};
 use crate::lease;
-use crate::plan::{Look, Read, Side, Verdict, container};
+use crate::plan::{Read, Side, Verdict, container};
 use crate::select;
 use crate::store::{Attachment, Found, Store};
 
@@ -200,7 +200,7 @@ impl Known {
 
     /// Neither the path nor the inode of a namespace is proof: a runtime reuses the one, the kernel the
     /// other (nsfs gives a new namespace the number of one that has gone). No other attachment may have
-    /// this interface, and it must be what ADD made: by the record a macvlan on the network's vxlan,
+    /// this interface, and it must be what ADD made: by the record a macvlan in bridge mode,
     /// without one what the result of ADD describes.
     fn is_still_its_own(
         &self,
@@ -222,7 +222,8 @@ impl Known {
             (Some(_), None) => Ok(true),
             (Some(_), Some(network)) => {
                 let fact = container::link(network, ifname);
-                let seen = hands.observe(fact.reads(Look::Glance));
+                // One look: the parent's number, which only the node's side tells, is not worth another.
+                let seen = hands.observe(vec![Read::Addr(Side::Pod, ifname.clone())]);
                 // Where nothing can be seen the namespace is going; removing tells.
                 Ok(seen.map_or(true, |seen| fact.verdict(&seen) == Verdict::Holds))
             }
