@@ -213,3 +213,18 @@ fn the_demo_leaves_nothing_when_it_is_interrupted() {
         lab.assert_gone();
     }
 }
+
+#[test]
+fn a_pod_that_was_made_half_way_can_be_removed_and_made_again() {
+    let lab = Lab::up("1");
+    let state = lab.folder().join("n1/run/pods/web");
+    // Interrupted before the configuration was whole, and between that and the plugin's answer.
+    std::fs::create_dir_all(&state).unwrap();
+    std::fs::write(state.join("config.part"), "{").unwrap();
+    lab.run(&["-q", "del", "1", "web"]);
+    lab.run(&["-q", "add", "1", "web"]);
+    std::fs::remove_file(state.join("result.json")).unwrap();
+    lab.run(&["-q", "del", "1", "web"]);
+    assert!(!state.exists());
+    lab.run(&["-q", "add", "1", "web"]);
+}
