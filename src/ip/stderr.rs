@@ -17,6 +17,8 @@ pub enum Kind {
     NotFound,
     /// It is already there.
     Exists,
+    /// Another device has the MAC address (`EADDRINUSE`).
+    Busy,
     /// Not permitted.
     Denied,
     /// No route leads there.
@@ -53,6 +55,7 @@ static KINDS: Lazy<Vec<(Regex, Kind)>> = Lazy::new(|| {
         (r"Cannot open network namespace|nsenter: cannot open|Invalid .netns. value", Kind::NoNetns),
         (r"Cannot find device|Device .* does not exist|No such device", Kind::NoDevice),
         (r"File exists|already exists|already assigned", Kind::Exists),
+        (r"Address already in use", Kind::Busy),
         (r"Operation not permitted|Permission denied", Kind::Denied),
         (r"Network is unreachable|No route to host", Kind::Unreachable),
         (r"[Nn]ot found|No such process|No such file or directory|does not exist|Cannot assign requested", Kind::NotFound),
@@ -141,7 +144,7 @@ mod tests {
 
     #[test]
     fn every_pattern_compiles() {
-        assert_eq!(KINDS.len(), 9);
+        assert_eq!(KINDS.len(), 10);
         assert!(FAILED_LINE.is_some());
     }
 }

@@ -266,7 +266,7 @@ impl<'a> Attempt<'a> {
                 .filter(inside)
                 .map(Line::Read),
         );
-        let outcome = self.hands.run(lines, Mood::StopAtFirst)?;
+        let outcome = self.hands.run_once_free(self.system, lines)?;
         made.steps.extend(outcome.done.iter().cloned());
         match outcome
             .failures

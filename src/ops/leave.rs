@@ -2,21 +2,14 @@
 //!
 //! Under the network's lock, held alone: whoever joins meanwhile waits, and makes the node's side anew.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::converge::Hands;
+use super::converge::{Hands, SETTLING, SETTLING_PAUSE};
 use crate::cni::{CniError, Code};
 use crate::config::Network;
 use crate::ip::{Command, IfName, link, rule};
 use crate::plan::{Observed, Read, Side, Step, host};
 use crate::store::{Attachment, Store};
-
-/// How long the kernel is given to take down what was in a namespace that has just gone: it needs some
-/// tens of milliseconds (`cleanup_net` runs in a worker, behind RCU grace periods).
-const SETTLING: Duration = Duration::from_secs(2);
-
-/// The pause between two looks.
-const SETTLING_PAUSE: Duration = Duration::from_millis(10);
 
 /// Forgets an attachment and, where it was the network's last, takes the node's side away. The record
 /// stays when that fails, so that a later DEL can try again.

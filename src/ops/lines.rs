@@ -86,6 +86,9 @@ fn advice(kind: Kind) -> &'static str {
         Kind::Exists => {
             "somebody else made it: look at it and remove it, or choose another name or number"
         }
+        Kind::Busy => {
+            "another container on this network and node has that MAC address: ask for another one"
+        }
         Kind::Denied => "the plugin must run as root with CAP_NET_ADMIN and CAP_SYS_ADMIN",
         Kind::Unreachable => "no route leads there: ip route",
         Kind::Again => "run it again",

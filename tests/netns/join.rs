@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Lab, Net, Node, Pod, address};
+use crate::support::lab::{Lab, Net, Node, Pod, address, until};
+use crate::support::plugin::Said;
 
 /// Compares a result with what the kernel shows, both ways.
 fn assert_true(result: &Value, node: &Node, pod: &Pod, net: &Net, ifname: &str) {
@@ -482,4 +483,29 @@ fn an_interface_may_have_a_name_that_ip_reads_as_one_of_its_words() {
         assert_eq!(result["interfaces"][2]["name"], name);
         assert_eq!(pod.device(name)["ifname"], name);
     }
+}
+
+#[test]
+fn an_add_waits_for_the_device_of_a_pod_that_has_just_died_with_the_same_mac() {
+    let lab = Lab::new(1);
+    let node = lab.node(0);
+    let (first, dying, next) = (node.pod("first"), node.pod("dying"), node.pod("next"));
+    let blue = Net::new("blue", 100);
+    let config = node.config(&[&blue]);
+    node.ask(&config, &first).add();
+    let mac = "0a:58:0a:64:01:77";
+    let path = dying.path();
+    node.ip(&format!(
+        "link add old link vx_blue netns {path} address {mac} type macvlan mode bridge"
+    ));
+    dying.ip("link set old up");
+    let ask = node.ask(&config, &next);
+    let config = json!({"runtimeConfig": {"mac": mac}});
+    let ask = ask.config(&node.config(&[&blue]).with(config));
+    let child = ask.verb("ADD").start();
+    let tried = format!("link set dev eth0 address {mac}");
+    until("the MAC was tried", || node.journal().contains(&tried));
+    dying.ip("link del old");
+    let result = Said::by(child).ok();
+    assert_eq!(result["interfaces"][2]["mac"], mac);
 }
