@@ -423,6 +423,24 @@ mod tests {
     }
 
     #[test]
+    fn noage_keeps_learnt_entries_and_an_age_of_0_is_the_kernels() {
+        for (options, ageing) in [
+            (json!({"vtepdev": "eth0"}), 300),
+            (json!({"vtepdev": "eth0", "age": "0"}), 300),
+            (json!({"vtepdev": "eth0", "age": 77}), 77),
+            (json!({"vtepdev": "eth0", "noage": "true"}), u32::MAX),
+            (
+                json!({"vtepdev": "eth0", "noage": true, "age": 0}),
+                u32::MAX,
+            ),
+        ] {
+            let config = with(json!({ "options": options })).unwrap();
+            let found = config.networks[0].options.vxlan.ageing;
+            assert_eq!(found, ageing, "{options}");
+        }
+    }
+
+    #[test]
     fn b44_b58_a_network_that_cannot_be_is_refused() {
         for (network, words) in [
             (

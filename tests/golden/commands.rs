@@ -16,7 +16,7 @@ use vxlan_cni::ip::{Command, Family, Netns, Program, TableId, addr, fdb, neigh, 
 use crate::compare::{against, all_same, folder, names};
 
 /// Takes a text as whatever it is wanted as.
-fn a<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+pub fn a<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
 }
 
@@ -83,7 +83,7 @@ fn entries() -> Vec<(&'static str, Command)> {
 }
 
 /// A vxlan as a network without options wants it.
-fn plain() -> Vxlan {
+pub fn plain() -> Vxlan {
     Vxlan {
         vni: vxlan_cni::ip::Vni::new(100).unwrap(),
         dev: Some(a("eth0")),
@@ -156,7 +156,7 @@ fn links() -> Vec<(&'static str, Command)> {
         (
             "add-vxlan-that-never-forgets",
             vxlan(Vxlan {
-                ageing: 0,
+                ageing: Vxlan::NEVER,
                 ..plain()
             }),
         ),
