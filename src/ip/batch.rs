@@ -60,6 +60,8 @@ pub struct Answers {
     pub documents: Vec<Option<Value>>,
     /// The lines that failed.
     pub failures: Vec<Failure>,
+    /// The exit code; `None`: killed.
+    pub code: Option<i32>,
 }
 
 impl Batch {
@@ -159,6 +161,7 @@ impl Batch {
             true => Ok(Answers {
                 documents,
                 failures,
+                code,
             }),
             false => Err(BatchError::Shifted {
                 program: self.lines[0].program().name(),

@@ -146,6 +146,20 @@ pub fn lookup(address: IpAddr, from: Option<IpAddr>) -> Command {
         .maybe("from", from)
 }
 
+/// Whether a look-up that failed says that no way leads there: nothing matches, or what matches is a route
+/// that forbids it, `unreachable`, `prohibit` or `blackhole` (`fib_props`, `net/ipv4/fib_semantics.c`).
+pub fn says_no_way(message: &str) -> bool {
+    let refusals = [
+        "Network is unreachable",
+        "No route to host",
+        "Permission denied",
+        "Invalid argument",
+    ];
+    message
+        .strip_prefix("RTNETLINK answers: ")
+        .is_some_and(|answer| refusals.contains(&answer))
+}
+
 /// `ip route get ADDRESS`: the way the kernel would send to it.
 pub fn get(address: IpAddr) -> Command {
     Command::ip(&["route", "get"]).word(address)

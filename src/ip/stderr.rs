@@ -17,13 +17,13 @@ pub enum Kind {
     NotFound,
     /// It is already there.
     Exists,
-    /// Another device has the MAC address (`EADDRINUSE`).
-    Busy,
     /// Not permitted.
     Denied,
     /// No route leads there.
     Unreachable,
-    /// The kernel was busy or a dump was interrupted: the same command may go through.
+    /// Something else uses the device, the port or the MAC.
+    Busy,
+    /// A dump was interrupted: the same command may go through.
     Again,
     /// A word was not understood; in a batch, `ip` gave up the rest.
     Usage,
@@ -51,12 +51,11 @@ impl Failure {
 static KINDS: Lazy<Vec<(Regex, Kind)>> = Lazy::new(|| {
     [
         (r"[Ii]nterrupted", Kind::Again),
-        (r"Resource temporarily unavailable|Device or resource busy", Kind::Again),
+        (r"Device or resource busy|already in use", Kind::Busy),
         (r"Cannot open network namespace|nsenter: cannot open|Invalid .netns. value", Kind::NoNetns),
         (r"Cannot find device|Device .* does not exist|No such device", Kind::NoDevice),
         (r"File exists|already exists|already assigned", Kind::Exists),
-        (r"Address already in use", Kind::Busy),
-        (r"Operation not permitted|Permission denied", Kind::Denied),
+        (r"Operation not permitted|[Pp]ermission denied", Kind::Denied),
         (r"Network is unreachable|No route to host", Kind::Unreachable),
         (r"[Nn]ot found|No such process|No such file or directory|does not exist|Cannot assign requested", Kind::NotFound),
         (r"is wrong|is expected rather|is unknown|garbage|duplicate|is invalid", Kind::Usage),
@@ -144,7 +143,7 @@ mod tests {
 
     #[test]
     fn every_pattern_compiles() {
-        assert_eq!(KINDS.len(), 10);
+        assert_eq!(KINDS.len(), 9);
         assert!(FAILED_LINE.is_some());
     }
 }

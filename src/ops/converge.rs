@@ -29,6 +29,9 @@ pub(super) const SETTLING: Duration = Duration::from_secs(2);
 /// The pause between two looks.
 pub(super) const SETTLING_PAUSE: Duration = Duration::from_millis(10);
 
+/// How often a list that changes while it is read is read again.
+const LOOKS: usize = 5;
+
 /// What carries commands out: the runner, the journal, and where the container is.
 #[derive(Clone, Copy)]
 pub struct Hands<'a> {
@@ -126,11 +129,18 @@ impl<'a> Hands<'a> {
         })
     }
 
-    /// Asks questions and waits for the answers.
+    /// Asks questions and waits for the answers; asks again where the kernel's lists changed while they
+    /// were read.
     ///
     /// # Errors
     /// When a question failed other than by "not there".
     pub fn observe(&self, reads: Vec<Read>) -> Result<Observed, CniError> {
+        for _ in 1..LOOKS {
+            match self.ask(reads.clone())?.answers() {
+                Err(error) if error.code == Code::TRY_AGAIN => {}
+                seen => return seen,
+            }
+        }
         self.ask(reads)?.answers()
     }
 
@@ -329,4 +339,79 @@ pub fn not_true(broken: &[(&Fact, plan::Verdict)], pod: &Netns) -> CniError {
         format!("{count} not hold: {what}{more}"),
     )
     .details(all.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::cell::RefCell;
+    use std::path::Path;
+
+    use super::*;
+    use crate::exec::{ExecError, Invocation, Output, Running};
+    use crate::ip::Family;
+    use crate::ip::sysctl::SysctlKey;
+
+    /// Starts nothing: each process says what is next in the list.
+    struct Scripted(RefCell<Vec<Output>>);
+
+    struct Ended(Output);
+
+    impl Running for Ended {
+        fn wait(self: Box<Self>) -> Result<Output, ExecError> {
+            Ok(self.0)
+        }
+    }
+
+    impl Exec for Scripted {
+        fn start(&self, _: &Invocation) -> Result<Box<dyn Running>, ExecError> {
+            Ok(Box::new(Ended(self.0.borrow_mut().remove(0))))
+        }
+
+        fn sysctl(&self, _: &SysctlKey) -> std::io::Result<Option<String>> {
+            Ok(None)
+        }
+    }
+
+    fn says(code: i32, stdout: &str, stderr: &str) -> Output {
+        Output {
+            code: Some(code),
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+        }
+    }
+
+    fn observe(outputs: Vec<Output>) -> (Result<Observed, CniError>, usize) {
+        let exec = Scripted(RefCell::new(outputs));
+        let hands = Hands {
+            exec: &exec,
+            journal: &Journal::new(Path::new("/dev/null"), "", ""),
+            pod: &Netns::Own,
+        };
+        let seen = hands.observe(vec![Read::Rules(Family::V4, 19200)]);
+        (seen, exec.0.into_inner().len())
+    }
+
+    const INTERRUPTED: &str = "Dump was interrupted and may be inconsistent.\n";
+
+    #[test]
+    fn b62_a_list_that_changed_while_it_was_read_is_read_again() {
+        let rule = r#"[{"priority":19200,"src":"all","table":"192"}]"#;
+        let (seen, left) = observe(vec![says(0, "[]", INTERRUPTED), says(0, rule, "")]);
+        assert_eq!(seen.unwrap().rules(Family::V4).unwrap().len(), 1);
+        assert_eq!(left, 0);
+        let (seen, left) = observe(vec![says(0, "[]", INTERRUPTED); LOOKS]);
+        assert_eq!((seen.unwrap_err().code, left), (Code::TRY_AGAIN, 0));
+    }
+
+    #[test]
+    fn another_failure_is_told_at_once_with_its_exit_code() {
+        let denied = "RTNETLINK answers: Operation not permitted\nCommand failed -:1\n";
+        let (seen, left) = observe(vec![says(1, "", denied), says(0, "[]", "")]);
+        let error = seen.unwrap_err();
+        assert_eq!((error.code, left), (Code::COMMAND_FAILED, 1));
+        let words =
+            "`ip rule show pref 19200` -> RTNETLINK answers: Operation not permitted (exit 1)";
+        assert!(error.details.starts_with(words), "{error:?}");
+    }
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::cni::{CniError, Code};
 use crate::ip::batch::{Answers, Mood, is_read, kind_of, says_absent};
+use crate::ip::route::says_no_way;
 use crate::ip::stderr::{Failure, Kind};
 use crate::ip::{Command, Netns, Program};
 use crate::plan::{Observed, Read, Side, Step};
@@ -55,6 +56,8 @@ pub struct Failed {
     pub failure: Failure,
     /// What it was for.
     pub because: Option<String>,
+    /// The exit code of the process in which it ran; `None`: killed.
+    pub code: Option<i32>,
 }
 
 impl Failed {
@@ -65,12 +68,15 @@ impl Failed {
             .as_deref()
             .map(|fact| format!(" (so that {fact})"))
             .unwrap_or_default();
-        CniError::new(
-            Code::COMMAND_FAILED,
-            format!("{what}: {}", self.failure.message),
-        )
-        .details(format!(
-            "`{}`{because} -> {} (exit 1); {}",
+        let code = match self.failure.kind() {
+            Kind::Again => Code::TRY_AGAIN,
+            _ => Code::COMMAND_FAILED,
+        };
+        let exit = self
+            .code
+            .map_or("killed".to_owned(), |code| format!("exit {code}"));
+        CniError::new(code, format!("{what}: {}", self.failure.message)).details(format!(
+            "`{}`{because} -> {} ({exit}); {}",
             self.command,
             self.failure.message,
             advice(self.failure.kind())
@@ -87,7 +93,8 @@ fn advice(kind: Kind) -> &'static str {
             "somebody else made it: look at it and remove it, or choose another name or number"
         }
         Kind::Busy => {
-            "another container on this network and node has that MAC address: ask for another one"
+            "another container on this network and node has that MAC address: ask for another one; or the \
+             device or port is somebody else's: ip -d link; ss -ulpn"
         }
         Kind::Denied => "the plugin must run as root with CAP_NET_ADMIN and CAP_SYS_ADMIN",
         Kind::Unreachable => "no route leads there: ip route",
@@ -106,6 +113,7 @@ pub(super) fn outcome(
     answers: Answers,
 ) -> Result<Outcome, CniError> {
     let mut outcome = Outcome::default();
+    let code = answers.code;
     let ran = ran(&answers, mood);
     let mut documents = answers.documents.into_iter();
     for (index, line) in lines.iter().enumerate() {
@@ -115,10 +123,10 @@ pub(super) fn outcome(
             .iter()
             .find(|failure| failure.line == Some(index + 1));
         match (line, failure) {
-            (Line::Read(read), Some(failure)) if says_absent(&failure.message) => {
+            (Line::Read(read), Some(failure)) if is_absent(read, &failure.message) => {
                 outcome.seen.take(read, None).map_err(unreadable)?;
             }
-            (_, Some(failure)) => outcome.failures.push(failed(line, netns, failure)),
+            (_, Some(failure)) => outcome.failures.push(failed(line, netns, failure, code)),
             (Line::Read(read), None) if document.is_some() => {
                 outcome.seen.take(read, document).map_err(unreadable)?;
             }
@@ -133,8 +141,13 @@ pub(super) fn outcome(
     let last = lines.last();
     outcome
         .failures
-        .extend(whole.filter_map(|failure| Some(failed(last?, netns, failure))));
+        .extend(whole.filter_map(|failure| Some(failed(last?, netns, failure, code))));
     Ok(outcome)
+}
+
+/// Whether a failed question is answered by "not there".
+fn is_absent(read: &Read, message: &str) -> bool {
+    says_absent(message) || (matches!(read, Read::Lookup(..)) && says_no_way(message))
 }
 
 /// Which lines may have run: where `ip` gave up without naming one, any; else a batch that stops ran
@@ -155,6 +168,7 @@ fn ran(answers: &Answers, mood: Mood) -> impl Fn(usize) -> bool + use<> {
 /// names; it numbers no line.
 pub(super) fn sysctl_outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) -> Outcome {
     let mut outcome = Outcome::default();
+    let code = answers.code;
     let absent = |read: &Read| match (read, answers.failure()) {
         (Read::Sysctl(_, key), Some(failure)) => {
             failure.message.contains(&*key.path().to_string_lossy())
@@ -167,7 +181,7 @@ pub(super) fn sysctl_outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) 
             (Line::Read(read), Some(failure))
                 if !absent(read) && !says_absent(&failure.message) =>
             {
-                outcome.failures.push(failed(line, netns, failure));
+                outcome.failures.push(failed(line, netns, failure, code));
             }
             (Line::Read(read), _) => {
                 let value = if absent(read) {
@@ -178,7 +192,9 @@ pub(super) fn sysctl_outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) 
                 // A text is always taken.
                 let _ = outcome.seen.take(read, value);
             }
-            (Line::Write(_), Some(failure)) => outcome.failures.push(failed(line, netns, failure)),
+            (Line::Write(_), Some(failure)) => {
+                outcome.failures.push(failed(line, netns, failure, code))
+            }
             (Line::Write(step), None) => outcome.done.push(step.clone()),
         }
     }
@@ -193,7 +209,7 @@ fn text(document: Value) -> Value {
     }
 }
 
-fn failed(line: &Line, netns: &Netns, failure: &Failure) -> Failed {
+fn failed(line: &Line, netns: &Netns, failure: &Failure, code: Option<i32>) -> Failed {
     let because = match line {
         Line::Write(step) if !step.because.is_empty() => Some(step.because.clone()),
         _ => None,
@@ -202,6 +218,7 @@ fn failed(line: &Line, netns: &Netns, failure: &Failure) -> Failed {
         command: line.command().shown_in(netns),
         failure: failure.clone(),
         because,
+        code,
     }
 }
 
