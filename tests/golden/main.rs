@@ -8,3 +8,6 @@
 
 mod commands;
 mod compare;
+mod records;
+mod stderr;
+mod transcript;
