@@ -396,19 +396,9 @@ fn pod_link_only(steps: &[Step]) -> Vec<Step> {
     }
 }
 
-/// Facts that the making of the link brings about: itself, its MTU (the parent's), and the switches,
-/// which are set by then.
+/// Facts that stand once the link and its switches are made.
 fn comes_with_the_link(fact: &Fact) -> bool {
-    use crate::ip::link::Setting;
-    matches!(
-        fact,
-        Fact::Macvlan { .. }
-            | Fact::Sysctl { .. }
-            | Fact::Setting {
-                setting: Setting::Mtu(_),
-                ..
-            }
-    )
+    matches!(fact, Fact::Macvlan { .. } | Fact::Sysctl { .. })
 }
 
 /// The record of a new attachment.

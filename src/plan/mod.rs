@@ -8,6 +8,7 @@ pub mod observed;
 pub use fact::{Fact, Kind, Look, Verdict};
 pub use observed::{Observed, Read, Side};
 
+use crate::ip::link::Setting;
 use crate::ip::sysctl::{self, SysctlKey};
 use crate::ip::{Command, Netns};
 
@@ -34,7 +35,7 @@ pub fn plan(facts: &[Fact], seen: &Observed, pod: &Netns) -> Plan {
     for fact in facts {
         let verdict = fact.verdict(seen);
         match fact {
-            _ if verdict == Verdict::Holds => {}
+            _ if verdict == Verdict::Holds || has_the_parents_mtu(fact, seen) => {}
             Fact::Sysctl {
                 side, key, value, ..
             } => {
@@ -51,6 +52,20 @@ pub fn plan(facts: &[Fact], seen: &Observed, pod: &Netns) -> Plan {
     }
     steps.extend(switch(&mut switches));
     steps
+}
+
+/// A macvlan that is still to be made gets its parent's MTU (`macvlan_common_newlink`,
+/// `drivers/net/macvlan.c`), and that is the network's.
+fn has_the_parents_mtu(fact: &Fact, seen: &Observed) -> bool {
+    match fact {
+        Fact::Setting {
+            side,
+            dev,
+            kind: Kind::Macvlan,
+            setting: Setting::Mtu(_),
+        } => seen.link(*side, dev).is_none(),
+        _ => false,
+    }
 }
 
 /// The step that makes one fact true.
