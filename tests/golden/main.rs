@@ -8,6 +8,7 @@
 
 mod commands;
 mod compare;
+mod plans;
 mod records;
 mod stderr;
 mod transcript;

@@ -1,0 +1,297 @@
+//! What is run: configuration and what was seen give a plan, shown as the script it is.
+//!
+//! `plans/CASE/` has `conf.json`, the IPAM's `lease.json`, `questions` (what is asked, written by these
+//! tests) and a folder for each state of the node: `seen` (the answers, written by `capture` after it ran
+//! `nothing/plan.sh` and the state's `break.sh`), `plan.sh` (what makes it whole) and `check` (what CHECK
+//! says). `nothing/plan.sh` is what an ADD runs, `nothing/undo.sh` what takes it back.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use vxlan_cni::cni::{Args, CniResult, Version};
+use vxlan_cni::config::Config;
+use vxlan_cni::ip::batch::{Batch, Mood, says_absent};
+use vxlan_cni::ip::route::says_no_way;
+use vxlan_cni::ip::stderr::failures;
+use vxlan_cni::ip::{Netns, Program};
+use vxlan_cni::lease;
+use vxlan_cni::ops::converge::not_true;
+use vxlan_cni::plan::container::Container;
+use vxlan_cni::plan::{self, Fact, Look, Observed, Plan, Read, Side, host};
+use vxlan_cni::select::{Selection, select};
+
+use crate::compare::{against, all_same, folder, names, read};
+use crate::transcript::transcript;
+
+fn cases() -> Vec<PathBuf> {
+    let root = folder().join("plans");
+    names(&root).iter().map(|case| root.join(case)).collect()
+}
+
+/// The states of a case: its folders.
+fn states(case: &Path) -> Vec<PathBuf> {
+    let all = names(case).into_iter().map(|name| case.join(name));
+    all.filter(|path| path.is_dir()).collect()
+}
+
+fn json(file: &Path) -> Value {
+    serde_json::from_str(&read(file).unwrap()).unwrap()
+}
+
+fn config(case: &Path) -> Config {
+    Config::read(&json(&case.join("conf.json"))).unwrap()
+}
+
+fn pod() -> Netns {
+    Netns::from_path("/run/netns/pod").unwrap()
+}
+
+fn netns(side: Side) -> Netns {
+    match side {
+        Side::Host => Netns::Own,
+        Side::Pod => pod(),
+    }
+}
+
+/// What a network and a lease want.
+struct Wanted<'a> {
+    selection: Selection<'a>,
+    lease: CniResult,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(case: &Path, config: &'a Config) -> Self {
+        let selection = select(config, &Args::default()).unwrap();
+        let said = Some(json(&case.join("lease.json")));
+        let lease = lease::read(
+            said,
+            selection.network,
+            &selection.addresses,
+            Version::NEWEST,
+        );
+        Self {
+            lease: lease.unwrap(),
+            selection,
+        }
+    }
+
+    fn container(&self, mtu: Option<u32>) -> Container<'_> {
+        Container {
+            network: self.selection.network,
+            ifname: "eth0".parse().unwrap(),
+            mtu,
+            mac: self.selection.mac,
+            lease: &self.lease,
+        }
+    }
+
+    fn facts(&self, seen: &Observed) -> Vec<Fact> {
+        let network = self.selection.network;
+        let mut facts = host::facts(network, seen).unwrap();
+        facts.extend(self.container(host::mtu(network, seen).unwrap()).facts());
+        facts
+    }
+
+    fn reads(&self, look: Look) -> Vec<Read> {
+        let mut reads = host::reads(self.selection.network, look);
+        reads.extend(plan::reads(&self.container(None).facts(), look));
+        reads.sort();
+        reads.dedup();
+        reads
+    }
+}
+
+/// A question as a line of shell: alone in a batch, as the program asks it, or `sysctl`.
+fn question(read: &Read) -> String {
+    let batch = Batch::new(&netns(read.side()), Mood::StopAtFirst, vec![read.command()]);
+    match read.command().program() {
+        Program::Sysctl => batch.argv().join(" "),
+        _ => format!(
+            "echo '{}' | {}",
+            batch.stdin().trim_end(),
+            batch.argv().join(" ")
+        ),
+    }
+}
+
+/// The answers of a state to some questions.
+fn observed(state: &Path, reads: &[Read]) -> Observed {
+    let answers: BTreeMap<String, _> = transcript(&state.join("seen"))
+        .into_iter()
+        .map(|said| (said.line.clone(), said))
+        .collect();
+    let mut seen = Observed::default();
+    for read in reads {
+        let line = question(read);
+        let said = answers.get(&line).unwrap_or_else(|| {
+            panic!(
+                "{}: `{line}` is not in `seen`: tests/golden/capture plans",
+                state.display()
+            )
+        });
+        let failure = failures(&said.stderr).into_iter().next();
+        let absent = |message: &str| {
+            says_absent(message) || (matches!(read, Read::Lookup(..)) && says_no_way(message))
+        };
+        let document = match (&failure, read) {
+            (Some(failure), _) if absent(&failure.message) => None,
+            (Some(failure), _) => panic!("{}: `{line}` -> {failure:?}", state.display()),
+            (None, Read::Sysctl(..)) => Some(Value::String(said.stdout.trim().to_owned())),
+            (None, _) => said.documents().into_iter().next(),
+        };
+        seen.take(read, document).unwrap();
+    }
+    seen
+}
+
+/// A plan as the script it is, each command with the fact it makes true.
+fn script(title: &str, plan: &Plan) -> String {
+    let mut script = format!("# {title}\n");
+    for step in plan {
+        let line = step.command.shown_in(&netns(step.side));
+        script += &format!("# {}\n{line}\n", step.because);
+    }
+    script
+}
+
+/// What takes a plan back, the last step first.
+fn undo(plan: &Plan) -> String {
+    let mut script = "# What takes back what was made, the last first.\n".to_owned();
+    for (side, command) in plan.iter().rev().filter_map(|step| step.undo.clone()) {
+        script += &format!("{}\n", command.shown_in(&netns(side)));
+    }
+    script
+}
+
+/// What CHECK says, one fact a line.
+fn check(facts: &[Fact], seen: &Observed) -> String {
+    match plan::broken(facts, seen) {
+        broken if broken.is_empty() => "everything holds\n".to_owned(),
+        broken => not_true(&broken, &pod()).details.replace("; ", "\n") + "\n",
+    }
+}
+
+fn title(state: &Path) -> String {
+    let name = state.file_name().unwrap().to_str().unwrap();
+    match name {
+        "nothing" => "Nothing is there: what an ADD runs.".to_owned(),
+        "standing" => "All is there: nothing to do.".to_owned(),
+        name => format!("What mends `{name}`."),
+    }
+}
+
+/// Every state with what is wanted and the facts.
+fn each_state(mut look: impl FnMut(&Wanted<'_>, &Path, &Path)) {
+    for case in cases() {
+        let config = config(&case);
+        let wanted = Wanted::of(&case, &config);
+        for state in states(&case) {
+            look(&wanted, &case, &state);
+        }
+    }
+}
+
+#[test]
+fn the_questions_are_those_of_the_golden_files() {
+    all_same(cases().iter().map(|case| {
+        let config = config(case);
+        let wanted = Wanted::of(case, &config);
+        let mut reads = wanted.reads(Look::Close);
+        reads.extend(wanted.reads(Look::Glance));
+        reads.sort();
+        reads.dedup();
+        let lines: String = reads.iter().map(|read| question(read) + "\n").collect();
+        against(&case.join("questions"), &lines)
+    }));
+}
+
+#[test]
+fn every_state_has_the_plan_of_its_golden_file_and_check_says_what_its_file_says() {
+    let mut results = Vec::new();
+    each_state(|wanted, _, state| {
+        if let Err(why) = read(&state.join("seen")) {
+            // A new case: `capture` needs the plan of `nothing` for all other states.
+            return results.push(Err(format!("{why}; tests/golden/capture plans writes it")));
+        }
+        let seen = observed(state, &wanted.reads(Look::Close));
+        let facts = wanted.facts(&seen);
+        let plan = plan::plan(&facts, &seen, &pod());
+        results.push(against(
+            &state.join("plan.sh"),
+            &script(&title(state), &plan),
+        ));
+        if state.ends_with("nothing") {
+            results.push(against(&state.join("undo.sh"), &undo(&plan)));
+        } else {
+            results.push(against(&state.join("check"), &check(&facts, &seen)));
+        }
+    });
+    all_same(results);
+}
+
+#[test]
+fn what_stands_needs_nothing_and_a_glance_shows_it() {
+    each_state(|wanted, _, state| {
+        let standing = state.ends_with("standing");
+        for look in [Look::Close, Look::Glance] {
+            let seen = observed(state, &wanted.reads(look));
+            let broken = plan::broken(&wanted.facts(&seen), &seen).len();
+            assert_eq!(
+                broken == 0,
+                standing,
+                "{} {look:?}: {broken} broken",
+                state.display()
+            );
+        }
+    });
+}
+
+#[test]
+fn a_plan_is_empty_exactly_where_check_has_nothing_to_say() {
+    each_state(|wanted, _, state| {
+        let seen = observed(state, &wanted.reads(Look::Close));
+        let facts = wanted.facts(&seen);
+        let plan = plan::plan(&facts, &seen, &pod());
+        assert_eq!(
+            plan.is_empty(),
+            plan::broken(&facts, &seen).is_empty(),
+            "{}",
+            state.display()
+        );
+    });
+}
+
+#[test]
+fn every_state_has_its_files_and_no_others() {
+    each_state(|_, case, state| {
+        let mut found = names(state);
+        found.retain(|name| name != "break.sh");
+        let wanted = match state.ends_with("nothing") {
+            true => ["plan.sh", "seen", "undo.sh"],
+            false => ["check", "plan.sh", "seen"],
+        };
+        assert_eq!(found, wanted, "{}", state.display());
+        let breaks = state.join("break.sh").exists();
+        let plain = state.ends_with("nothing") || state.ends_with("standing");
+        assert_ne!(breaks, plain, "{}", state.display());
+        assert!(case.join("nothing").is_dir(), "{}", case.display());
+    });
+}
+
+#[test]
+fn every_script_is_one_that_sh_accepts() {
+    each_state(|_, _, state| {
+        for script in ["plan.sh", "break.sh", "undo.sh"] {
+            let file = state.join(script);
+            if fs::exists(&file).unwrap() {
+                let sh = std::process::Command::new("sh")
+                    .arg("-n")
+                    .arg(&file)
+                    .output();
+                assert!(sh.unwrap().status.success(), "{}", file.display());
+            }
+        }
+    });
+}

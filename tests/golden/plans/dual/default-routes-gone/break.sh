@@ -1,0 +1,2 @@
+ip -n pod route del default
+ip -n pod -6 route del default

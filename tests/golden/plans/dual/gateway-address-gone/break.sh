@@ -1,0 +1,1 @@
+ip addr del 10.1.0.1/16 dev mv_blue

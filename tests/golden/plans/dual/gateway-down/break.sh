@@ -1,0 +1,1 @@
+ip link set dev mv_blue down

@@ -1,0 +1,1 @@
+ip link del dev mv_blue

@@ -1,0 +1,1 @@
+ip -n pod link del dev eth0

@@ -1,0 +1,3 @@
+# What mends `switches-other`.
+# net.ipv4.conf.eth0.arp_notify = 1, net.ipv6.conf.eth0.accept_ra = 0
+ip netns exec pod sysctl -qw net.ipv4.conf.eth0.arp_notify=1 net.ipv6.conf.eth0.accept_ra=0

@@ -1,0 +1,3 @@
+# What mends `vxlan-down`.
+# vx_blue is up
+ip link set dev vx_blue up

@@ -1,0 +1,41 @@
+# What mends `vxlan-gone`.
+# vxlan vx_blue with VNI 100 is there
+ip link add vx_blue type vxlan id 100 dev eth0 group 239.1.1.1 dstport 4789 learning
+# vx_blue has mtu 1450
+ip link set dev vx_blue mtu 1450
+# vx_blue has arp off
+ip link set dev vx_blue arp off
+# vx_blue has addrgenmode none
+ip link set dev vx_blue addrgenmode none
+# vx_blue is up
+ip link set dev vx_blue up
+# macvlan mv_blue on vx_blue is there
+ip link add name mv_blue link vx_blue type macvlan mode bridge
+# net.ipv4.conf.mv_blue.forwarding = 1, net.ipv4.conf.mv_blue.rp_filter = 2, net.ipv6.conf.mv_blue.disable_ipv6 = 0, net.ipv6.conf.mv_blue.accept_dad = 0, net.ipv6.conf.mv_blue.accept_ra = 0
+sysctl -qw net.ipv4.conf.mv_blue.forwarding=1 net.ipv4.conf.mv_blue.rp_filter=2 net.ipv6.conf.mv_blue.disable_ipv6=0 net.ipv6.conf.mv_blue.accept_dad=0 net.ipv6.conf.mv_blue.accept_ra=0
+# mv_blue has 10.1.0.1/16
+ip addr replace 10.1.0.1/16 dev mv_blue
+# mv_blue has fd10::1/64
+ip addr replace fd10::1/64 dev mv_blue nodad
+# mv_blue is up
+ip link set dev mv_blue up
+# route 10.1.0.0/16 dev mv_blue table 192
+ip route replace 10.1.0.0/16 dev mv_blue table 192
+# route fd10::/64 dev mv_blue table 192
+ip route replace fd10::/64 dev mv_blue table 192
+# macvlan eth0 on vx_blue is there
+ip link add name eth0 link vx_blue netns pod type macvlan mode bridge
+# net.ipv4.conf.eth0.arp_notify = 1, net.ipv6.conf.eth0.disable_ipv6 = 0, net.ipv6.conf.eth0.ndisc_notify = 1, net.ipv6.conf.eth0.accept_ra = 0
+ip netns exec pod sysctl -qw net.ipv4.conf.eth0.arp_notify=1 net.ipv6.conf.eth0.disable_ipv6=0 net.ipv6.conf.eth0.ndisc_notify=1 net.ipv6.conf.eth0.accept_ra=0
+# eth0 has address 0a:58:0a:01:00:17
+ip -n pod link set dev eth0 address 0a:58:0a:01:00:17
+# eth0 has 10.1.0.23/16
+ip -n pod addr replace 10.1.0.23/16 dev eth0
+# eth0 has fd10::23/64
+ip -n pod addr replace fd10::23/64 dev eth0 nodad
+# eth0 is up
+ip -n pod link set dev eth0 up
+# route default via 10.1.0.1 dev eth0
+ip -n pod route add default via 10.1.0.1 dev eth0
+# route default via fd10::1 dev eth0
+ip -n pod route add default via fd10::1 dev eth0

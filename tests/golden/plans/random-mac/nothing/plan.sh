@@ -1,0 +1,35 @@
+# Nothing is there: what an ADD runs.
+# net.ipv4.ip_forward = 1
+sysctl -qw net.ipv4.ip_forward=1
+# vxlan vx_blue with VNI 100 is there
+ip link add vx_blue type vxlan id 100 dev eth0 group 239.1.1.1 dstport 4789 learning
+# vx_blue has mtu 1450
+ip link set dev vx_blue mtu 1450
+# vx_blue has arp off
+ip link set dev vx_blue arp off
+# vx_blue has addrgenmode none
+ip link set dev vx_blue addrgenmode none
+# vx_blue is up
+ip link set dev vx_blue up
+# macvlan mv_blue on vx_blue is there
+ip link add name mv_blue link vx_blue type macvlan mode bridge
+# net.ipv4.conf.mv_blue.forwarding = 1, net.ipv4.conf.mv_blue.rp_filter = 2
+sysctl -qw net.ipv4.conf.mv_blue.forwarding=1 net.ipv4.conf.mv_blue.rp_filter=2
+# mv_blue has 10.1.0.1/16
+ip addr replace 10.1.0.1/16 dev mv_blue
+# mv_blue is up
+ip link set dev mv_blue up
+# route 10.1.0.0/16 dev mv_blue table 192
+ip route replace 10.1.0.0/16 dev mv_blue table 192
+# rule 19200 from 10.1.0.0/16 to 10.1.0.0/16 lookup 192
+ip rule add pref 19200 from 10.1.0.0/16 to 10.1.0.0/16 lookup 192
+# macvlan eth0 on vx_blue is there
+ip link add name eth0 link vx_blue netns pod type macvlan mode bridge
+# net.ipv4.conf.eth0.arp_notify = 1
+ip netns exec pod sysctl -qw net.ipv4.conf.eth0.arp_notify=1
+# eth0 has 10.1.0.23/16
+ip -n pod addr replace 10.1.0.23/16 dev eth0
+# eth0 is up
+ip -n pod link set dev eth0 up
+# route default via 10.1.0.1 dev eth0
+ip -n pod route add default via 10.1.0.1 dev eth0

@@ -1,0 +1,37 @@
+# Nothing is there: what an ADD runs.
+# net.ipv6.conf.eth0.accept_ra = 2, net.ipv6.conf.all.forwarding = 1
+sysctl -qw net.ipv6.conf.eth0.accept_ra=2 net.ipv6.conf.all.forwarding=1
+# vxlan vx_blue with VNI 100 is there
+ip link add vx_blue type vxlan id 100 dev eth0 group 239.1.1.1 dstport 4789 learning
+# vx_blue has mtu 1450
+ip link set dev vx_blue mtu 1450
+# vx_blue has arp off
+ip link set dev vx_blue arp off
+# vx_blue has addrgenmode none
+ip link set dev vx_blue addrgenmode none
+# vx_blue is up
+ip link set dev vx_blue up
+# macvlan mv_blue on vx_blue is there
+ip link add name mv_blue link vx_blue type macvlan mode bridge
+# net.ipv6.conf.mv_blue.disable_ipv6 = 0, net.ipv6.conf.mv_blue.accept_dad = 0, net.ipv6.conf.mv_blue.accept_ra = 0
+sysctl -qw net.ipv6.conf.mv_blue.disable_ipv6=0 net.ipv6.conf.mv_blue.accept_dad=0 net.ipv6.conf.mv_blue.accept_ra=0
+# mv_blue has fd10::1/64
+ip addr replace fd10::1/64 dev mv_blue nodad
+# mv_blue is up
+ip link set dev mv_blue up
+# route fd10::/64 dev mv_blue table 192
+ip route replace fd10::/64 dev mv_blue table 192
+# rule 19200 from fd10::/64 to fd10::/64 lookup 192
+ip -6 rule add pref 19200 from fd10::/64 to fd10::/64 lookup 192
+# macvlan eth0 on vx_blue is there
+ip link add name eth0 link vx_blue netns pod type macvlan mode bridge
+# net.ipv6.conf.eth0.disable_ipv6 = 0, net.ipv6.conf.eth0.ndisc_notify = 1, net.ipv6.conf.eth0.accept_ra = 0
+ip netns exec pod sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0 net.ipv6.conf.eth0.ndisc_notify=1 net.ipv6.conf.eth0.accept_ra=0
+# eth0 has address 0e:00:00:00:00:23
+ip -n pod link set dev eth0 address 0e:00:00:00:00:23
+# eth0 has fd10::23/64
+ip -n pod addr replace fd10::23/64 dev eth0 nodad
+# eth0 is up
+ip -n pod link set dev eth0 up
+# route default via fd10::1 dev eth0
+ip -n pod route add default via fd10::1 dev eth0
