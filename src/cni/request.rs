@@ -171,6 +171,24 @@ impl Request {
         })
     }
 
+    /// The same question about one attachment whose namespace nobody knows, also to a delegate.
+    pub fn of_attachment(&self, container: String, ifname: String) -> Self {
+        let mut one = self.clone();
+        for (key, value) in [
+            ("CNI_CONTAINERID", &container),
+            ("CNI_IFNAME", &ifname),
+            ("CNI_NETNS", &String::new()),
+        ] {
+            one.env.insert(key.to_owned(), value.clone());
+        }
+        Self {
+            container,
+            ifname,
+            netns: String::new(),
+            ..one
+        }
+    }
+
     /// `CONTAINER/IFNAME`, as journals and messages name an attachment.
     pub fn id(&self) -> String {
         format!("{}/{}", self.container, self.ifname)

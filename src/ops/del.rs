@@ -150,17 +150,6 @@ impl Known {
         all(errors)
     }
 
-    /// Removes the link and leaves the network; the lease is released by somebody else.
-    pub fn take_off_without_lease(
-        &self,
-        hands: &Hands<'_>,
-        store: &Store,
-        request: &Request,
-    ) -> Result<(), CniError> {
-        self.remove_link(hands, store, request)?;
-        self.leave(hands, store, request)
-    }
-
     /// The namespace in which the interface is.
     pub fn netns(&self) -> Option<&Netns> {
         self.netns.as_ref()

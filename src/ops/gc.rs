@@ -24,12 +24,7 @@ pub fn gc(system: &System, request: &Request) -> Result<(), CniError> {
     let store = store(&config);
     let mut errors = Vec::new();
     for (container, ifname) in stale(&store, request, &valid)? {
-        let one = Request {
-            container,
-            ifname,
-            netns: String::new(),
-            ..request.clone()
-        };
+        let one = request.of_attachment(container, ifname);
         errors.extend(take_off(system, &config, &store, &one).err());
     }
     errors.extend(collect_leases(system, &config, request).err());
@@ -76,8 +71,8 @@ fn take_off(
         journal: &journal,
         pod: &netns,
     };
-    // The lease is the IPAM's to collect, by the same list.
-    let result = known.take_off_without_lease(&hands, store, request);
+    // The lease too: an IPAM may take GC and do nothing, as host-local does.
+    let result = known.take_off(&hands, store, request);
     journal.end(&ending(&result));
     result
 }

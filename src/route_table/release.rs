@@ -53,11 +53,7 @@ pub fn gc(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniErro
             name == Some(&request.name)
         };
         if held.iter().any(ours) && !valid.contains(&(container.clone(), ifname.clone())) {
-            let one = Request {
-                container,
-                ifname,
-                ..request.clone()
-            };
+            let one = request.of_attachment(container, ifname);
             errors.extend(del(system, &one, ipam).err());
         }
     }
