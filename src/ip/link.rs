@@ -174,6 +174,13 @@ pub fn show(name: &IfName) -> Command {
     Command::ip(&["link", "show"]).pair("dev", name).detailed()
 }
 
+/// `ip -d link show type vxlan`: the vxlan devices; the kernel leaves the others out.
+pub fn show_vxlans() -> Command {
+    Command::ip(&["link", "show"])
+        .pair("type", "vxlan")
+        .detailed()
+}
+
 /// `ip maddr show dev NAME`: which multicast addresses a device listens to, and for how many.
 pub fn maddr(name: &IfName) -> Command {
     Command::ip(&["maddr", "show"]).pair("dev", name)

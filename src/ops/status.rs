@@ -12,31 +12,33 @@ use crate::cni::{CniError, Code, Request, Verb};
 use crate::config::{Config, Network};
 use crate::exec::System;
 use crate::ip::Netns;
+use crate::ip::link::LinkRecord;
 use crate::journal::Journal;
 use crate::lease;
-use crate::plan::{Read, Side, host};
+use crate::plan::{Observed, Read, Side, host};
 
 /// Tells whether ADD can be served.
 ///
 /// # Errors
 /// Code 50 with every reason, 51 where containers that run are cut off too.
 pub fn status(system: &System, request: &Request) -> Result<(), CniError> {
-    let config = Config::read(&request.config)
-        .map_err(|error| CniError::new(Code::NOT_AVAILABLE, error.msg).details(error.details))?;
+    let config = Config::read(&request.config).map_err(unavailable)?;
     let folders = [&config.data_dir, &config.run_dir];
     let mut errors: Vec<CniError> = folders
         .into_iter()
         .filter_map(|dir| unwritable(dir))
         .collect();
-    errors.extend(underlays(system, &config).err());
-    errors.extend(ask_ipam(system, &config, request).err());
+    errors.extend(node(system, &config).unwrap_or_else(|error| vec![unavailable(error)]));
+    errors.extend(ask_ipam(system, &config, request));
+    // The graver one is the code that is told.
+    errors.sort_by_key(|error| std::cmp::Reverse(error.code.0));
     all(errors)
 }
 
 /// Why a folder cannot take a record; `None` when it can.
 pub fn unwritable(folder: &Path) -> Option<CniError> {
     let there = folder.ancestors().find(|dir| dir.exists());
-    if there.is_some_and(|dir| access(dir, Access::WRITE_OK).is_ok()) {
+    if there.is_some_and(|dir| dir.is_dir() && access(dir, Access::WRITE_OK).is_ok()) {
         return None;
     }
     let msg = format!("{} cannot be written to", folder.display());
@@ -44,8 +46,9 @@ pub fn unwritable(folder: &Path) -> Option<CniError> {
     Some(error.details("no attachment can be recorded: ls -ld it; df"))
 }
 
-/// Each underlay device must be there, up, and large enough; where containers use it already, they are cut off.
-fn underlays(system: &System, config: &Config) -> Result<(), CniError> {
+/// The node's side as far as STATUS looks at it: each underlay device must be there, up, and large
+/// enough, and no device of somebody else's may have a network's VNI and port.
+fn node(system: &System, config: &Config) -> Result<Vec<CniError>, CniError> {
     let journal = Journal::new(&config.log_file, "STATUS", "");
     let hands = Hands {
         exec: system,
@@ -57,48 +60,73 @@ fn underlays(system: &System, config: &Config) -> Result<(), CniError> {
         .iter()
         .filter_map(|network| network.options.vxlan.dev.clone());
     let mut reads: Vec<Read> = devices.map(|dev| Read::Link(Side::Host, dev)).collect();
+    reads.push(Read::Vxlans);
     reads.sort();
     reads.dedup();
-    if reads.is_empty() {
-        return Ok(());
-    }
     let seen = hands.observe(reads)?;
     let store = store(config);
-    let used = |network: &Network| {
-        store
-            .is_used_by_others(&network.name, "", "")
-            .unwrap_or(false)
-    };
-    let fault = |network: &Network| {
-        let dev = network.options.vxlan.dev.as_ref()?;
-        let why = match (host::mtu(network, &seen), seen.link(Side::Host, dev)) {
-            (Err(error), _) => error.to_string(),
-            (Ok(_), Some(link)) if !link.flag("UP") => {
-                format!(
-                    "network \"{}\": the underlay device `{dev}` is down",
-                    network.name
-                )
-            }
-            _ => return None,
+    let mut faults = Vec::new();
+    for network in &config.networks {
+        let code = match store.is_used_by_others(&network.name, "", "") {
+            // Containers use it already: they are cut off.
+            Ok(true) => Code::LIMITED,
+            _ => Code::NOT_AVAILABLE,
         };
-        let code = if used(network) {
-            Code::LIMITED
-        } else {
-            Code::NOT_AVAILABLE
-        };
-        Some(
-            CniError::new(code, why)
-                .details(format!("ip link show dev {dev}; ip link set dev {dev} up")),
-        )
+        let found = underlay_fault(network, &seen);
+        faults.extend(found.map(|fault| CniError { code, ..fault }));
+        faults.extend(clash(network, &seen));
+    }
+    Ok(faults)
+}
+
+/// What is wrong with a network's underlay device.
+fn underlay_fault(network: &Network, seen: &Observed) -> Option<CniError> {
+    let dev = network.options.vxlan.dev.as_ref()?;
+    match (host::mtu(network, seen), seen.link(Side::Host, dev)) {
+        (Err(error), _) => Some(unavailable(error.into())),
+        (Ok(_), Some(link)) if !link.flag("UP") => {
+            let name = &network.name;
+            let msg = format!("network \"{name}\": the underlay device `{dev}` is down");
+            let advice = format!("`ip link set dev {dev} up`, or correct options.vtepdev");
+            Some(CniError::new(Code::NOT_AVAILABLE, msg).details(advice))
+        }
+        _ => None,
+    }
+}
+
+/// Another device with the same VNI on the same port: the kernel takes only one.
+fn clash(network: &Network, seen: &Observed) -> Option<CniError> {
+    let wanted = &network.options.vxlan;
+    let same = |link: &&LinkRecord| {
+        let found = link.data();
+        link.ifname != network.vx.as_str()
+            && found.id.map(u64::from) == Some(wanted.vni.into())
+            && found.port == Some(wanted.dstport)
     };
-    let mut faults: Vec<CniError> = config.networks.iter().filter_map(fault).collect();
-    // The graver one is the code that is told.
-    faults.sort_by_key(|fault| std::cmp::Reverse(fault.code.0));
-    all(faults)
+    let other = &seen.vxlans().iter().find(same)?.ifname;
+    let msg = format!(
+        "network \"{}\": {other} has VNI {} on port {} already",
+        network.name, wanted.vni, wanted.dstport
+    );
+    let advice = format!(
+        "`ip -d link show dev {other}` shows it; give the network another id or options.port"
+    );
+    Some(CniError::new(Code::NOT_AVAILABLE, msg).details(advice))
+}
+
+/// An error as STATUS tells it: the specification has two codes for it, and this is that for "no ADD".
+fn unavailable(error: CniError) -> CniError {
+    match error.code {
+        Code::NOT_AVAILABLE | Code::LIMITED => error,
+        _ => CniError {
+            code: Code::NOT_AVAILABLE,
+            ..error
+        },
+    }
 }
 
 /// Forwards STATUS to each IPAM in use.
-fn ask_ipam(system: &System, config: &Config, request: &Request) -> Result<(), CniError> {
+fn ask_ipam(system: &System, config: &Config, request: &Request) -> Vec<CniError> {
     let mut asked = Vec::new();
     let mut errors = Vec::new();
     for network in &config.networks {
@@ -109,14 +137,8 @@ fn ask_ipam(system: &System, config: &Config, request: &Request) -> Result<(), C
         let plugin = Delegate::find(ipam["type"].as_str().unwrap_or_default(), request);
         let whole = lease::config(&request.config, &ipam, &[]);
         let said = plugin.and_then(|plugin| plugin.run(system, Verb::Status, &whole));
-        errors.extend(said.err().filter(is_told).map(|error| match error.code {
-            Code::NOT_AVAILABLE | Code::LIMITED => error,
-            _ => CniError {
-                code: Code::NOT_AVAILABLE,
-                ..error
-            },
-        }));
+        errors.extend(said.err().filter(is_told).map(unavailable));
         asked.push(ipam);
     }
-    all(errors)
+    errors
 }

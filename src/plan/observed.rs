@@ -39,6 +39,8 @@ pub enum Read {
     Maddr(IfName),
     /// A device without its addresses; tells more of the device.
     Link(Side, IfName),
+    /// The vxlan devices of the host: a node has few, whatever else it has.
+    Vxlans,
     /// A switch.
     Sysctl(Side, SysctlKey),
 }
@@ -52,7 +54,7 @@ impl Read {
             | Self::Lookup(side, ..)
             | Self::Link(side, _)
             | Self::Sysctl(side, _) => *side,
-            Self::Neigh(..) | Self::Rules(..) | Self::Maddr(_) => Side::Host,
+            Self::Neigh(..) | Self::Rules(..) | Self::Maddr(_) | Self::Vxlans => Side::Host,
         }
     }
 
@@ -66,6 +68,7 @@ impl Read {
             Self::Rules(family, pref) => rule::show(*family, *pref),
             Self::Maddr(dev) => link::maddr(dev),
             Self::Link(_, dev) => link::show(dev),
+            Self::Vxlans => link::show_vxlans(),
             Self::Sysctl(_, key) => crate::ip::sysctl::read(std::slice::from_ref(key)),
         }
     }
@@ -85,6 +88,7 @@ pub struct AnswerError {
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
     links: BTreeMap<(Side, IfName), Option<LinkRecord>>,
+    vxlans: Vec<LinkRecord>,
     routes: BTreeMap<(Side, Family, TableId, IfName), Vec<RouteRecord>>,
     lookups: BTreeMap<(Side, IpAddr, Option<IpAddr>), Option<RouteRecord>>,
     neighbours: BTreeMap<(IfName, IpAddr), Option<NeighRecord>>,
@@ -127,6 +131,7 @@ impl Observed {
                 let seen: Vec<MaddrRecord> = decode(read, document)?;
                 self.maddr.insert(dev.clone(), seen.into_iter().next());
             }
+            Read::Vxlans => self.vxlans = decode(read, document)?,
             Read::Sysctl(side, key) => {
                 let value = document.and_then(|value| value.as_str().map(str::to_owned));
                 self.sysctls.insert((*side, key.clone()), value);
@@ -153,6 +158,9 @@ impl Observed {
     /// Adds later answers; the later one counts.
     pub fn absorb(&mut self, later: Self) {
         self.links.extend(later.links);
+        if !later.vxlans.is_empty() {
+            self.vxlans = later.vxlans;
+        }
         self.routes.extend(later.routes);
         self.lookups.extend(later.lookups);
         self.neighbours.extend(later.neighbours);
@@ -164,6 +172,11 @@ impl Observed {
     /// A device, if it was seen.
     pub fn link(&self, side: Side, dev: &IfName) -> Option<&LinkRecord> {
         self.links.get(&(side, dev.clone()))?.as_ref()
+    }
+
+    /// The vxlan devices of the host, if that was asked.
+    pub fn vxlans(&self) -> &[LinkRecord] {
+        &self.vxlans
     }
 
     /// The routes of a table over a device; `None` where nobody asked.

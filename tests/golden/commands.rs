@@ -182,6 +182,7 @@ fn links() -> Vec<(&'static str, Command)> {
         ),
         ("del", link::del(&a("vx_blue"))),
         ("show", link::show(&a("vx_blue"))),
+        ("show-vxlans", link::show_vxlans()),
         ("maddr", link::maddr(&a("vx_blue"))),
     ]
 }
