@@ -188,6 +188,10 @@ impl CniResult {
             Some(text) => Version::of(text).ok_or_else(|| ResultError::Version(text.to_owned()))?,
         };
         let shape = |source| ResultError::Shape { version, source };
+        if !value.is_object() {
+            // A list would be taken as the fields in their order.
+            return Err(shape(serde::de::Error::custom("wanted an object")));
+        }
         let result = match version.shape() {
             Shape::FourAndSix => Old::deserialize(value).map_err(shape)?.into(),
             _ => Self::deserialize(value).map_err(shape)?,
@@ -195,17 +199,20 @@ impl CniResult {
         result.checked()
     }
 
-    /// Refuses an index that points nowhere.
-    fn checked(self) -> Result<Self, ResultError> {
+    /// Refuses an index that points nowhere. A delegated IPAM's result has no interfaces, and some write an
+    /// index all the same: it says nothing, and must not point at whatever is put behind it.
+    fn checked(mut self) -> Result<Self, ResultError> {
         let interfaces = self.interfaces.len();
-        // A delegated IPAM's result has no interfaces, and some write an index all the same.
-        let wrong = |(ip, i): (usize, &Ip)| match i.interface {
-            Some(index) if interfaces > 0 && index >= interfaces => Some(ResultError::Index {
+        if interfaces == 0 {
+            self.ips.iter_mut().for_each(|ip| ip.interface = None);
+        }
+        let wrong = |(ip, i): (usize, &Ip)| {
+            let index = i.interface.filter(|index| *index >= interfaces)?;
+            Some(ResultError::Index {
                 ip,
                 index,
                 interfaces,
-            }),
-            _ => None,
+            })
         };
         match self.ips.iter().enumerate().find_map(wrong) {
             Some(error) => Err(error),
@@ -425,6 +432,17 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "ips[0].interface is 7, but there are 1 interfaces"
+        );
+    }
+
+    #[test]
+    fn an_index_without_interfaces_points_at_nothing_also_once_others_are_put_behind() {
+        let ipam = json!({"ips": [{"address": "10.1.0.9/16", "interface": 0}]});
+        let ipam = CniResult::from_json(&ipam, Version::NEWEST).unwrap();
+        let joined = ipam.extend(sample());
+        assert_eq!(
+            joined.ips.iter().map(|ip| ip.interface).collect::<Vec<_>>(),
+            [None, Some(0), Some(0)]
         );
     }
 

@@ -109,9 +109,9 @@ fn seen_version(stdin: &[u8]) -> String {
         .get("cniVersion")
         .and_then(|version| version.as_str())
     {
-        Some(text) if Version::of(text).is_some() && !text.is_empty() => text.to_owned(),
+        Some(text) => Version::of(text).unwrap_or(Version::NEWEST).to_string(),
         None if config.is_object() => Version::OLDEST.to_string(),
-        _ => Version::NEWEST.to_string(),
+        None => Version::NEWEST.to_string(),
     }
 }
 
