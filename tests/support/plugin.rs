@@ -81,6 +81,11 @@ impl Call {
             .env("CNI_IFNAME", ifname)
     }
 
+    /// The variables it is started with.
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.env
+    }
+
     /// Adds an argument.
     pub fn arg(mut self, word: &str) -> Self {
         self.argv.push(word.to_owned());
