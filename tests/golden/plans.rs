@@ -177,7 +177,7 @@ fn title(state: &Path) -> String {
     let name = state.file_name().unwrap().to_str().unwrap();
     match name {
         "nothing" => "Nothing is there: what an ADD runs.".to_owned(),
-        "standing" => "All is there: nothing to do.".to_owned(),
+        name if WHOLE.contains(&name) => "All is there: nothing to do.".to_owned(),
         name => format!("What mends `{name}`."),
     }
 }
@@ -231,10 +231,13 @@ fn every_state_has_the_plan_of_its_golden_file_and_check_says_what_its_file_says
     all_same(results);
 }
 
+/// States in which everything holds.
+const WHOLE: [&str; 3] = ["standing", "later-plugins", "tentative"];
+
 #[test]
 fn what_stands_needs_nothing_and_a_glance_shows_it() {
     each_state(|wanted, _, state| {
-        let standing = state.ends_with("standing");
+        let standing = WHOLE.iter().any(|name| state.ends_with(name));
         for look in [Look::Close, Look::Glance] {
             let seen = observed(state, &wanted.reads(look));
             let broken = plan::broken(&wanted.facts(&seen), &seen).len();
@@ -246,6 +249,89 @@ fn what_stands_needs_nothing_and_a_glance_shows_it() {
             );
         }
     });
+}
+
+/// What CHECK says of a state with both families.
+fn check_of(state: &str) -> String {
+    read(&folder().join("plans/dual").join(state).join("check")).unwrap()
+}
+
+#[test]
+fn c56_check_does_not_mind_what_later_plugins_and_daemons_add() {
+    assert_eq!(check_of("later-plugins"), "everything holds\n");
+    let seen = read(&folder().join("plans/dual/later-plugins/seen")).unwrap();
+    for added in ["192.0.2.9", "203.0.113.0/24", "10.1.7.7", "\"metric\":500"] {
+        assert!(seen.contains(added), "{added} is not there");
+    }
+}
+
+#[test]
+fn c58_check_does_not_mind_an_address_that_is_tentative() {
+    assert_eq!(check_of("tentative"), "everything holds\n");
+    let seen = read(&folder().join("plans/dual/tentative/seen")).unwrap();
+    let shown = r#""local":"fd10::23","prefixlen":64,"scope":"global","tentative":true"#;
+    assert!(seen.contains(shown), "the address is not tentative");
+}
+
+#[test]
+fn c57_check_names_each_piece_of_the_nodes_side_that_is_missing() {
+    for (state, fact) in [
+        ("node-forwarding-off", "net.ipv4.ip_forward = 1: found 0"),
+        ("vxlan-gone", "vxlan vx_blue with VNI 100 is there: missing"),
+        ("vxlan-down", "vx_blue is up: found down"),
+        ("vxlan-settings", "vx_blue has arp off: found arp on"),
+        (
+            "gateway-gone",
+            "macvlan mv_blue on vx_blue is there: missing",
+        ),
+        ("gateway-address-gone", "mv_blue has 10.1.0.1/16: missing"),
+        (
+            "gateway-switches",
+            "net.ipv4.conf.mv_blue.rp_filter = 2: found 1",
+        ),
+        (
+            "bypass-gone",
+            "route 10.1.0.0/16 dev mv_blue table 192: missing",
+        ),
+        (
+            "bypass-gone",
+            "rule 19200 from fd10::/64 to fd10::/64 lookup 192: missing",
+        ),
+    ] {
+        let said = check_of(state);
+        assert!(
+            said.lines().any(|line| line.starts_with(fact)),
+            "{state}: {said}"
+        );
+    }
+}
+
+#[test]
+fn c55_check_names_each_piece_of_the_pods_side_that_is_missing() {
+    for (state, fact) in [
+        ("link-gone", "macvlan eth0 on vx_blue is there: missing"),
+        ("link-down", "eth0 is up: found down"),
+        (
+            "mac-other",
+            "eth0 has address 0a:58:0a:01:00:17: found address 02:00:00:00:00:99",
+        ),
+        ("underlay-smaller", "eth0 has mtu 1350: found mtu 1450"),
+        ("address-gone", "eth0 has 10.1.0.23/16: missing"),
+        (
+            "default-routes-gone",
+            "route default via fd10::1 dev eth0: missing",
+        ),
+        (
+            "switches-other",
+            "net.ipv6.conf.eth0.accept_ra = 0: found 1",
+        ),
+    ] {
+        let said = check_of(state);
+        assert!(
+            said.lines().any(|line| line.starts_with(fact)),
+            "{state}: {said}"
+        );
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod arguments;
 mod bad_input;
 mod delegation;
 mod environment;

@@ -169,6 +169,40 @@ fn c54_check_without_a_prev_result_is_code_7() {
     }
 }
 
+#[test]
+fn c60_check_reads_and_changes_nothing() {
+    let world = World::new();
+    let record = world.record("c1", |_| {});
+    let before = std::fs::read(&record).unwrap();
+    let config = world.config_with(|config| config["prevResult"] = json!({"ips": []}));
+    let call = world.call(Program::Vxlan, "CHECK", &config);
+    let call = call.attachment("c1", "/proc/self/ns/net", "eth0");
+    let error = call.env("CNI_NETNS_OVERRIDE", "1").run().error(101);
+    assert!(
+        error.contains("vxlan vx_blue with VNI 100 is there: missing"),
+        "{error}"
+    );
+    let asks = |line: &String| {
+        let mut words = line.split(' ').skip(1);
+        words
+            .next()
+            .is_some_and(|verb| ["show", "get"].contains(&verb))
+    };
+    let lines = world.tool_lines();
+    assert!(!lines.is_empty() && lines.iter().all(asks), "{lines:?}");
+    let sysctl = |call: &&String| call.contains("sysctl");
+    let calls = world.tool_calls();
+    let switches: Vec<&String> = calls.iter().filter(sysctl).collect();
+    assert!(
+        switches.iter().all(|call| call.contains(" -n ")),
+        "{switches:?}"
+    );
+    // A glance and a close look, however much is missing.
+    assert!(calls.len() <= 8, "{calls:?}");
+    assert_eq!(std::fs::read(&record).unwrap(), before);
+    assert!(!world.path("vxlan.log").exists() && !world.path("run").exists());
+}
+
 /// GC with the list that is handed in, or without one.
 fn gc(world: &World, list: Option<Value>) -> crate::support::plugin::Said {
     let config = world.config_with(|config| {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::support::plugin::{Call, Program};
+use crate::support::plugin::{Call, Program, Said};
 
 /// Both programs.
 pub const PROGRAMS: [Program; 2] = [Program::Vxlan, Program::RouteTable];
@@ -28,6 +28,12 @@ echo "${0##*/} $*" >> "$DIR/tool.calls"
 if [ -e "$DIR/say" ]; then . "$DIR/say"; exit; fi
 case "${0##*/} $*" in
   *-batch*) ;;
+  *'sysctl -n '*)
+    for key; do
+      case $key in net.*) echo "sysctl: cannot stat /proc/sys/$(echo "$key" | tr . /): No such file or directory" >&2 ;; esac
+    done
+    exit 1
+    ;;
   *) exit 0 ;;
 esac
 number=0 code=0
@@ -226,6 +232,12 @@ impl Drop for World {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+/// Fails unless the environment was taken: what is wrong next is that the container is gone.
+pub fn got_past(said: &Said, what: &str) {
+    let error = said.error(3);
+    assert!(error.contains("is no network namespace"), "{what}: {error}");
 }
 
 /// The lines of a file; none where it is not there.
