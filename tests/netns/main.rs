@@ -15,3 +15,4 @@ mod options;
 mod refuse;
 mod replay;
 mod route_table;
+mod together;
