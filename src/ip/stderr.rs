@@ -52,7 +52,7 @@ static KINDS: Lazy<Vec<(Regex, Kind)>> = Lazy::new(|| {
     [
         (r"[Ii]nterrupted", Kind::Again),
         (r"Device or resource busy|already in use", Kind::Busy),
-        (r"Cannot open network namespace|nsenter: cannot open|Invalid .netns. value", Kind::NoNetns),
+        (r"Cannot open network namespace|setting the network namespace .* Invalid|nsenter: (cannot open|reassociate .* Invalid)|Invalid .netns. value", Kind::NoNetns),
         (r"Cannot find device|Device .* does not exist|No such device", Kind::NoDevice),
         (r"File exists|already exists|already assigned", Kind::Exists),
         (r"Operation not permitted|[Pp]ermission denied", Kind::Denied),
@@ -133,6 +133,19 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].line, found[0].kind()), (Some(1), Kind::NoDevice));
         assert_eq!((found[1].line, found[1].kind()), (Some(12), Kind::Exists));
+    }
+
+    #[test]
+    fn a_namespace_that_is_going_is_told_from_a_command_that_is_wrong() {
+        for message in [
+            "Cannot open network namespace \"p\": No such file or directory",
+            // `ip netns del` has unmounted it and not yet removed its file.
+            "setting the network namespace \"p\" failed: Invalid argument",
+            "nsenter: cannot open /proc/17/ns/net: No such file or directory",
+            "nsenter: reassociate to namespace 'ns/net' failed: Invalid argument",
+        ] {
+            assert_eq!(kind(message), Kind::NoNetns, "{message}");
+        }
     }
 
     #[test]

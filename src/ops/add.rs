@@ -11,6 +11,7 @@ use self::refuse::refuse_foreign;
 use super::converge::Hands;
 use super::leave::{leave_after_failure, vanished};
 use super::lines::{Failed, Line};
+use super::settle::until_settled;
 use super::{Sandbox, journal, outcome, prev_result, store};
 use crate::cni::delegate::{Call, Delegate};
 use crate::cni::result::{Interface, Ip};
@@ -266,7 +267,11 @@ impl<'a> Attempt<'a> {
                 .filter(inside)
                 .map(Line::Read),
         );
-        let outcome = self.hands.run_once_free(self.system, lines)?;
+        // Who had the address before may have had the MAC too, and the kernel may still have that interface.
+        let outcome = until_settled(
+            || self.hands.run(lines.clone(), Mood::StopAtFirst),
+            |outcome| !outcome.failures.iter().any(Failed::is_in_use),
+        )?;
         made.steps.extend(outcome.done.iter().cloned());
         match outcome
             .failures

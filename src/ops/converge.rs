@@ -3,15 +3,13 @@
 //! Commands of one namespace, program and family share a process; processes that do not wait for each
 //! other run side by side; every changing command is in the journal before it runs.
 
-use std::time::{Duration, Instant};
-
 use serde_json::Value;
 
 use super::lines::{
     Failed, Line, Outcome, group, outcome, runs, sysctl_outcome, unreadable, write,
 };
 use crate::cni::{CniError, Code};
-use crate::exec::{Exec, Pending, System};
+use crate::exec::{Exec, Pending};
 use crate::ip::batch::{Batch, Mood, says_absent};
 use crate::ip::stderr::Kind;
 use crate::ip::{Command, Netns, Program};
@@ -21,13 +19,6 @@ use crate::plan::{self, Fact, Look, Observed, Plan, Read, Side, Step};
 /// How often a plan is made and applied: downing a link drops its routes, so one repair can bring
 /// another to light, but not for ever.
 const ROUNDS: usize = 3;
-
-/// How long the kernel is given to take down what was in a namespace that has just gone: it needs some
-/// tens of milliseconds (`cleanup_net` runs in a worker, behind RCU grace periods).
-pub(super) const SETTLING: Duration = Duration::from_secs(2);
-
-/// The pause between two looks.
-pub(super) const SETTLING_PAUSE: Duration = Duration::from_millis(10);
 
 /// How often a list that changes while it is read is read again.
 const LOOKS: usize = 5;
@@ -91,24 +82,6 @@ impl<'a> Hands<'a> {
     /// When the process cannot be run or what it printed cannot be read.
     pub fn run(&self, lines: Vec<Line>, mood: Mood) -> Result<Outcome, CniError> {
         self.start(lines, mood)?.finish()
-    }
-
-    /// Runs lines, and again for a while where the MAC is still that of a container that has just died:
-    /// its device goes with its namespace, at the kernel's own time. The MAC comes before all that
-    /// cannot be done twice.
-    ///
-    /// # Errors
-    /// As [`Hands::run`], or when this program is told to end.
-    pub fn run_once_free(&self, system: &System, lines: Vec<Line>) -> Result<Outcome, CniError> {
-        let start = Instant::now();
-        loop {
-            let outcome = self.run(lines.clone(), Mood::StopAtFirst)?;
-            let busy = |failed: &Failed| failed.failure.kind() == Kind::Busy;
-            if !outcome.failures.iter().any(busy) || start.elapsed() >= SETTLING {
-                return Ok(outcome);
-            }
-            system.pause(SETTLING_PAUSE)?;
-        }
     }
 
     /// Starts every question; those that cannot share a process run side by side.

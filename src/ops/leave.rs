@@ -2,9 +2,8 @@
 //!
 //! Under the network's lock, held alone: whoever joins meanwhile waits, and makes the node's side anew.
 
-use std::time::Instant;
-
-use super::converge::{Hands, SETTLING, SETTLING_PAUSE};
+use super::converge::Hands;
+use super::settle::until_settled;
 use crate::cni::{CniError, Code};
 use crate::config::Network;
 use crate::ip::{Command, IfName, link, rule};
@@ -102,15 +101,12 @@ fn take_away(hands: &Hands<'_>, network: &Network) -> Result<(), CniError> {
 /// Looks at the node's side; where somebody else still listens through the vxlan, again for a while: the
 /// devices of a namespace that has just gone are taken down by the kernel at its own time.
 fn look_until_settled(hands: &Hands<'_>, network: &Network) -> Result<(Observed, u32), CniError> {
-    let start = Instant::now();
-    loop {
+    let look = || {
         let seen = hands.observe(questions(network))?;
         let users = other_users(network, &seen);
-        if users == 0 || start.elapsed() >= SETTLING {
-            return Ok((seen, users));
-        }
-        std::thread::sleep(SETTLING_PAUSE);
-    }
+        Ok((seen, users))
+    };
+    until_settled(look, |(_, users)| *users == 0)
 }
 
 /// What must be known before anything is removed.

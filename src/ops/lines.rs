@@ -61,6 +61,11 @@ pub struct Failed {
 }
 
 impl Failed {
+    /// Whether it failed because something else has what it asked for.
+    pub fn is_in_use(&self) -> bool {
+        self.failure.kind() == Kind::Busy
+    }
+
     /// The error for the runtime, with what to do about it.
     pub fn error(&self, what: &str) -> CniError {
         let because = self
@@ -93,8 +98,7 @@ fn advice(kind: Kind) -> &'static str {
             "somebody else made it: look at it and remove it, or choose another name or number"
         }
         Kind::Busy => {
-            "another container on this network and node has that MAC address: ask for another one; or the \
-             device or port is somebody else's: ip -d link; ss -ulpn"
+            "another device has this MAC or port: see `ip -d link` and `ss -ulpn`, choose another one"
         }
         Kind::Denied => "the plugin must run as root with CAP_NET_ADMIN and CAP_SYS_ADMIN",
         Kind::Unreachable => "no route leads there: ip route",

@@ -7,6 +7,7 @@ pub mod del;
 pub mod gc;
 pub mod leave;
 pub mod lines;
+pub mod settle;
 pub mod status;
 
 use std::os::unix::fs::MetadataExt;

@@ -7,12 +7,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod asked;
 mod del;
 mod facts;
 mod join;
 mod leave;
 mod options;
 mod refuse;
+mod regressions;
 mod replay;
 mod route_table;
 mod together;

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Ask, Lab, Net, Node, Pod, address, until};
+use crate::support::lab::{Ask, Lab, Net, Node, Pod, Snapshot, address, until};
 use crate::support::plugin::Said;
 
 /// Puts a question about each at the same moment, and waits for all answers.
@@ -324,4 +324,55 @@ fn b55_a_link_in_the_place_of_a_lock_is_refused_and_not_followed() {
     assert_eq!(mode & 0o777, 0o600);
     ask.after(&result).del();
     assert!(!lock.exists());
+}
+
+#[test]
+fn whatever_was_on_a_node_nothing_is_left_of_it() {
+    let lab = Lab::new(1);
+    let node = lab.node(0);
+    let claims = json!({"type": "route-table", "dataDir": node.ipam(), "probe": false,
+        "logFile": node.dir().join("route-table.log")});
+    let options = json!({"vxlanhardwareaddr": "0a:00:00:00:00:01", "ttl": 3, "port": 4790, "portlow": 30000,
+        "porthigh": 40000, "age": 60, "limit": 99, "gbp": true});
+    let nets = [
+        Net::new("four", 4),
+        Net::new("six", 6).v6(),
+        Net::new("both", 46)
+            .dual()
+            .with(json!({"options": options, "mtu": 1300,
+            "routes": [{"dst": "10.201.0.0/16"}, {"dst": "fd20::/64"}]})),
+        Net::new("claims", 77).dual().with(json!({"ipam": claims})),
+        Net::new("plain", 78).with(json!({"bypass": false, "mac": "random", "defaultRoute": 7})),
+    ];
+    let before = node.snapshot();
+    let all: Vec<&Net> = nets.iter().collect();
+    let mut there = Vec::new();
+    for net in &nets {
+        let config = node.config(&all).joining(net);
+        for pod in [node.pod(&net.name), node.process_pod(&net.name)] {
+            let fresh = Snapshot::of_namespace(&pod);
+            // The same pod twice on one network: only one of the two can have the default route.
+            let second = node
+                .config(&[&net
+                    .clone()
+                    .with(json!({"defaultRoute": false, "routes": []}))])
+                .with(json!({"name": "lab"}));
+            let asks = [
+                node.ask(&config, &pod),
+                node.ask(&second, &pod).ifname("net1"),
+            ];
+            let results = asks.each_ref().map(Ask::add);
+            asks[0].check(&results[0]);
+            asks[1].check(&results[1]);
+            there.push((pod, fresh, asks, results));
+        }
+    }
+    let records = format!("file {}/", node.data().display());
+    assert_eq!(node.snapshot().with(&records).len(), 20);
+    for (pod, fresh, asks, results) in &there {
+        asks[0].after(&results[0]).del();
+        asks[1].after(&results[1]).del();
+        Snapshot::of_namespace(pod).assert_same(fresh);
+    }
+    node.snapshot().assert_same(&before);
 }
