@@ -13,6 +13,7 @@ mod facts;
 mod join;
 mod leave;
 mod options;
+mod readme;
 mod refuse;
 mod regressions;
 mod replay;
