@@ -8,6 +8,7 @@
 mod support;
 
 mod asked;
+mod check;
 mod del;
 mod facts;
 mod join;
