@@ -6,11 +6,12 @@
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use super::version::{Shape, Version};
+use crate::shown::printable;
 
 /// Why a result cannot be read or written.
 #[derive(Debug, Error)]
@@ -45,16 +46,32 @@ pub enum ResultError {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CniResult {
     /// All interfaces, host side included.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "nothing_for_null",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub interfaces: Vec<Interface>,
     /// Addresses.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "nothing_for_null",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub ips: Vec<Ip>,
     /// Routes in the container.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "nothing_for_null",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub routes: Vec<Route>,
     /// Name resolution.
-    #[serde(default, skip_serializing_if = "Dns::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "nothing_for_null",
+        skip_serializing_if = "Dns::is_empty"
+    )]
     pub dns: Dns,
 }
 
@@ -155,6 +172,15 @@ impl Dns {
     }
 }
 
+/// Reads `null` as nothing, as CNI's own library does: some plugins write an empty list so.
+fn nothing_for_null<'de, D, T>(reader: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(reader)?.unwrap_or_default())
+}
+
 /// 0.1.0 and 0.2.0.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -183,9 +209,13 @@ impl CniResult {
     /// # Errors
     /// [`ResultError`] when the version is unknown, the shape another, or an index points nowhere.
     pub fn from_json(value: &Value, default: Version) -> Result<Self, ResultError> {
-        let version = match value.get("cniVersion").and_then(Value::as_str) {
-            None | Some("") => default,
-            Some(text) => Version::of(text).ok_or_else(|| ResultError::Version(text.to_owned()))?,
+        let version = match value.get("cniVersion") {
+            None | Some(Value::Null) => default,
+            Some(Value::String(text)) if text.is_empty() => default,
+            Some(Value::String(text)) => {
+                Version::of(text).ok_or_else(|| ResultError::Version(printable(text)))?
+            }
+            Some(other) => return Err(ResultError::Version(printable(&other.to_string()))),
         };
         let shape = |source| ResultError::Shape { version, source };
         if !value.is_object() {
@@ -199,8 +229,8 @@ impl CniResult {
         result.checked()
     }
 
-    /// Refuses an index that points nowhere. A delegated IPAM's result has no interfaces, and some write an
-    /// index all the same: it says nothing, and must not point at whatever is put behind it.
+    /// Refuses an index that points nowhere. Where there are no interfaces at all it says nothing: an
+    /// IPAM's result has none, and some write an index all the same.
     fn checked(mut self) -> Result<Self, ResultError> {
         let interfaces = self.interfaces.len();
         if interfaces == 0 {
@@ -436,13 +466,16 @@ mod tests {
     }
 
     #[test]
-    fn an_index_without_interfaces_points_at_nothing_also_once_others_are_put_behind() {
-        let ipam = json!({"ips": [{"address": "10.1.0.9/16", "interface": 0}]});
-        let ipam = CniResult::from_json(&ipam, Version::NEWEST).unwrap();
-        let joined = ipam.extend(sample());
+    fn an_index_without_any_interfaces_and_a_null_say_nothing() {
+        let value = json!({"cniVersion": "1.0.0", "interfaces": null, "routes": null, "dns": null,
+            "ips": [{"address": "10.1.0.23/16", "interface": 0}]});
+        let read = CniResult::from_json(&value, Version::NEWEST).unwrap();
+        assert_eq!(read.ips[0].interface, None);
+        // Behind it, another's interfaces are not taken for its own.
+        let joined = read.extend(sample());
         assert_eq!(
-            joined.ips.iter().map(|ip| ip.interface).collect::<Vec<_>>(),
-            [None, Some(0), Some(0)]
+            (joined.ips[0].interface, joined.ips[1].interface),
+            (None, Some(0))
         );
     }
 
