@@ -1,5 +1,7 @@
 //! What the IPAM is told and what it says: pure, both ways.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use crate::cni::{CniError, CniResult, Code, Version};
@@ -115,6 +117,8 @@ pub fn read(
         CniResult::from_json(&said, version).map_err(|e| refused(Code::DECODING, e.to_string()))?;
     lease.interfaces.clear();
     lease.ips.iter_mut().for_each(|ip| ip.interface = None);
+    let mut seen = BTreeSet::new();
+    lease.ips.retain(|ip| seen.insert(ip.address));
     if lease.ips.is_empty() {
         return Err(refused(
             Code::INVALID_CONFIGURATION,
@@ -137,18 +141,17 @@ pub fn read(
     }
 }
 
-/// Why an address cannot be a container's on this network.
+/// Why an address cannot be a container's on this network. Excluded ones can: an IPAM with ranges of its
+/// own knows best what it may hand out.
 fn misfit(network: &Network, address: IpNetwork) -> Option<String> {
     let family = Family::of(address.ip());
     match network.cidr(family) {
         None => Some(format!(
             "{address} is {family}, which the network does not have"
         )),
-        Some(cidr) if !cidr.contains(address.ip()) => {
-            Some(format!("{address} is outside of {}", Network::subnet(cidr)))
-        }
-        Some(cidr) if cidr.ip() == address.ip() => Some(format!("{address} is the gateway's")),
-        Some(_) => None,
+        Some(_) => network
+            .is_no_host(address.ip())
+            .map(|why| format!("{address}: {why}")),
     }
 }
 
@@ -236,6 +239,9 @@ mod tests {
             (ips(&[]), &[][..], "no address"),
             (ips(&["10.9.0.20/24"]), &[], "outside of 10.1.0.0/24"),
             (ips(&["10.1.0.1/24"]), &[], "gateway"),
+            (ips(&["10.1.0.0/24"]), &[], "network address of 10.1.0.0/24"),
+            (ips(&["10.1.0.255/24"]), &[], "broadcast address"),
+            (ips(&["fd10::/64"]), &[], "network address of fd10::/64"),
             (
                 ips(&["10.1.0.21/24"]),
                 &["10.1.0.20/24"],

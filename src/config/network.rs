@@ -185,22 +185,35 @@ impl Network {
         (first <= last).then(|| (address(cidr, first), address(cidr, last)))
     }
 
-    /// Says why an address cannot be a container's here; `None` when it can.
+    /// Says why a container may not ask for an address here; `None` when it may.
     pub fn refuses(&self, wanted: IpAddr) -> Option<String> {
-        let subnets = || {
-            self.cidrs
-                .iter()
-                .map(|c| Self::subnet(*c).to_string())
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
+        let cidr = self.cidrs.iter().find(|cidr| cidr.contains(wanted));
+        self.is_no_host(wanted).or_else(|| {
+            let subnet = Self::subnet(*cidr?);
+            match self.pool(*cidr?) {
+                Some((first, last)) if first <= wanted && wanted <= last => None,
+                Some((first, last)) => Some(format!(
+                    "it is excluded: {subnet} hands out {first} to {last}"
+                )),
+                None => Some(format!("{subnet} hands out no address at all")),
+            }
+        })
+    }
+
+    /// Says why an address can be no container's here, whoever chose it; `None` when it can.
+    pub fn is_no_host(&self, wanted: IpAddr) -> Option<String> {
         let Some(cidr) = self.cidrs.iter().find(|cidr| cidr.contains(wanted)) else {
-            return Some(format!("it is outside of {}", subnets()));
+            let subnets = self
+                .cidrs
+                .iter()
+                .map(|cidr| Self::subnet(*cidr).to_string());
+            let subnets = subnets.collect::<Vec<_>>().join(", ");
+            return Some(format!("it is outside of {subnets}"));
         };
         let subnet = Self::subnet(*cidr);
         let bits = Family::of(wanted).host_prefix();
         let small = cidr.prefix() >= bits - 1;
-        match self.pool(*cidr) {
+        match wanted {
             _ if wanted == cidr.ip() => Some("it is the gateway".to_owned()),
             _ if !small && wanted == cidr.network() => {
                 Some(format!("it is the network address of {subnet}"))
@@ -208,11 +221,7 @@ impl Network {
             _ if !small && bits == 32 && wanted == cidr.broadcast() => {
                 Some(format!("it is the broadcast address of {subnet}"))
             }
-            Some((first, last)) if first <= wanted && wanted <= last => None,
-            Some((first, last)) => Some(format!(
-                "it is excluded: {subnet} hands out {first} to {last}"
-            )),
-            None => Some(format!("{subnet} hands out no address at all")),
+            _ => None,
         }
     }
 
