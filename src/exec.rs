@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{MemfdFlags, memfd_create};
 use thiserror::Error;
 
-use crate::cni::{CniError, Code, Env};
+use crate::cni::{CniError, Code};
 use crate::ip::batch::{Answers, Batch, BatchError};
 use crate::ip::command::shell_line;
 use crate::ip::sysctl::SysctlKey;
@@ -113,8 +113,8 @@ pub struct Invocation {
     pub argv: Vec<String>,
     /// What it reads from stdin.
     pub stdin: Vec<u8>,
-    /// Its environment; `None`: this program's own, with `LC_ALL=C`.
-    pub env: Option<Env>,
+    /// The variables that it gets beside this program's own environment, which it gets byte for byte.
+    pub variables: Vec<(&'static str, String)>,
     /// Whether stderr is read or passed on to this program's.
     pub stderr: Stderr,
     /// How long it may take.
@@ -142,7 +142,7 @@ impl From<&Batch> for Invocation {
         Self {
             argv: batch.argv(),
             stdin: batch.stdin().into_bytes(),
-            env: None,
+            variables: vec![("LC_ALL", "C".to_owned())],
             stderr: Stderr::Read,
             timeout: COMMAND_TIMEOUT,
         }
@@ -321,10 +321,9 @@ impl Exec for System {
         if invocation.stderr == Stderr::Read {
             expression = expression.stderr_file(stderr.try_clone().map_err(start)?);
         }
-        let expression = match &invocation.env {
-            Some(env) => expression.full_env(env),
-            None => expression.env("LC_ALL", "C"),
-        };
+        for (name, value) in &invocation.variables {
+            expression = expression.env(name, value);
+        }
         Ok(Box::new(Child {
             handle: expression.start().map_err(start)?,
             stdout,
@@ -448,7 +447,7 @@ mod tests {
         Invocation {
             argv: ["sh", "-c", script].map(String::from).to_vec(),
             stdin: stdin.into(),
-            env: None,
+            variables: vec![("LC_ALL", "C".to_owned())],
             stderr: Stderr::Read,
             timeout,
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::error::{CniError, Code};
-use super::request::{Env, Request, Verb};
+use super::request::{Request, Verb};
 use crate::exec::{Exec, ExecError, Invocation, Output, Running, Stderr};
 use crate::shown::printable;
 
@@ -27,7 +27,7 @@ const BUSY_PAUSE: Duration = Duration::from_secs(1);
 pub struct Delegate {
     name: String,
     path: PathBuf,
-    env: Env,
+    variables: Vec<(&'static str, String)>,
 }
 
 /// A delegate at work.
@@ -69,7 +69,7 @@ impl Delegate {
         Ok(Self {
             name: name.to_owned(),
             path: absolute(&path),
-            env: request.env.clone(),
+            variables: request.variables.clone(),
         })
     }
 
@@ -78,12 +78,12 @@ impl Delegate {
     /// # Errors
     /// Code 11 or 100 when it cannot be started.
     pub fn start(&self, exec: &dyn Exec, verb: Verb, config: &Value) -> Result<Call, CniError> {
-        let mut env = self.env.clone();
-        env.insert("CNI_COMMAND".to_owned(), verb.as_str().to_owned());
+        let mut variables = self.variables.clone();
+        variables.push(("CNI_COMMAND", verb.as_str().to_owned()));
         let invocation = Invocation {
             argv: vec![self.path.display().to_string()],
             stdin: config.to_string().into_bytes(),
-            env: Some(env),
+            variables,
             stderr: Stderr::PassedOn,
             timeout: TIMEOUT,
         };
@@ -173,7 +173,9 @@ fn refusal(name: &str, verb: Verb, output: &Output) -> CniError {
     let code = own
         .as_ref()
         .and_then(|own| own.get("code")?.as_u64())
-        .and_then(|code| u32::try_from(code).ok());
+        .and_then(|code| u32::try_from(code).ok())
+        // 0 is no error's code.
+        .filter(|code| *code != 0);
     match (code, field("msg")) {
         (Some(code), Some(msg)) => {
             CniError::new(Code(code), msg).details(field("details").unwrap_or_default())

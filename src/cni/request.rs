@@ -103,8 +103,9 @@ pub struct Request {
     pub name: String,
     /// The configuration, as it came.
     pub config: Value,
-    /// The environment, as it came: a delegate gets the same.
-    pub env: Env,
+    /// What a delegate's environment has instead of this program's own: nothing, unless the question
+    /// is about another attachment than the runtime asks about.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 impl Request {
@@ -167,25 +168,23 @@ impl Request {
             version,
             name: network_name(&config)?,
             config,
-            env: env.clone(),
+            variables: Vec::new(),
         })
     }
 
     /// The same question about one attachment whose namespace nobody knows, also to a delegate.
     pub fn of_attachment(&self, container: String, ifname: String) -> Self {
-        let mut one = self.clone();
-        for (key, value) in [
-            ("CNI_CONTAINERID", &container),
-            ("CNI_IFNAME", &ifname),
-            ("CNI_NETNS", &String::new()),
-        ] {
-            one.env.insert(key.to_owned(), value.clone());
-        }
+        let variables = vec![
+            ("CNI_CONTAINERID", container.clone()),
+            ("CNI_IFNAME", ifname.clone()),
+            ("CNI_NETNS", String::new()),
+        ];
         Self {
             container,
             ifname,
             netns: String::new(),
-            ..one
+            variables,
+            ..self.clone()
         }
     }
 
