@@ -47,9 +47,14 @@ pub struct Said {
 impl Call {
     /// A program without a verb.
     pub fn of(program: Program) -> Self {
+        Self::at(program.path())
+    }
+
+    /// Somebody else's program by its path.
+    pub fn at(program: &str) -> Self {
         let path = std::env::var("PATH").unwrap_or_default();
         Self {
-            argv: vec![program.path().to_owned()],
+            argv: vec![program.to_owned()],
             env: BTreeMap::from([("PATH".to_owned(), path)]),
             stdin: Vec::new(),
         }

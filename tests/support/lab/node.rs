@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ask::Ask;
 use super::config::{Config, Net};
@@ -118,6 +118,15 @@ impl Node {
     /// The IPAM's folder.
     pub fn ipam(&self) -> PathBuf {
         self.dir.join("ipam")
+    }
+
+    /// Our own IPAM with folders of this node, for [`Config::ipam`].
+    pub fn route_table(&self) -> Value {
+        json!({
+            "type": "route-table",
+            "dataDir": self.ipam(),
+            "logFile": self.dir.join("route-table.log"),
+        })
     }
 
     /// The journal.
