@@ -218,9 +218,9 @@ impl CniResult {
             Some(other) => return Err(ResultError::Version(printable(&other.to_string()))),
         };
         let shape = |source| ResultError::Shape { version, source };
+        // A list would be read as the fields in their order.
         if !value.is_object() {
-            // A list would be taken as the fields in their order.
-            return Err(shape(serde::de::Error::custom("wanted an object")));
+            return Err(shape(serde::de::Error::custom("it is no object")));
         }
         let result = match version.shape() {
             Shape::FourAndSix => Old::deserialize(value).map_err(shape)?.into(),
@@ -477,6 +477,16 @@ mod tests {
             (joined.ips[0].interface, joined.ips[1].interface),
             (None, Some(0))
         );
+    }
+
+    #[test]
+    fn what_is_no_object_or_has_a_version_that_is_no_text_is_no_result() {
+        for wrong in [json!([]), json!("x"), json!({"cniVersion": 1})] {
+            assert!(
+                CniResult::from_json(&wrong, Version::NEWEST).is_err(),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]
