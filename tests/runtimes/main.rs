@@ -13,3 +13,4 @@ mod delegation;
 mod misbehaving;
 mod prerequisites;
 mod stand_in;
+mod versions;
