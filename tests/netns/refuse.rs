@@ -128,7 +128,7 @@ fn ipam() -> Vec<Fault> {
             "an address of another network",
             json!({"type": "static", "addresses": [{"address": "10.99.0.7/16"}]}),
             7,
-            &["10.99.0.7/16 is outside of 10.100.0.0/16"],
+            &["10.99.0.7/16: it is outside of 10.100.0.0/16"],
         ),
         with(
             "an address of another family",

@@ -481,7 +481,7 @@ fn c44_an_ipam_without_gc_or_status_is_no_fault() {
         let ask = scene.ask(&pod).config(&config);
         assert_eq!(ask.say("STATUS").ok(), Value::Null);
         assert_eq!(ask.say("GC").ok(), Value::Null);
-        assert_eq!(scene.ipam.calls(), ["ADD", "STATUS", "GC"]);
+        assert_eq!(scene.ipam.calls(), ["ADD", "STATUS", "DEL", "GC"]);
         scene.node().snapshot().assert_same(&before);
     }
 }
