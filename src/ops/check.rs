@@ -6,13 +6,14 @@
 use super::converge::{Hands, not_true};
 use super::{Sandbox, all, journal, prev_result, store};
 use crate::cni::delegate::Delegate;
+use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code, Request, Verb};
 use crate::config::{Config, Network, kept_network};
 use crate::exec::System;
-use crate::ip::{IfName, Netns};
+use crate::ip::{IfName, Mac, Netns};
 use crate::lease;
 use crate::plan::container::Container;
-use crate::plan::{self, Fact, Kind, Look, Observed, Side, host};
+use crate::plan::{self, Fact, Look, Observed, Side, host};
 use crate::store::{Attachment, Found};
 
 /// Tells whether everything is as ADD left it.
@@ -76,7 +77,7 @@ fn recorded(config: &Config, request: &Request) -> Result<Attachment, CniError> 
 struct Facts<'a> {
     network: &'a Network,
     container: Container<'a>,
-    promised: Vec<Fact>,
+    promised: Promised,
 }
 
 impl<'a> Facts<'a> {
@@ -92,24 +93,25 @@ impl<'a> Facts<'a> {
                 "a record without a lease was taken for whole",
             ));
         };
+        let promised = Promised::of(result, request, &record.ifname);
         let container = Container {
             network,
             ifname: record.ifname.clone(),
             mtu: None,
-            mac: record.mac,
+            mac: promised.mac.or(record.mac),
             lease,
         };
         Ok(Self {
             network,
             container,
-            promised: promised(result, request, &record.ifname),
+            promised,
         })
     }
 
     /// A glance first; what it does not show is looked at closely before it is called broken.
     fn hold(mut self, hands: &Hands<'_>) -> Result<(), CniError> {
         let mut seen = hands.observe(self.reads(Look::Glance))?;
-        self.container.mtu = host::mtu(self.network, &seen)?;
+        self.container.mtu = self.promised.mtu.or(host::mtu(self.network, &seen)?);
         let facts = self.facts(&seen)?;
         if plan::broken(&facts, &seen).is_empty() {
             return Ok(());
@@ -125,7 +127,7 @@ impl<'a> Facts<'a> {
     fn reads(&self, look: Look) -> Vec<plan::Read> {
         let mut reads = host::reads(self.network, look);
         reads.extend(plan::reads(&self.container.facts(), look));
-        reads.extend(plan::reads(&self.promised, look));
+        reads.extend(plan::reads(&self.promised.addresses, look));
         reads.sort();
         reads.dedup();
         reads
@@ -136,6 +138,7 @@ impl<'a> Facts<'a> {
         facts.extend(self.container.facts());
         facts.extend(
             self.promised
+                .addresses
                 .iter()
                 .filter(|fact| !self.container.facts().contains(fact))
                 .cloned(),
@@ -153,32 +156,34 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// What the runtime was told and keeps: the interface's addresses, and its MAC where the network
-/// leaves that to the kernel.
-fn promised(result: &CniResult, request: &Request, ifname: &IfName) -> Vec<Fact> {
-    let ours = |interface: &crate::cni::result::Interface| {
-        interface.name == ifname.as_str() && interface.sandbox == request.netns
-    };
-    let Some(index) = result.interfaces.iter().position(ours) else {
-        return Vec::new();
-    };
-    let (side, dev) = (Side::Pod, || ifname.clone());
-    let addresses = result.ips.iter().filter(|ip| ip.interface == Some(index));
-    let mut facts: Vec<Fact> = addresses
-        .map(|ip| Fact::Address {
-            side,
-            dev: dev(),
+/// What the runtime was told of the interface and keeps. A later plugin may have given it another MAC or
+/// MTU, and says so in the result that it passes on (the reference `tuning` does of the MAC).
+#[derive(Default)]
+struct Promised {
+    addresses: Vec<Fact>,
+    mac: Option<Mac>,
+    mtu: Option<u32>,
+}
+
+impl Promised {
+    fn of(result: &CniResult, request: &Request, ifname: &IfName) -> Self {
+        let ours = |interface: &Interface| {
+            interface.name == ifname.as_str() && interface.sandbox == request.netns
+        };
+        let Some(index) = result.interfaces.iter().position(ours) else {
+            return Self::default();
+        };
+        let addresses = result.ips.iter().filter(|ip| ip.interface == Some(index));
+        let fact = |ip: &Ip| Fact::Address {
+            side: Side::Pod,
+            dev: ifname.clone(),
             address: ip.address,
-        })
-        .collect();
-    if let Ok(mac) = result.interfaces[index].mac.parse() {
-        let setting = crate::ip::link::Setting::Address(mac);
-        facts.push(Fact::Setting {
-            side,
-            dev: dev(),
-            kind: Kind::Macvlan,
-            setting,
-        });
+        };
+        let interface = &result.interfaces[index];
+        Self {
+            addresses: addresses.map(fact).collect(),
+            mac: interface.mac.parse().ok(),
+            mtu: interface.mtu,
+        }
     }
-    facts
 }
