@@ -9,6 +9,8 @@
 mod support;
 
 mod capabilities;
+mod chain;
+mod chains;
 mod delegation;
 mod misbehaving;
 mod prerequisites;
