@@ -140,7 +140,7 @@ fn ipam() -> Vec<Fault> {
             "the gateway's address from the IPAM",
             json!({"type": "static", "addresses": [{"address": "10.100.0.1/16"}]}),
             7,
-            &["10.100.0.1/16 is the gateway's"],
+            &["10.100.0.1/16: it is the gateway"],
         ),
         with(
             "no address from the IPAM",
