@@ -14,5 +14,6 @@ mod chains;
 mod delegation;
 mod misbehaving;
 mod prerequisites;
+mod real;
 mod stand_in;
 mod versions;

@@ -527,3 +527,28 @@ fn c68_status_tells_what_the_ipam_has_to_say_as_a_status() {
         scene.node().snapshot().assert_same(&before);
     }
 }
+
+#[test]
+fn a_gc_that_a_runtime_runs_beside_an_add_leaves_nothing_half_done() {
+    let scene = Scene::new(&[]);
+    let (go, add) = (
+        scene.node().dir().join("go"),
+        says(&lease(&["10.100.1.7/16"])),
+    );
+    let waits = format!("until [ -e {} ]; do sleep 0.01; done\n{add}", go.display());
+    scene.ipam.does(&[("ADD", &waits)]);
+    let pod = scene.node().pod("web");
+    let before = scene.node().snapshot();
+    let child = scene.ask(&pod).verb("ADD").start();
+    until("the IPAM is asked", || {
+        scene.ipam.calls() == ["ADD"] && !pod.device("eth0").is_null()
+    });
+    // The protocol forbids it; a runtime that was restarted may do it all the same.
+    let config = scene.config.clone().with(collecting(&[]));
+    scene.ask(&pod).config(&config).say("GC").ok();
+    std::fs::write(&go, "").unwrap();
+    let said = Said::by(child);
+    assert!(said.error(100).contains("Cannot find device"), "{said:?}");
+    assert!(pod.device("eth0").is_null());
+    scene.node().snapshot().assert_same(&before);
+}

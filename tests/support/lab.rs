@@ -36,7 +36,7 @@ pub use pod::Pod;
 pub use snapshot::Snapshot;
 
 /// What every namespace and folder of a lab starts with; the number of the process follows.
-const PREFIX: &str = "vxt";
+pub const PREFIX: &str = "vxt";
 
 /// How long a condition is waited for. Far above what any takes: a machine may be busy.
 const LIMIT: Duration = Duration::from_secs(30);
