@@ -92,6 +92,17 @@ impl CniError {
         self
     }
 
+    /// Adds what a failure could not take back, if there is anything.
+    pub fn and_left(self, left: &[String]) -> Self {
+        match left {
+            [] => self,
+            left => self.and(&format!(
+                "and this could not be taken back: {}",
+                left.join("; ")
+            )),
+        }
+    }
+
     /// The one JSON document for stdout, for a reader of `cni_version`.
     pub fn to_json(&self, cni_version: &str) -> String {
         let Self {

@@ -382,13 +382,7 @@ impl<'a> Attempt<'a> {
             &host,
             left.is_empty(),
         ));
-        match left.is_empty() {
-            true => error,
-            false => error.and(&format!(
-                "and this could not be taken back: {}",
-                left.join("; ")
-            )),
-        }
+        error.and_left(&left)
     }
 }
 

@@ -28,7 +28,20 @@ use crate::store::{Attachment, Found, Store};
 pub fn del(system: &System, request: &Request) -> Result<(), CniError> {
     let config = Config::read_leniently(&request.config);
     let store = store(&config);
-    let known = Known::find(&config, &store, request)?;
+    take_off(system, &config, &store, request)
+}
+
+/// Takes one attachment off, as DEL does and GC for each that nobody needs.
+///
+/// # Errors
+/// As [`del`].
+pub fn take_off(
+    system: &System,
+    config: &Config,
+    store: &Store,
+    request: &Request,
+) -> Result<(), CniError> {
+    let known = Known::find(config, store, request)?;
     let name = known
         .network
         .as_ref()
@@ -40,15 +53,15 @@ pub fn del(system: &System, request: &Request) -> Result<(), CniError> {
         journal: &journal,
         pod: &netns,
     };
-    let result = known.take_off(&hands, &store, request);
+    let result = known.take_off(&hands, store, request);
     journal.end(&ending(&result));
     result
 }
 
 /// What is known of the container's interface.
-pub struct Known {
+struct Known {
     /// Its network.
-    pub(super) network: Option<Network>,
+    network: Option<Network>,
     /// The network's name, also where nothing else is known of it.
     recorded: Option<String>,
     /// The IPAM's part of the configuration.
@@ -63,7 +76,7 @@ pub struct Known {
 
 impl Known {
     /// From the record; where there is none, from what the runtime hands in.
-    pub fn find(config: &Config, store: &Store, request: &Request) -> Result<Self, CniError> {
+    fn find(config: &Config, store: &Store, request: &Request) -> Result<Self, CniError> {
         Ok(match store.find(&request.container, &request.ifname)? {
             Some(Found::Whole(record)) => Self::by_record(config, &record),
             Some(Found::Damaged { network, .. }) => Self::by_name(config, request, &network),
@@ -130,7 +143,7 @@ impl Known {
     }
 
     /// Releases the lease beside the removal of the link, then leaves the network.
-    pub fn take_off(
+    fn take_off(
         &self,
         hands: &Hands<'_>,
         store: &Store,
@@ -148,11 +161,6 @@ impl Known {
             errors.extend(self.leave(hands, store, request).err());
         }
         all(errors)
-    }
-
-    /// The namespace in which the interface is.
-    pub fn netns(&self) -> Option<&Netns> {
-        self.netns.as_ref()
     }
 
     /// Starts the IPAM's DEL; always, also when the container is long gone.

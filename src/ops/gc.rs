@@ -2,15 +2,13 @@
 
 use serde_json::Value;
 
-use super::converge::Hands;
-use super::del::Known;
-use super::{all, ending, journal, store};
+use super::del::take_off;
+use super::{all, store};
 use crate::cni::attachments::{Listed, valid_attachments};
 use crate::cni::delegate::Delegate;
 use crate::cni::{CniError, Code, Request, Verb};
 use crate::config::Config;
 use crate::exec::System;
-use crate::ip::Netns;
 use crate::lease;
 use crate::store::{Found, Store};
 
@@ -25,6 +23,7 @@ pub fn gc(system: &System, request: &Request) -> Result<(), CniError> {
     let mut errors = Vec::new();
     for (container, ifname) in stale(&store, request, &valid)? {
         let one = request.of_attachment(container, ifname);
+        // The lease too: an IPAM may take GC and do nothing, as host-local does.
         errors.extend(take_off(system, &config, &store, &one).err());
     }
     errors.extend(collect_leases(system, &config, request).err());
@@ -51,30 +50,6 @@ fn stale(
         }
     }
     Ok(stale)
-}
-
-fn take_off(
-    system: &System,
-    config: &Config,
-    store: &Store,
-    request: &Request,
-) -> Result<(), CniError> {
-    let known = Known::find(config, store, request)?;
-    let name = known
-        .network
-        .as_ref()
-        .map_or("-", |network| network.name.as_str());
-    let journal = journal(&config.log_file, request, name, "");
-    let netns = known.netns().cloned().unwrap_or(Netns::Own);
-    let hands = Hands {
-        exec: system,
-        journal: &journal,
-        pod: &netns,
-    };
-    // The lease too: an IPAM may take GC and do nothing, as host-local does.
-    let result = known.take_off(&hands, store, request);
-    journal.end(&ending(&result));
-    result
 }
 
 /// Forwards GC to every IPAM in use; one that does not know the verb has nothing to say.

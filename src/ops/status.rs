@@ -115,7 +115,7 @@ fn clash(network: &Network, seen: &Observed) -> Option<CniError> {
 }
 
 /// An error as STATUS tells it: the specification has two codes for it, and this is that for "no ADD".
-fn unavailable(error: CniError) -> CniError {
+pub fn unavailable(error: CniError) -> CniError {
     match error.code {
         Code::NOT_AVAILABLE | Code::LIMITED => error,
         _ => CniError {

@@ -18,7 +18,7 @@ use crate::ip::route::Route;
 use crate::ip::stderr::Kind;
 use crate::ip::{Command, neigh, route};
 use crate::ops::converge::Hands;
-use crate::ops::lines::{Line, Outcome};
+use crate::ops::lines::Line;
 use crate::ops::{journal, outcome};
 use crate::plan::{Observed, Read, Side};
 use crate::store::boot_id;
@@ -247,14 +247,7 @@ impl Claims<'_> {
             let dev = |claim: &Claim| (claim.address(), claim.route.dev.clone());
             lines.extend(wire::answers(round.iter().map(dev)));
         }
-        let Outcome { seen, failures, .. } = self.hands.run(lines, Mood::TryAll)?;
-        match failures
-            .iter()
-            .find(|failed| failed.failure.kind() != Kind::NotFound)
-        {
-            Some(failed) => Err(failed.error("a claim cannot be looked at")),
-            None => Ok(seen),
-        }
+        wire::look(&self.hands, lines)
     }
 
     fn evidence(&self, claim: &Claim, seen: &Observed) -> Evidence {
@@ -294,13 +287,7 @@ impl Claims<'_> {
         let left: Vec<String> = open
             .flat_map(|claim| self.take_back(&hands, claim))
             .collect();
-        match left.is_empty() {
-            true => error,
-            false => error.and(&format!(
-                "and this could not be taken back: {}",
-                left.join("; ")
-            )),
-        }
+        error.and_left(&left)
     }
 
     /// An owner has one address of each pool; what is left from an earlier boot holds nothing.
@@ -372,7 +359,6 @@ impl Claims<'_> {
 fn add_route(claim: &Claim) -> Line {
     wire::line(
         route::add(&claim.route),
-        Some(route::del(&claim.route)),
         format!("{} is claimed", claim.address()),
     )
 }

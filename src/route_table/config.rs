@@ -65,8 +65,8 @@ const MS_MAX: u64 = 600_000;
 pub struct Ipam {
     /// The pools: a container gets an address of each.
     pub pools: Vec<Pool>,
-    /// Addresses asked for, and by whom.
-    pub wanted: Option<(String, Vec<IpAddr>)>,
+    /// Addresses asked for, at most one of each pool.
+    pub wanted: Vec<IpAddr>,
     /// The device of the claims; none is the one through which the kernel routes the subnet.
     pub device: Option<IfName>,
     /// Protocol of the claims (`RTPROT_*`).
@@ -124,7 +124,7 @@ impl Ipam {
             && let Some((pool, asked)) = original(&request.args, &faults)
         {
             pools.push(Pool { exclude, ..pool });
-            wanted = wanted.or(asked.map(|ip| ("CNI_ARGS CIDR".to_owned(), vec![ip.to_string()])));
+            wanted = wanted.or(asked.map(|ip| ("CNI_ARGS CIDR", vec![ip.to_string()])));
         }
         let small = |key: &str, range, default| {
             let number = at.number(key, range).unwrap_or(default);
@@ -134,7 +134,9 @@ impl Ipam {
             Duration::from_millis(at.number(key, least..=MS_MAX).unwrap_or(default))
         };
         let ipam = Self {
-            wanted: wanted.and_then(|(source, texts)| addresses(&source, &texts, &pools, &faults)),
+            wanted: wanted.map_or(Vec::new(), |(source, texts)| {
+                addresses(source, &texts, &pools, &faults)
+            }),
             pools,
             device: at.parse("device", |value| {
                 IfName::new(value.as_str().unwrap_or_default())
@@ -250,23 +252,17 @@ fn order(at: &At<'_>) -> Order {
 }
 
 /// Addresses asked for: `runtimeConfig.ips`, `args.cni.ips`, `CNI_ARGS IP=`, in this order.
-fn wanted(top: &At<'_>, args: &Args) -> Option<(String, Vec<String>)> {
+fn wanted(top: &At<'_>, args: &Args) -> Option<(&'static str, Vec<String>)> {
     let told = requested_ips(&top.inner("runtimeConfig"), &top.inner("args"));
-    let told = told.map(|(source, ips)| (source.to_owned(), ips));
     let one = || {
         let ips = args.get("IP")?.split(',').map(str::to_owned).collect();
-        Some(("CNI_ARGS IP".to_owned(), ips))
+        Some(("CNI_ARGS IP", ips))
     };
     told.or_else(one)
 }
 
 /// Reads the addresses asked for; each must be one that a pool can hand out, at most one of each pool.
-fn addresses(
-    source: &str,
-    texts: &[String],
-    pools: &[Pool],
-    faults: &Faults,
-) -> Option<(String, Vec<IpAddr>)> {
+fn addresses(source: &str, texts: &[String], pools: &[Pool], faults: &Faults) -> Vec<IpAddr> {
     let mut wanted: Vec<IpAddr> = Vec::new();
     for text in texts {
         let refused = |why: String| {
@@ -300,7 +296,7 @@ fn addresses(
             },
         }
     }
-    (!wanted.is_empty()).then(|| (source.to_owned(), wanted))
+    wanted
 }
 
 /// Why no pool hands out an address: the reason of the pool it is nearest to.

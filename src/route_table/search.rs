@@ -73,8 +73,11 @@ pub struct Search<'a> {
 impl<'a> Search<'a> {
     /// A search for the address asked for, or for any in the configured order.
     pub fn new(pool: &'a Pool, ipam: &Ipam, pod: &str, deadline: Instant) -> Self {
-        let asked = ipam.wanted.iter().flat_map(|(_, wanted)| wanted);
-        let wanted = asked.copied().find(|ip| pool.range(*ip).is_some());
+        let wanted = ipam
+            .wanted
+            .iter()
+            .copied()
+            .find(|ip| pool.range(*ip).is_some());
         let seed = match ipam.order {
             Order::Random => Seed {
                 start: fastrand::u64(..),

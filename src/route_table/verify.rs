@@ -8,7 +8,7 @@ use crate::cni::{CniError, Code, Request};
 use crate::exec::System;
 use crate::ip::route;
 use crate::journal::Journal;
-use crate::ops::status::unwritable;
+use crate::ops::status::{unavailable, unwritable};
 use crate::ops::{all, journal};
 use crate::plan::{Observed, Read, Side};
 
@@ -68,10 +68,6 @@ fn broken(held: &Held, seen: &Observed) -> Option<CniError> {
 /// # Errors
 /// Code 50 with every reason.
 pub fn status(system: &System, request: &Request) -> Result<(), CniError> {
-    let unavailable = |error: CniError| CniError {
-        code: Code::NOT_AVAILABLE,
-        ..error
-    };
     let ipam = Ipam::read(request).map_err(unavailable)?;
     let mut errors: Vec<CniError> = unwritable(&ipam.data_dir).into_iter().collect();
     let journal = Journal::new(&ipam.log_file, "STATUS", "");

@@ -14,7 +14,7 @@ use crate::ip::batch::Mood;
 use crate::ip::stderr::Kind;
 use crate::ip::{Command, IfName, neigh};
 use crate::ops::converge::Hands;
-use crate::ops::lines::Line;
+use crate::ops::lines::{Failed, Line};
 use crate::plan::{Observed, Read, Side, Step};
 
 /// Whether the wire is asked: an answer needs time to come.
@@ -22,12 +22,12 @@ pub fn is_asked(ipam: &Ipam) -> bool {
     ipam.probe && !ipam.propagation.is_zero()
 }
 
-/// A change as a line of a batch.
-pub fn line(command: Command, undo: Option<Command>, because: String) -> Line {
+/// A change as a line of a batch. What takes it back depends on how far a claim has come, not on the line.
+pub fn line(command: Command, because: String) -> Line {
     Line::Write(Step {
         side: Side::Host,
         command,
-        undo: undo.map(|command| (Side::Host, command)),
+        undo: None,
         because,
     })
 }
@@ -37,16 +37,29 @@ pub fn line(command: Command, undo: Option<Command>, because: String) -> Line {
 pub fn ask(address: IpAddr, dev: &IfName) -> [Line; 2] {
     let because = || format!("whoever has {address} answers");
     [
-        line(neigh::forget(address, dev), None, because()),
-        line(neigh::ask(address, dev), None, because()),
+        line(neigh::forget(address, dev), because()),
+        line(neigh::ask(address, dev), because()),
     ]
 }
 
 /// Reads the answers, then removes them.
 pub fn answers(asked: impl Iterator<Item = (IpAddr, IfName)> + Clone) -> Vec<Line> {
     let read = |(address, dev)| Line::Read(Read::Neigh(dev, address));
-    let remove = |(address, dev): (_, IfName)| line(neigh::del(address, &dev), None, String::new());
+    let remove = |(address, dev): (_, IfName)| line(neigh::del(address, &dev), String::new());
     asked.clone().map(read).chain(asked.map(remove)).collect()
+}
+
+/// Runs lines that look and clean up behind themselves; an answer that has gone by itself is no failure.
+///
+/// # Errors
+/// When something cannot be looked at.
+pub fn look(hands: &Hands<'_>, lines: Vec<Line>) -> Result<Observed, CniError> {
+    let outcome = hands.run(lines, Mood::TryAll)?;
+    let gone = |failed: &&Failed| failed.failure.kind() == Kind::NotFound;
+    match outcome.failures.iter().find(|failed| !gone(failed)) {
+        Some(failed) => Err(failed.error("a claim cannot be looked at")),
+        None => Ok(outcome.seen),
+    }
 }
 
 /// Who answered for an address.
@@ -74,12 +87,8 @@ pub fn sift(
         return Err(failed.error("the wire cannot be asked"));
     }
     system.pause(wait)?;
-    let outcome = hands.run(answers(asked.iter().cloned()), Mood::TryAll)?;
-    let gone = |kind| kind == Kind::NotFound;
-    if let Some(failed) = outcome.failures.iter().find(|f| !gone(f.failure.kind())) {
-        return Err(failed.error("the wire's answers cannot be read"));
-    }
-    let has = |(address, dev): &&(IpAddr, IfName)| who(*address, dev, &outcome.seen).is_some();
+    let seen = look(hands, answers(asked.iter().cloned()))?;
+    let has = |(address, dev): &&(IpAddr, IfName)| who(*address, dev, &seen).is_some();
     Ok(asked
         .iter()
         .filter(has)
