@@ -435,14 +435,15 @@ pub fn boot_id() -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    struct Folder(PathBuf);
+    /// A folder for the files of one test, gone with it; not made, since what is tested makes its own.
+    pub(crate) struct Folder(pub(crate) PathBuf);
 
     impl Folder {
-        fn new(name: &str) -> Self {
+        pub(crate) fn new(name: &str) -> Self {
             let path =
                 std::env::temp_dir().join(format!("vxlan-cni-store-{}-{name}", std::process::id()));
             let _ = std::fs::remove_dir_all(&path);

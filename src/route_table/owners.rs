@@ -247,27 +247,7 @@ fn same_file(one: &Path, other: &Path) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let process = std::process::id();
-            let dir = std::env::temp_dir().join(format!("vxlan-cni-owners-{process}-{name}"));
-            let _ = std::fs::remove_dir_all(&dir);
-            Self(dir)
-        }
-
-        fn owners(&self) -> Owners {
-            Owners::new(&self.0)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
+    use crate::store::tests::Folder;
 
     fn owner(container: &str, address: &str, boot: &str) -> Owner {
         let address: IpAddr = address.parse().unwrap();
@@ -285,7 +265,7 @@ mod tests {
     #[test]
     fn r8_an_address_has_one_owner_on_a_node() {
         let folder = Folder::new("one");
-        let owners = folder.owners();
+        let owners = Owners::new(&folder.0);
         assert!(owners.take(&owner("a", "10.1.0.9", "now")).unwrap());
         assert!(!owners.take(&owner("b", "10.1.0.9", "now")).unwrap());
         assert!(owners.take(&owner("a", "fd10::9", "now")).unwrap());
@@ -299,7 +279,7 @@ mod tests {
     #[test]
     fn r1_only_the_owner_frees_an_address_and_freeing_twice_frees_nobody_elses() {
         let folder = Folder::new("late");
-        let owners = folder.owners();
+        let owners = Owners::new(&folder.0);
         let address: IpAddr = "10.1.0.9".parse().unwrap();
         assert!(owners.take(&owner("a", "10.1.0.9", "now")).unwrap());
         owners.give_back("b", "eth0", address).unwrap();
@@ -314,7 +294,7 @@ mod tests {
     #[test]
     fn a_record_of_an_earlier_boot_holds_nothing() {
         let folder = Folder::new("boot");
-        let owners = folder.owners();
+        let owners = Owners::new(&folder.0);
         assert!(owners.take(&owner("a", "10.1.0.9", "before")).unwrap());
         assert!(owners.take(&owner("b", "10.1.0.9", "now")).unwrap());
         // The earlier owner's late DEL finds that it is no longer its own.
@@ -325,7 +305,7 @@ mod tests {
     #[test]
     fn a_record_cut_short_still_tells_whose_address_it_is() {
         let folder = Folder::new("short");
-        let owners = folder.owners();
+        let owners = Owners::new(&folder.0);
         assert!(owners.take(&owner("a", "fd10::9", "now")).unwrap());
         std::fs::write(folder.0.join("address/fd10::9.json"), "{").unwrap();
         let held = owners.held_by("a", "eth0").unwrap();

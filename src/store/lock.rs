@@ -124,35 +124,19 @@ fn is_still(file: &File, path: &Path) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::store::tests::Folder;
 
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let path =
-                std::env::temp_dir().join(format!("vxlan-cni-lock-{}-{name}", std::process::id()));
-            let _ = std::fs::remove_dir_all(&path);
-            std::fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
-        fn lock(&self) -> PathBuf {
-            self.0.join("blue.lock")
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
+    fn lock(folder: &Folder) -> PathBuf {
+        std::fs::create_dir_all(&folder.0).unwrap();
+        folder.0.join("blue.lock")
     }
 
     #[test]
     fn those_who_share_a_lock_keep_out_the_one_who_wants_it_alone() {
         let folder = Folder::new("share");
-        let share = || Lock::take(folder.lock(), How::Shared).unwrap();
+        let share = || Lock::take(lock(&folder), How::Shared).unwrap();
         let (one, two) = (share(), share());
-        let file = open(&folder.lock()).unwrap();
+        let file = open(&lock(&folder)).unwrap();
         assert!(matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
         drop((one, two));
         assert!(file.try_lock().is_ok());
@@ -161,7 +145,7 @@ mod tests {
     #[test]
     fn a_lock_that_was_removed_is_not_mistaken_for_the_new_one() {
         let folder = Folder::new("removed");
-        let path = folder.lock();
+        let path = lock(&folder);
         let take = || Lock::take(path.clone(), How::Alone).unwrap();
         take().remove();
         assert!(!path.exists());
@@ -174,8 +158,8 @@ mod tests {
     fn b55_a_link_in_the_place_of_a_lock_is_not_followed() {
         let folder = Folder::new("link");
         let target = folder.0.join("target");
-        std::os::unix::fs::symlink(&target, folder.lock()).unwrap();
-        let refused = Lock::take(folder.lock(), How::Alone);
+        std::os::unix::fs::symlink(&target, lock(&folder)).unwrap();
+        let refused = Lock::take(lock(&folder), How::Alone);
         assert!(matches!(refused, Err(StoreError::File { .. })));
         assert!(!target.exists());
     }

@@ -1,7 +1,5 @@
 //! CHECK beyond the plugin's own facts, and a second ADD.
 
-use serde_json::json;
-
 use crate::support::lab::{Lab, Net, address};
 
 #[test]
@@ -9,12 +7,9 @@ fn c59_check_asks_the_ipam_and_passes_its_error_on() {
     let lab = Lab::new(1);
     let node = lab.node(0);
     let pod = node.pod("web");
-    let ipam = json!({
-        "type": "route-table",
-        "dataDir": node.dir().join("route-table"),
-        "logFile": node.dir().join("route-table.log"),
-    });
-    let config = node.config(&[&Net::new("blue", 100)]).ipam(ipam);
+    let config = node
+        .config(&[&Net::new("blue", 100)])
+        .ipam(node.route_table());
     let ask = node.ask(&config, &pod);
     let result = ask.add();
     ask.check(&result);

@@ -1,10 +1,8 @@
 //! Who takes the node's side of a network away, and when.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
 
-use crate::support::lab::{Lab, Net, Node, until};
+use crate::support::lab::{Lab, Net, until};
 use crate::support::plugin::Said;
 
 /// An IPAM that waits at ADD for a word through a pipe and then refuses.
@@ -13,26 +11,10 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn new(node: &Node) -> Self {
-        let dir = node.dir().join("waiting");
-        std::fs::create_dir(&dir).unwrap();
-        let pipe = dir.join("pipe");
-        assert!(
-            Command::new("mkfifo")
-                .arg(&pipe)
-                .status()
-                .unwrap()
-                .success()
-        );
-        let script = format!(
-            "#!/bin/sh\n[ \"$CNI_COMMAND\" = ADD ] || exit 0\n: > {}/asked\nread -r word < {}\n\
-             echo '{{\"code\": 11, \"msg\": \"no address today\"}}'\nexit 1\n",
-            dir.display(),
-            pipe.display()
-        );
-        let plugin = dir.join("host-local");
-        std::fs::write(&plugin, script).unwrap();
-        std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o755)).unwrap();
+    fn new(lab: &Lab) -> Self {
+        let body = "[ \"$CNI_COMMAND\" = ADD ] || exit 0\n\
+             echo '{\"code\": 11, \"msg\": \"no address today\"}'\nexit 1";
+        let dir = lab.waiting_script("waiting", "host-local", body);
         Self { dir }
     }
 
@@ -52,7 +34,7 @@ fn an_add_that_fails_last_takes_the_nodes_side_away_though_another_add_made_it()
     let (first, second) = (node.pod("first"), node.pod("second"));
     let blue = Net::new("blue", 100).dual();
     let config = node.config(&[&blue]);
-    let waiting = Waiting::new(node);
+    let waiting = Waiting::new(&lab);
     // What forwarding leaves behind is there before, so that the rest can be compared.
     node.set(&["net.ipv6.conf.all.forwarding=1"]);
     let before = node.snapshot();
@@ -82,7 +64,7 @@ fn an_add_that_fails_leaves_a_device_that_was_there_before_it() {
         "link set vx_blue mtu 1450 addrgenmode none",
         "link set vx_blue arp off up",
     ]);
-    let waiting = Waiting::new(node);
+    let waiting = Waiting::new(&lab);
     let before = node.snapshot();
     let late = node.ask(&config, &pod).plugins_first(&waiting.dir);
     let child = late.verb("ADD").start();

@@ -396,14 +396,12 @@ fn r7_no_look_up_lists_more_than_one_entry() {
     let lab = lab(1);
     let node = lab.node(0);
     let log = node.dir().join("lines");
-    let stand_in = node.dir().join("bin");
-    std::fs::create_dir(&stand_in).unwrap();
-    let script = format!(
-        "#!/bin/sh\nexport PATH={}\ntee -a {} | ip \"$@\"\n",
+    let body = format!(
+        "export PATH={}\ntee -a {} | ip \"$@\"",
         std::env::var("PATH").unwrap(),
         log.display()
     );
-    executable(&stand_in.join("ip"), &script);
+    let stand_in = lab.script("bin", "ip", &body);
     let ipam = Ipam::small(node, 50, 60);
     let path = format!("{}:{}", stand_in.display(), std::env::var("PATH").unwrap());
     for verb in ["STATUS", "ADD", "CHECK", "DEL"] {
@@ -419,13 +417,6 @@ fn r7_no_look_up_lists_more_than_one_entry() {
     let reads: Vec<&str> = reads.collect();
     assert!(reads.len() > 3, "{lines}");
     assert!(reads.iter().all(exact), "{lines}");
-}
-
-/// Writes a script.
-fn executable(path: &std::path::Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::write(path, text).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]
@@ -552,7 +543,7 @@ fn an_address_freed_a_moment_ago_is_not_taken_for_used() {
     let blue = Net::new("blue", 100).with(json!({"excludeFirst": 0, "excludeLast": 0}));
     let config = node
         .config(&[&blue])
-        .ipam(ipam_of(node))
+        .ipam(node.route_table())
         .with(json!({"cniVersion": "1.1.0"}));
     for name in ["a", "b", "c"] {
         let pod = node.pod(name);
@@ -567,15 +558,6 @@ fn an_address_freed_a_moment_ago_is_not_taken_for_used() {
     }
 }
 
-/// `route-table` for a node of a lab.
-fn ipam_of(node: &Node) -> Value {
-    json!({
-        "type": "route-table",
-        "dataDir": node.dir().join("route-table"),
-        "logFile": node.dir().join("route-table.log"),
-    })
-}
-
 #[test]
 fn pods_of_two_nodes_share_a_network_without_any_daemon_until_it_is_full() {
     let lab = Lab::new(2);
@@ -588,7 +570,7 @@ fn pods_of_two_nodes_share_a_network_without_any_daemon_until_it_is_full() {
     let before = [one.snapshot(), two.snapshot()];
     let mut pods = Vec::new();
     for (node, name) in [(one, "a"), (two, "b"), (one, "c"), (two, "d"), (one, "e")] {
-        let config = node.config(&[&blue(node)]).ipam(ipam_of(node));
+        let config = node.config(&[&blue(node)]).ipam(node.route_table());
         let pod = node.pod(name);
         let ask = node.ask(&config.with(json!({"cniVersion": "1.1.0"})), &pod);
         let said = ask.say("ADD");

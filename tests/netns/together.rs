@@ -208,21 +208,7 @@ fn b56_who_waits_for_a_lock_goes_on_when_its_holder_dies_and_other_networks_do_n
 
 /// A folder with an IPAM that says nothing to ADD until it is told to, then what host-local says.
 fn slow_ipam(lab: &Lab) -> std::path::PathBuf {
-    let dir = lab.dir().join("slow");
-    std::fs::create_dir(&dir).unwrap();
-    let pipe = dir.join("pipe");
-    assert!(
-        Command::new("mkfifo")
-            .arg(&pipe)
-            .status()
-            .unwrap()
-            .success()
-    );
-    let body = format!(
-        "test $CNI_COMMAND != ADD || read -r word <{}\nexec /usr/lib/cni/host-local",
-        pipe.display()
-    );
-    lab.script("slow", "slow", &body)
+    lab.waiting_script("slow", "slow", "exec /usr/lib/cni/host-local")
 }
 
 #[test]

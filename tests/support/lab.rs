@@ -97,6 +97,21 @@ impl Lab {
         dir
     }
 
+    /// A folder with a plugin that does nothing at ADD until it is told to go on, then runs a shell's lines.
+    pub fn waiting_script(&self, folder: &str, name: &str, body: &str) -> PathBuf {
+        let dir = self.dir.join(folder);
+        std::fs::create_dir_all(&dir).unwrap();
+        let pipe = dir.join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let wait = format!(
+            "test $CNI_COMMAND != ADD || {{ : >{}/asked; read -r word <{}; }}",
+            dir.display(),
+            pipe.display()
+        );
+        self.script(folder, name, &format!("{wait}\n{body}"))
+    }
+
     /// One more node without anything: for what is compared with a node that was never touched.
     pub fn join(&mut self) -> &Node {
         self.plug(self.nodes.len()..self.nodes.len() + 1);
