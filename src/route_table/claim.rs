@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime};
 
 use super::config::Ipam;
 use super::owners::{Owner, Owners};
+use super::release::give_back;
 use super::search::{Candidate, Search, Use, taken};
 use super::wire;
 use crate::cni::result::Ip;
@@ -290,13 +291,14 @@ impl Claims<'_> {
         error.and_left(&left)
     }
 
-    /// An owner has one address of each pool; what is left from an earlier boot holds nothing.
+    /// An owner has one address of each pool. What is left from an earlier boot, or cut short, is given
+    /// back as a DEL would: with its route, where it still has one.
     fn refuse_second(&self) -> Result<(), CniError> {
         let Request {
             container, ifname, ..
         } = self.request;
         for held in self.owners.held_by(container, ifname)? {
-            match held.owner {
+            match &held.owner {
                 Some(owner) if owner.boot == self.boot => {
                     let msg = format!(
                         "{} has the address {} already, since {}",
@@ -307,7 +309,7 @@ impl Claims<'_> {
                     return Err(CniError::new(Code::INVALID_ENVIRONMENT, msg)
                         .details("a DEL has to come before another ADD"));
                 }
-                _ => self.owners.give_back(container, ifname, held.address)?,
+                _ => give_back(&self.hands, &self.owners, self.request, self.ipam, &held)?,
             }
         }
         Ok(())

@@ -61,7 +61,10 @@ pub fn gc(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniErro
 }
 
 /// Removes one claim, then its record.
-fn give_back(
+///
+/// # Errors
+/// What could not be removed; the record stays then.
+pub fn give_back(
     hands: &Hands<'_>,
     owners: &Owners,
     request: &Request,

@@ -186,6 +186,18 @@ fn a_second_add_without_a_del_is_refused_and_the_first_claim_stays() {
 }
 
 #[test]
+fn an_add_over_a_record_that_is_cut_short_frees_the_route_with_the_record() {
+    let lab = lab(1);
+    let ipam = Ipam::small(lab.node(0), 50, 60).with("/ipam/order", json!("sequential"));
+    let first = ipam.add("a");
+    std::fs::write(&ipam.records()[0], "{").unwrap();
+    assert_eq!(ipam.add("a"), first);
+    assert_eq!(ipam.claims(), [first]);
+    ipam.del("a");
+    ipam.assert_nothing_left();
+}
+
+#[test]
 fn a_taken_address_is_refused_at_once_with_who_has_it() {
     let lab = lab(2);
     let (one, two) = (lab.node(0), lab.node(1));
