@@ -18,7 +18,6 @@ use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code, Request, Verb};
 use crate::config::{Config, Network};
 use crate::exec::System;
-use crate::ip::batch::Mood;
 use crate::ip::stderr::Kind;
 use crate::ip::{Family, IfName};
 use crate::journal::Journal;
@@ -194,8 +193,7 @@ impl<'a> Attempt<'a> {
                 .into_iter()
                 .map(Line::Write),
         );
-        let outcome = self.hands.run(lines, Mood::StopAtFirst)?;
-        made.steps.extend(outcome.done.iter().cloned());
+        let outcome = self.hands.make(lines, &mut made.steps)?;
         self.refuse_taken(&outcome)?;
         let linked = !outcome.done.is_empty();
         let mut seen = outcome.seen;
@@ -269,10 +267,9 @@ impl<'a> Attempt<'a> {
         );
         // Who had the address before may have had the MAC too, and the kernel may still have that interface.
         let outcome = until_settled(
-            || self.hands.run(lines.clone(), Mood::StopAtFirst),
+            || self.hands.make(lines.clone(), &mut made.steps),
             |outcome| !outcome.failures.iter().any(Failed::is_in_use),
         )?;
-        made.steps.extend(outcome.done.iter().cloned());
         match outcome
             .failures
             .iter()

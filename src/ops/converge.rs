@@ -164,25 +164,31 @@ impl<'a> Hands<'a> {
         }
     }
 
+    /// Carries lines out up to the first that fails. What was made, or may have been, is added to `done`.
+    ///
+    /// # Errors
+    /// When the process cannot be run, or did not say which of its lines ran.
+    pub fn make(&self, lines: Vec<Line>, done: &mut Vec<Step>) -> Result<Outcome, CniError> {
+        let all: Vec<Step> = lines.iter().filter_map(write).collect();
+        let outcome = self
+            .run(lines, Mood::StopAtFirst)
+            // Nobody knows how far it came; undoing what was not made does no harm.
+            .inspect_err(|_| done.extend(all))?;
+        done.extend(outcome.done.iter().cloned());
+        match outcome.gave_up() {
+            Some(failed) => Err(failed.error("a command failed")),
+            None => Ok(outcome),
+        }
+    }
+
     /// Carries a plan out in order and stops at the first failure. What was made is added to `done`.
     ///
     /// # Errors
     /// The command that failed.
     pub fn apply(&self, steps: Plan, done: &mut Vec<Step>) -> Result<(), CniError> {
         for lines in runs(steps.into_iter().map(Line::Write).collect()) {
-            let before: Vec<Step> = lines.iter().filter_map(write).collect();
-            match self.run(lines, Mood::StopAtFirst) {
-                Ok(outcome) => {
-                    done.extend(outcome.done);
-                    if let Some(failed) = outcome.failures.first() {
-                        return Err(failed.error("a command failed"));
-                    }
-                }
-                Err(error) => {
-                    // Nobody knows how far it came; undoing what was not made does no harm.
-                    done.extend(before);
-                    return Err(error);
-                }
+            if let Some(failed) = self.make(lines, done)?.failures.first() {
+                return Err(failed.error("a command failed"));
             }
         }
         Ok(())
@@ -213,10 +219,9 @@ impl<'a> Hands<'a> {
     /// Carries removing lines out in one process. Some commands end it when they fail (`ip neigh`,
     /// iproute2 6.1, even with `-force`): then each line gets a process of its own.
     fn try_all(&self, lines: Vec<Line>) -> Vec<String> {
-        let gave_up = |outcome: &Outcome| outcome.failures.iter().any(|f| f.failure.line.is_none());
         match self.run(lines.clone(), Mood::TryAll) {
             Err(error) => vec![error.msg],
-            Ok(outcome) if gave_up(&outcome) && lines.len() > 1 => lines
+            Ok(outcome) if outcome.gave_up().is_some() && lines.len() > 1 => lines
                 .into_iter()
                 .flat_map(|line| self.try_all(vec![line]))
                 .collect(),

@@ -47,6 +47,15 @@ pub struct Outcome {
     pub failures: Vec<Failed>,
 }
 
+impl Outcome {
+    /// The failure after which nobody knows which of the lines ran: the process named none.
+    pub fn gave_up(&self) -> Option<&Failed> {
+        self.failures
+            .iter()
+            .find(|failed| failed.failure.line.is_none())
+    }
+}
+
 /// A command that failed.
 #[derive(Debug, Clone)]
 pub struct Failed {
