@@ -3,27 +3,39 @@
 //! A child's stdin, stdout and stderr are memory files: nothing fills up, nothing has to be drained by
 //! a thread while it runs, and what it printed is read once it has ended. Every wait is bounded. A
 //! SIGTERM ends the wait for what is under way and refuses what would be started next; the clean-up
-//! that follows runs through [`System::undaunted`].
+//! that follows runs through [`System::undaunted`]. What takes something off is carried through, but
+//! then no single process is waited for long.
+
+mod error;
+mod stop;
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use duct::unix::HandleExt;
 use rustix::fs::{MemfdFlags, memfd_create};
-use thiserror::Error;
+use signal_hook::consts::SIGTERM;
 
-use crate::cni::{CniError, Code};
-use crate::ip::batch::{Answers, Batch, BatchError};
+use crate::ip::batch::{Answers, Batch};
 use crate::ip::command::shell_line;
 use crate::ip::sysctl::SysctlKey;
+pub use error::ExecError;
+pub use stop::Stop;
 
 /// How long a command of iproute2 or sysctl may take. One takes milliseconds; where a node is so busy
 /// that this passes, the runtime's own time is running out too.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a process may go on once this program was told to end and carries through what it does:
+/// a runtime that sends SIGTERM sends SIGKILL next, often ten seconds later.
+const HURRY: Duration = Duration::from_secs(5);
+
+/// How long a process that is ended has to take back what it was doing, as an IPAM plugin does, before
+/// it is killed.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// How often a wait looks whether it shall end; only matters once SIGTERM came.
 const TICK: Duration = Duration::from_millis(50);
@@ -38,73 +50,6 @@ const PATH_TAIL: [&str; 6] = [
     "/sbin",
     "/bin",
 ];
-
-/// Why a process did not do its work.
-#[derive(Debug, Error)]
-pub enum ExecError {
-    /// The program is in none of the folders.
-    #[error("`{program}` is not installed: looked in {looked}")]
-    NotInstalled {
-        /// Its name.
-        program: String,
-        /// The folders.
-        looked: String,
-    },
-    /// The operating system refused.
-    #[error("cannot run `{line}`: {source}")]
-    Start {
-        /// The pasteable line.
-        line: String,
-        /// What it said.
-        source: io::Error,
-    },
-    /// It did not end in time and was killed.
-    #[error("`{line}` did not end within {:.1} s and was killed", .allowed.as_secs_f64())]
-    Timeout {
-        /// The pasteable line.
-        line: String,
-        /// The limit.
-        allowed: Duration,
-    },
-    /// This program was told to end (SIGTERM).
-    #[error("told to end (SIGTERM) before `{line}`")]
-    Interrupted {
-        /// What would have run, or was running.
-        line: String,
-    },
-    /// What it printed cannot be read.
-    #[error("`{line}`: {source}")]
-    Unreadable {
-        /// The pasteable line.
-        line: String,
-        /// Why.
-        source: BatchError,
-    },
-}
-
-impl From<ExecError> for CniError {
-    fn from(error: ExecError) -> Self {
-        let (code, advice) = match &error {
-            ExecError::NotInstalled { .. } => (
-                Code::COMMAND_FAILED,
-                "install it: apt-get install iproute2 procps",
-            ),
-            ExecError::Start { .. } => (Code::COMMAND_FAILED, "run the line by hand to see why"),
-            ExecError::Timeout { .. } => (
-                Code::COMMAND_FAILED,
-                "run the line by hand; the node may be overloaded",
-            ),
-            ExecError::Interrupted { .. } => {
-                (Code::TRY_AGAIN, "what was made is undone; try again")
-            }
-            ExecError::Unreadable { .. } => (
-                Code::COMMAND_FAILED,
-                "run the line by hand; ip -V tells the version, 5.3 or newer is needed",
-            ),
-        };
-        Self::new(code, error.to_string()).details(advice)
-    }
-}
 
 /// A process to start.
 #[derive(Debug, Clone)]
@@ -232,11 +177,21 @@ pub fn run_batch(exec: &dyn Exec, batch: Batch) -> Result<Answers, ExecError> {
     Pending::start(exec, batch)?.wait()
 }
 
+/// What a SIGTERM does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Heed {
+    /// It ends what is under way, and nothing more is started.
+    #[default]
+    AtOnce,
+    /// What is begun is carried through, in a hurry.
+    InTheEnd,
+}
+
 /// The real thing.
 #[derive(Debug, Clone, Default)]
 pub struct System {
-    /// Set once this program was told to end.
-    stop: Option<Arc<AtomicBool>>,
+    stop: Stop,
+    heed: Heed,
     /// Until when everything must have ended, whatever a single process may take.
     deadline: Option<Instant>,
 }
@@ -244,13 +199,16 @@ pub struct System {
 impl System {
     /// One that ends what it does when SIGTERM comes.
     pub fn until_sigterm() -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        // Where the handler cannot be set, SIGTERM kills as ever; records written first still tell DEL what to undo.
-        let heard = signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&stop));
         Self {
-            stop: heard.is_ok().then_some(stop),
-            deadline: None,
+            stop: Stop::on_sigterm(),
+            ..Self::default()
         }
+    }
+
+    /// One that carries through what it does when SIGTERM comes: for what takes something off, which a
+    /// runtime would only have to ask for again.
+    pub fn through_sigterm() -> Self {
+        Self::until_sigterm().undaunted()
     }
 
     /// The same, but nothing lasts longer than until then.
@@ -261,9 +219,22 @@ impl System {
         }
     }
 
-    /// One that carries on whatever comes: for undoing, and for DEL.
+    /// The same, but carrying through what it does whatever comes, without its deadline: for undoing.
     pub fn undaunted(&self) -> Self {
-        Self::default()
+        Self {
+            stop: self.stop.clone(),
+            heed: Heed::InTheEnd,
+            deadline: None,
+        }
+    }
+
+    /// What tells that waiting for something other than a process shall end; never, where everything is
+    /// carried through.
+    pub fn stop(&self) -> Stop {
+        match self.heed {
+            Heed::AtOnce => self.stop.clone(),
+            Heed::InTheEnd => Stop::default(),
+        }
     }
 
     /// Lets time pass.
@@ -285,11 +256,14 @@ impl System {
         }
     }
 
-    /// Whether this program was told to end.
+    /// Whether everything ends now.
     fn told_to_end(&self) -> bool {
-        self.stop
-            .as_ref()
-            .is_some_and(|stop| stop.load(Ordering::Relaxed))
+        self.heed == Heed::AtOnce && self.stop.is_told()
+    }
+
+    /// Whether what is begun is carried through, in a hurry.
+    fn is_hurried(&self) -> bool {
+        self.heed == Heed::InTheEnd && self.stop.is_told()
     }
 }
 
@@ -328,8 +302,8 @@ impl Exec for System {
             handle: expression.start().map_err(start)?,
             stdout,
             stderr,
+            started,
             deadline,
-            allowed: deadline.saturating_duration_since(started),
             line: invocation.line(),
             system: self.clone(),
         }))
@@ -349,37 +323,35 @@ struct Child {
     handle: duct::Handle,
     stdout: File,
     stderr: File,
+    started: Instant,
     deadline: Instant,
-    allowed: Duration,
     line: String,
     system: System,
 }
 
 impl Running for Child {
-    fn wait(self: Box<Self>) -> Result<Output, ExecError> {
-        let start = |source| ExecError::Start {
-            line: self.line.clone(),
-            source,
-        };
+    fn wait(mut self: Box<Self>) -> Result<Output, ExecError> {
         let code = loop {
-            let tick = self.deadline.min(Instant::now() + TICK);
-            if let Some(output) = self.handle.wait_deadline(tick).map_err(start)? {
-                break output.status.code();
+            if let Some(code) = self.ended_by(Instant::now() + TICK)? {
+                break code;
             }
-            let told_to_end = self.system.told_to_end();
-            if told_to_end || Instant::now() >= self.deadline {
+            if self.system.is_hurried() {
+                self.deadline = self.deadline.min(Instant::now() + HURRY);
+            }
+            if self.system.told_to_end() {
                 self.end()?;
-                return Err(match told_to_end {
-                    true => ExecError::Interrupted { line: self.line },
-                    false => ExecError::Timeout {
-                        line: self.line,
-                        allowed: self.allowed,
-                    },
+                return Err(ExecError::Interrupted { line: self.line });
+            }
+            if Instant::now() >= self.deadline {
+                self.end()?;
+                return Err(ExecError::Timeout {
+                    allowed: self.deadline.saturating_duration_since(self.started),
+                    line: self.line,
                 });
             }
         };
-        let stdout = content(&self.stdout).map_err(start)?;
-        let stderr = content(&self.stderr).map_err(start)?;
+        let stdout = content(&self.stdout).map_err(|source| self.start(source))?;
+        let stderr = content(&self.stderr).map_err(|source| self.start(source))?;
         Ok(Output {
             code,
             stdout,
@@ -389,15 +361,33 @@ impl Running for Child {
 }
 
 impl Child {
-    /// Kills it and waits until it is gone, so that nothing of it runs beside the clean-up.
-    fn end(&self) -> Result<(), ExecError> {
-        let start = |source| ExecError::Start {
+    fn start(&self, source: io::Error) -> ExecError {
+        ExecError::Start {
             line: self.line.clone(),
             source,
+        }
+    }
+
+    /// Its exit code if it ends until then, or until it must.
+    fn ended_by(&self, then: Instant) -> Result<Option<Option<i32>>, ExecError> {
+        let ended = self.handle.wait_deadline(then.min(self.deadline));
+        let ended = ended.map_err(|source| self.start(source))?;
+        Ok(ended.map(|output| output.status.code()))
+    }
+
+    /// Ends it and waits until it is gone, so that nothing of it runs beside the clean-up. It is asked
+    /// first: killed, an IPAM plugin would leave a command of its own behind.
+    fn end(&self) -> Result<(), ExecError> {
+        let ended = || {
+            // Already gone is gone.
+            let _ = self.handle.send_signal(SIGTERM);
+            if self.handle.wait_timeout(GRACE)?.is_none() {
+                self.handle.kill()?;
+                self.handle.wait_timeout(COMMAND_TIMEOUT)?;
+            }
+            Ok(())
         };
-        self.handle.kill().map_err(start)?;
-        self.handle.wait_timeout(COMMAND_TIMEOUT).map_err(start)?;
-        Ok(())
+        ended().map_err(|source| self.start(source))
     }
 }
 
@@ -442,6 +432,8 @@ fn find(program: &str) -> Result<PathBuf, ExecError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     fn sh(script: &str, stdin: &str, timeout: Duration) -> Invocation {
         Invocation {
@@ -476,8 +468,8 @@ mod tests {
     fn b59_a_sigterm_ends_the_wait_and_refuses_the_next_start_but_not_the_undoing() {
         let stop = Arc::new(AtomicBool::new(false));
         let system = System {
-            stop: Some(Arc::clone(&stop)),
-            deadline: None,
+            stop: Stop(Some(Arc::clone(&stop))),
+            ..System::default()
         };
         let running = system.start(&sh("sleep 60", "", COMMAND_TIMEOUT)).unwrap();
         stop.store(true, Ordering::Relaxed);
@@ -486,14 +478,36 @@ mod tests {
             system.run(&sh("true", "", COMMAND_TIMEOUT)),
             Err(ExecError::Interrupted { .. })
         ));
-        assert_eq!(
-            system
-                .undaunted()
-                .run(&sh("true", "", COMMAND_TIMEOUT))
-                .unwrap()
-                .code,
-            Some(0)
+        let undoing = system
+            .undaunted()
+            .run(&sh("true", "", COMMAND_TIMEOUT))
+            .unwrap();
+        assert_eq!(undoing.code, Some(0));
+    }
+
+    #[test]
+    fn what_is_ended_is_asked_first_and_can_take_back_what_it_did() {
+        let dir = std::env::temp_dir().join(format!("vxlan-cni-exec-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let (made, taken_back) = (dir.join("made"), dir.join("taken-back"));
+        let script = format!(
+            "trap 'echo > {}; exit' TERM; echo > {}; while :; do sleep 0.01; done",
+            taken_back.display(),
+            made.display()
         );
+        let stop = Arc::new(AtomicBool::new(false));
+        let system = System {
+            stop: Stop(Some(Arc::clone(&stop))),
+            ..System::default()
+        };
+        let running = system.start(&sh(&script, "", COMMAND_TIMEOUT)).unwrap();
+        while !made.exists() {
+            std::thread::yield_now();
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(matches!(running.wait(), Err(ExecError::Interrupted { .. })));
+        assert!(taken_back.exists());
+        std::fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]

@@ -5,139 +5,31 @@
 //! `:`. The lock is `runDir/NETWORK.lock`, held shared while a container joins a network whose node side
 //! stands, alone while that side is made or taken away.
 
+mod attachment;
+mod error;
 mod lock;
+mod under_way;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use thiserror::Error;
-
-use crate::cni::{CniError, CniResult, Code};
-use crate::ip::{IfName, Mac, TableId};
+use crate::exec::Stop;
+use crate::ip::IfName;
+use attachment::parse;
+pub use attachment::{Attachment, Found};
+pub use error::StoreError;
 use lock::How;
 pub use lock::Lock;
-
-/// The layout of a record; another one is not guessed at.
-const FORMAT: u32 = 1;
-
-/// What failed, and where.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// A file or folder could not be used.
-    #[error("cannot {what} {path}: {source}")]
-    File {
-        /// What was tried.
-        what: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A record is not what this program writes.
-    #[error("the record {path} cannot be read: {why}")]
-    Damaged {
-        /// The record.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// Somebody else held the lock all the time.
-    #[error("the lock {path} was held by others for {} s", .waited.as_secs())]
-    Locked {
-        /// The lock.
-        path: PathBuf,
-        /// How long.
-        waited: Duration,
-    },
-}
-
-impl From<StoreError> for CniError {
-    fn from(error: StoreError) -> Self {
-        let (code, advice) = match &error {
-            StoreError::File { .. } => (Code::IO, "make room and check the rights: df; ls -ld"),
-            StoreError::Damaged { .. } => (Code::IO, "a DEL of that attachment removes it"),
-            StoreError::Locked { .. } => {
-                (Code::TRY_AGAIN, "see who holds it: fuser -v on the file")
-            }
-        };
-        Self::new(code, error.to_string()).details(advice)
-    }
-}
-
-/// What is known of one interface of one container.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Attachment {
-    /// Layout of the record.
-    pub format: u32,
-    /// Name of the CNI network, which is the configuration's.
-    pub name: String,
-    /// `CNI_CONTAINERID`.
-    pub container: String,
-    /// `CNI_IFNAME`.
-    pub ifname: IfName,
-    /// `CNI_NETNS`, verbatim.
-    pub netns: String,
-    /// The namespace's inode; another one at the same path is another container's.
-    pub inode: u64,
-    /// `NAMESPACE/NAME` of the pod, where the runtime told.
-    pub pod: Option<String>,
-    /// The network's name.
-    pub network: String,
-    /// What chose it.
-    pub because: String,
-    /// The boot in which it was made (`/proc/sys/kernel/random/boot_id`).
-    pub boot: String,
-    /// When, RFC 3339.
-    pub since: String,
-    /// The network's object in `vxlans` as it was then: DEL needs no configuration.
-    pub definition: Value,
-    /// Table of the bypass routes.
-    pub table: TableId,
-    /// `pref` of the bypass rules.
-    pub pref: u32,
-    /// The IPAM's part of the configuration it was given.
-    pub ipam: Value,
-    /// MAC asked for.
-    pub mac: Option<Mac>,
-    /// What the IPAM gave; none while that is not known.
-    pub lease: Option<CniResult>,
-}
-
-impl Attachment {
-    /// The layout that is written.
-    pub const FORMAT: u32 = FORMAT;
-
-    /// `CONTAINER/IFNAME`, as the journal names it.
-    pub fn id(&self) -> String {
-        format!("{}/{}", self.container, self.ifname)
-    }
-}
-
-/// A record as it was found.
-#[derive(Debug)]
-pub enum Found {
-    /// Whole.
-    Whole(Box<Attachment>),
-    /// Cut short or not ours; the folder still tells the network.
-    Damaged {
-        /// The network's name.
-        network: String,
-        /// Why it cannot be read.
-        why: StoreError,
-    },
-}
+pub use under_way::UnderWay;
 
 /// The folders.
 #[derive(Debug, Clone)]
 pub struct Store {
     data: PathBuf,
     run: PathBuf,
+    stop: Stop,
 }
 
 impl Store {
@@ -146,7 +38,13 @@ impl Store {
         Self {
             data: data_dir.to_owned(),
             run: run_dir.to_owned(),
+            stop: Stop::default(),
         }
+    }
+
+    /// The same, waiting for a lock only until this program is told to end.
+    pub fn until(self, stop: Stop) -> Self {
+        Self { stop, ..self }
     }
 
     fn record(&self, network: &str, container: &str, ifname: &str) -> PathBuf {
@@ -155,11 +53,12 @@ impl Store {
             .join(format!("{container}:{ifname}.json"))
     }
 
-    /// Writes a record so that it is whole or not there: a file of its own, fsync, rename, fsync.
+    /// Writes a record so that it is whole or not there: a file of its own, fsync, rename, fsync. It is
+    /// under way as long as the answer lives, and the processes that are started meanwhile.
     ///
     /// # Errors
     /// [`StoreError::File`].
-    pub fn write(&self, attachment: &Attachment) -> Result<(), StoreError> {
+    pub fn write(&self, attachment: &Attachment) -> Result<UnderWay, StoreError> {
         let path = self.record(
             &attachment.network,
             &attachment.container,
@@ -173,18 +72,65 @@ impl Store {
             source: source.into(),
         })?;
         // The dot keeps half-written ones out of every list.
-        let draft = dir.join(format!(".{}:{}", attachment.container, attachment.ifname));
-        let written = write_durably(&draft, &text).and_then(|()| std::fs::rename(&draft, &path));
-        written
-            .and_then(|()| File::open(&dir)?.sync_all())
-            .map_err(|source| {
-                let _ = std::fs::remove_file(&draft);
-                StoreError::File {
-                    what: "write",
-                    path,
-                    source,
-                }
-            })
+        let draft = self.draft(
+            &attachment.network,
+            &attachment.container,
+            attachment.ifname.as_str(),
+        );
+        let written = write_durably(&draft, &text).and_then(|record| {
+            let mark = UnderWay::mark(record)?;
+            std::fs::rename(&draft, &path)?;
+            File::open(&dir)?.sync_all()?;
+            Ok(mark)
+        });
+        written.map_err(|source| {
+            let _ = std::fs::remove_file(&draft);
+            StoreError::File {
+                what: "write",
+                path,
+                source,
+            }
+        })
+    }
+
+    fn draft(&self, network: &str, container: &str, ifname: &str) -> PathBuf {
+        self.data
+            .join(network)
+            .join(format!(".{container}:{ifname}"))
+    }
+
+    /// Waits until no ADD of an attachment is at work any more, whatever became of the program that
+    /// carried it out.
+    ///
+    /// # Errors
+    /// [`StoreError::UnderWay`] when one was all the time, [`StoreError::File`].
+    pub fn wait_for_add(&self, container: &str, ifname: &str) -> Result<(), StoreError> {
+        for network in self.networks()? {
+            under_way::wait(self.record(&network, container, ifname))?;
+        }
+        Ok(())
+    }
+
+    /// Whether an ADD is at work on an attachment at this moment, by its record.
+    pub fn is_under_way(&self, attachment: &Attachment) -> bool {
+        under_way::is_under_way(&self.record(
+            &attachment.network,
+            &attachment.container,
+            attachment.ifname.as_str(),
+        ))
+    }
+
+    /// Removes what an ADD that was killed before it had written its record has left.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn sweep(&self, container: &str, ifname: &str) -> Result<(), StoreError> {
+        for network in self.networks()? {
+            under_way::remove_abandoned(&self.draft(&network, container, ifname))?;
+            // Refused while a record is in it, which is right.
+            let _ = std::fs::remove_dir(self.data.join(&network));
+        }
+        Ok(())
     }
 
     /// Removes a record and, with the last one, the network's folder. Nothing there is fine.
@@ -194,7 +140,7 @@ impl Store {
     pub fn remove(&self, network: &str, container: &str, ifname: &str) -> Result<(), StoreError> {
         let path = self.record(network, container, ifname);
         let dir = self.data.join(network);
-        let draft = dir.join(format!(".{container}:{ifname}"));
+        let draft = self.draft(network, container, ifname);
         for file in [&path, &draft] {
             present(std::fs::remove_file(file)).map_err(|source| StoreError::File {
                 what: "remove",
@@ -337,28 +283,7 @@ impl Store {
 
     fn lock(&self, network: &str, how: How) -> Result<Lock, StoreError> {
         make_dir(&self.run)?;
-        Lock::take(self.run.join(format!("{network}.lock")), how)
-    }
-}
-
-fn parse(path: &Path, network: String, bytes: &[u8]) -> Found {
-    let damaged = |why: String| Found::Damaged {
-        network: network.clone(),
-        why: StoreError::Damaged {
-            path: path.to_owned(),
-            why,
-        },
-    };
-    match serde_json::from_slice::<Attachment>(bytes) {
-        Ok(attachment) if attachment.format != FORMAT => {
-            damaged(format!("format is {}, wanted {FORMAT}", attachment.format))
-        }
-        Ok(attachment) if attachment.network != network => damaged(format!(
-            "it speaks of network `{}`",
-            crate::shown::printable(&attachment.network)
-        )),
-        Ok(attachment) => Found::Whole(Box::new(attachment)),
-        Err(error) => damaged(error.to_string()),
+        Lock::take(self.run.join(format!("{network}.lock")), how, &self.stop)
     }
 }
 
@@ -376,7 +301,7 @@ pub fn make_dir(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Writes a file and waits until it is on the disk.
-pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -384,7 +309,8 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(file)
 }
 
 /// The names in a folder, those with a dot in front left out; a folder that is not there has none.
@@ -438,6 +364,8 @@ pub fn boot_id() -> String {
 pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::ip::TableId;
+    use serde_json::Value;
 
     /// A folder for the files of one test, gone with it; not made, since what is tested makes its own.
     pub(crate) struct Folder(pub(crate) PathBuf);
@@ -463,7 +391,7 @@ pub(crate) mod tests {
 
     fn attachment(container: &str) -> Attachment {
         Attachment {
-            format: FORMAT,
+            format: Attachment::FORMAT,
             name: "net".into(),
             container: container.into(),
             ifname: "eth0".parse().unwrap(),
@@ -488,8 +416,8 @@ pub(crate) mod tests {
         let folder = Folder::new("records");
         let store = folder.store();
         assert!(store.find("a", "eth0").unwrap().is_none());
-        store.write(&attachment("a")).unwrap();
-        store.write(&attachment("b")).unwrap();
+        drop(store.write(&attachment("a")).unwrap());
+        drop(store.write(&attachment("b")).unwrap());
         assert!(
             matches!(store.find("a", "eth0").unwrap(), Some(Found::Whole(found)) if *found == attachment("a"))
         );
@@ -506,7 +434,7 @@ pub(crate) mod tests {
     fn a_record_cut_short_still_tells_its_network() {
         let folder = Folder::new("damaged");
         let store = folder.store();
-        store.write(&attachment("a")).unwrap();
+        drop(store.write(&attachment("a")).unwrap());
         std::fs::write(store.record("blue", "a", "eth0"), "{\"format\":1,").unwrap();
         let Some(Found::Damaged { network, why }) = store.find("a", "eth0").unwrap() else {
             panic!()

@@ -25,7 +25,7 @@ use crate::lease;
 use crate::plan::container::{self, Container};
 use crate::plan::{self, Fact, Look, Observed, Read, Side, Step, host};
 use crate::select::{Selection, select};
-use crate::store::{Attachment, Store, boot_id};
+use crate::store::{Attachment, Store, UnderWay, boot_id};
 
 /// Puts a container on a network.
 ///
@@ -96,7 +96,7 @@ impl<'a> Attempt<'a> {
                 journal,
                 pod: &sandbox.netns,
             },
-            store: store(config),
+            store: store(config).until(system.stop()),
             ipam: Delegate::find(plugin, request)?,
             attachment: attachment(request, selection, sandbox, &ifname, ipam),
             ifname,
@@ -105,7 +105,7 @@ impl<'a> Attempt<'a> {
 
     /// Records, makes, and takes back what was made when something fails.
     fn run(&self) -> Result<CniResult, CniError> {
-        self.record()?;
+        let _under_way = self.record()?;
         let mut made = Made::default();
         self.make(&mut made)
             .map_err(|error| self.take_back(made, error))
@@ -113,7 +113,7 @@ impl<'a> Attempt<'a> {
 
     /// Refuses what is there already, then writes the attachment down. The first look into the
     /// container runs beside the waiting for the lock and the disk.
-    fn record(&self) -> Result<(), CniError> {
+    fn record(&self) -> Result<UnderWay, CniError> {
         let taken = self
             .hands
             .ask(vec![Read::Addr(Side::Pod, self.ifname.clone())])?;
@@ -141,10 +141,11 @@ impl<'a> Attempt<'a> {
             lease: &lease,
         };
         self.configure(&container, &mut seen, made)?;
-        self.store.write(&Attachment {
+        // No process is left that could do something to it.
+        drop(self.store.write(&Attachment {
             lease: Some(lease.clone()),
             ..self.attachment.clone()
-        })?;
+        })?);
         self.result(&container, &seen)
     }
 
@@ -373,7 +374,7 @@ impl<'a> Attempt<'a> {
         }
         left.extend(leave_after_failure(
             &hands,
-            &self.store,
+            &self.store.clone().until(undaunted.stop()),
             self.network,
             &self.attachment,
             &host,

@@ -54,8 +54,20 @@ pub fn take_off(
         pod: &netns,
     };
     let result = known.take_off(&hands, store, request);
+    if known.recorded.is_none() {
+        sweep(config, store, request)?;
+    }
     journal.end(&ending(&result));
     result
+}
+
+/// Removes what an ADD that was killed before it had written its record has left: files only.
+fn sweep(config: &Config, store: &Store, request: &Request) -> Result<(), CniError> {
+    store.sweep(&request.container, &request.ifname)?;
+    for network in &config.networks {
+        store.forget_lock(&network.name);
+    }
+    Ok(())
 }
 
 /// What is known of the container's interface.
@@ -77,6 +89,7 @@ struct Known {
 impl Known {
     /// From the record; where there is none, from what the runtime hands in.
     fn find(config: &Config, store: &Store, request: &Request) -> Result<Self, CniError> {
+        store.wait_for_add(&request.container, &request.ifname)?;
         Ok(match store.find(&request.container, &request.ifname)? {
             Some(Found::Whole(record)) => Self::by_record(config, &record),
             Some(Found::Damaged { network, .. }) => Self::by_name(config, request, &network),

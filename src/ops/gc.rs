@@ -31,7 +31,8 @@ pub fn gc(system: &System, request: &Request) -> Result<(), CniError> {
 }
 
 /// The recorded attachments of this CNI network that are not on the list. What cannot be read is left:
-/// nobody can tell whose it is, and a DEL of its container removes it.
+/// nobody can tell whose it is, and a DEL of its container removes it. One that an ADD is at work on
+/// is too young for the list.
 fn stale(
     store: &Store,
     request: &Request,
@@ -44,7 +45,8 @@ fn stale(
                 continue;
             };
             let key = (record.container.clone(), record.ifname.to_string());
-            if record.name == request.name && !valid.contains(&key) {
+            let unlisted = record.name == request.name && !valid.contains(&key);
+            if unlisted && !store.is_under_way(&record) {
                 stale.push(key);
             }
         }

@@ -35,7 +35,7 @@ impl Plugin for Vxlan {
 
     fn del(&self, request: &Request) -> Result<(), CniError> {
         // Taking away is carried through: a runtime that ends it half-way would only have to ask again.
-        del::del(&System::default(), request)
+        del::del(&System::through_sigterm(), request)
     }
 
     fn check(&self, request: &Request) -> Result<(), CniError> {
@@ -43,7 +43,7 @@ impl Plugin for Vxlan {
     }
 
     fn gc(&self, request: &Request) -> Result<(), CniError> {
-        gc::gc(&System::default(), request)
+        gc::gc(&System::through_sigterm(), request)
     }
 
     fn status(&self, request: &Request) -> Result<(), CniError> {

@@ -37,7 +37,11 @@ impl Plugin for RouteTable {
 
     fn del(&self, request: &Request) -> Result<(), CniError> {
         // Giving back is carried through: a runtime that ends it half-way would only have to ask again.
-        release::del(&System::default(), request, &Ipam::read_leniently(request))
+        release::del(
+            &System::through_sigterm(),
+            request,
+            &Ipam::read_leniently(request),
+        )
     }
 
     fn check(&self, request: &Request) -> Result<(), CniError> {
@@ -45,7 +49,11 @@ impl Plugin for RouteTable {
     }
 
     fn gc(&self, request: &Request) -> Result<(), CniError> {
-        release::gc(&System::default(), request, &Ipam::read_leniently(request))
+        release::gc(
+            &System::through_sigterm(),
+            request,
+            &Ipam::read_leniently(request),
+        )
     }
 
     fn status(&self, request: &Request) -> Result<(), CniError> {

@@ -110,7 +110,7 @@ impl Owners {
             source,
         };
         let text = serde_json::to_vec(owner).map_err(|source| failed(source.into()))?;
-        let taken = write_durably(&own, &text).and_then(|()| link_alone(&own, &common, owner));
+        let taken = write_durably(&own, &text).and_then(|_| link_alone(&own, &common, owner));
         let lasting =
             taken.and_then(|taken| File::open(self.addresses())?.sync_all().map(|()| taken));
         match lasting {
@@ -161,6 +161,10 @@ impl Owners {
             } else {
                 remove(&own)?;
             }
+        }
+        if held.is_empty() {
+            // Left by one that was killed before it had written a record.
+            let _ = std::fs::remove_dir(&dir);
         }
         Ok(held)
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::StoreError;
+use crate::exec::Stop;
 
 /// How long a lock is waited for. What is done under it takes milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,8 +35,9 @@ impl Lock {
     /// Takes the lock in a file, which is made where it is not there.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] when somebody else held it all the time.
-    pub(super) fn take(path: PathBuf, how: How) -> Result<Self, StoreError> {
+    /// [`StoreError::Locked`] when somebody else held it all the time, [`StoreError::Interrupted`] when
+    /// this program was told to end meanwhile.
+    pub(super) fn take(path: PathBuf, how: How, stop: &Stop) -> Result<Self, StoreError> {
         let failed = |source| StoreError::File {
             what: "lock",
             path: path.clone(),
@@ -55,6 +57,9 @@ impl Lock {
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
                 Err(TryLockError::WouldBlock) => {}
             }
+            if stop.is_told() {
+                return Err(StoreError::Interrupted { path });
+            }
             if start.elapsed() >= TIMEOUT {
                 return Err(StoreError::Locked {
                     path,
@@ -66,9 +71,9 @@ impl Lock {
         }
     }
 
-    /// Takes the lock in a file alone where nobody has it at this moment.
+    /// Takes the lock in a file that is there alone, where nobody has it at this moment.
     pub(super) fn take_if_free(path: PathBuf) -> Option<Self> {
-        let file = open(&path).ok()?;
+        let file = reopen(&path).ok()?;
         let free = file.try_lock().is_ok() && is_still(&file, &path);
         free.then_some(Self { file, path })
     }
@@ -100,16 +105,22 @@ impl Lock {
     }
 }
 
-/// Opens a lock's file without following a link somebody may have put there.
+/// Opens a lock's file, which is made where it is not there.
 fn open(path: &Path) -> io::Result<File> {
+    options().create(true).mode(0o600).open(path)
+}
+
+/// Opens a lock's file that is there.
+fn reopen(path: &Path) -> io::Result<File> {
+    options().open(path)
+}
+
+/// For writing, without following a link somebody may have put there.
+fn options() -> OpenOptions {
     let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(nofollow)
-        .open(path)
+    let mut options = OpenOptions::new();
+    options.write(true).truncate(false).custom_flags(nofollow);
+    options
 }
 
 /// Whether a path still leads to an open file.
@@ -134,7 +145,7 @@ mod tests {
     #[test]
     fn those_who_share_a_lock_keep_out_the_one_who_wants_it_alone() {
         let folder = Folder::new("share");
-        let share = || Lock::take(lock(&folder), How::Shared).unwrap();
+        let share = || Lock::take(lock(&folder), How::Shared, &Stop::default()).unwrap();
         let (one, two) = (share(), share());
         let file = open(&lock(&folder)).unwrap();
         assert!(matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
@@ -146,7 +157,7 @@ mod tests {
     fn a_lock_that_was_removed_is_not_mistaken_for_the_new_one() {
         let folder = Folder::new("removed");
         let path = lock(&folder);
-        let take = || Lock::take(path.clone(), How::Alone).unwrap();
+        let take = || Lock::take(path.clone(), How::Alone, &Stop::default()).unwrap();
         take().remove();
         assert!(!path.exists());
         let stale = open(&path).unwrap();
@@ -159,7 +170,7 @@ mod tests {
         let folder = Folder::new("link");
         let target = folder.0.join("target");
         std::os::unix::fs::symlink(&target, lock(&folder)).unwrap();
-        let refused = Lock::take(lock(&folder), How::Alone);
+        let refused = Lock::take(lock(&folder), How::Alone, &Stop::default());
         assert!(matches!(refused, Err(StoreError::File { .. })));
         assert!(!target.exists());
     }

@@ -180,6 +180,13 @@ impl Drop for Holder {
     }
 }
 
+/// Whether one of a process's files is this one.
+fn is_open(fds: &str, file: &Path) -> bool {
+    let entries = std::fs::read_dir(fds).into_iter().flatten().flatten();
+    let mut open = entries.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    open.any(|opened| opened == file)
+}
+
 #[test]
 fn b56_who_waits_for_a_lock_goes_on_when_its_holder_dies_and_other_networks_do_not_wait() {
     let lab = Lab::new(1);
@@ -191,11 +198,7 @@ fn b56_who_waits_for_a_lock_goes_on_when_its_holder_dies_and_other_networks_do_n
     let mut holder = Holder::of(&lock);
     let waiting = node.ask(&config, &pod).verb("ADD").start();
     let fds = format!("/proc/{}/fd", waiting.id());
-    until("the ADD is at the lock", || {
-        let entries = std::fs::read_dir(&fds).into_iter().flatten().flatten();
-        let mut open = entries.filter_map(|entry| std::fs::read_link(entry.path()).ok());
-        open.any(|file| file == lock)
-    });
+    until("the ADD is at the lock", || is_open(&fds, &lock));
     let ask = node.ask(&config.clone().joining(&green), &other);
     ask.check(&ask.add());
     // Nothing is made before the lock is had.
@@ -204,6 +207,32 @@ fn b56_who_waits_for_a_lock_goes_on_when_its_holder_dies_and_other_networks_do_n
     holder.die();
     Said::by(waiting).ok();
     assert_ne!(node.device("vx_blue"), Value::Null);
+}
+
+#[test]
+fn an_add_that_waits_for_a_lock_ends_when_it_is_told_to() {
+    let lab = Lab::new(1);
+    let node = lab.node(0);
+    let pod = node.pod("web");
+    let before = node.snapshot();
+    let lock = node.run_dir().join("blue.lock");
+    let mut holder = Holder::of(&lock);
+    let waiting = node
+        .ask(&node.config(&[&Net::new("blue", 100)]), &pod)
+        .verb("ADD")
+        .start();
+    let fds = format!("/proc/{}/fd", waiting.id());
+    until("the ADD is at the lock", || is_open(&fds, &lock));
+    let told = Command::new("kill").arg(waiting.id().to_string()).status();
+    assert!(told.unwrap().success());
+    let said = Said::by(waiting).error(11);
+    assert!(
+        said.contains("SIGTERM") && said.contains("blue.lock"),
+        "{said}"
+    );
+    holder.die();
+    std::fs::remove_file(&lock).unwrap();
+    node.snapshot().assert_same(&before);
 }
 
 /// A folder with an IPAM that says nothing to ADD until it is told to, then what host-local says.

@@ -8,20 +8,19 @@ use crate::ip::stderr::Kind;
 use crate::ops::converge::{Asked, not_true};
 use crate::ops::lines::{Failed, Outcome};
 use crate::plan::{self, Fact, Observed, Read, Side};
-use crate::store::Found;
+use crate::store::{Found, UnderWay};
 
 impl Attempt<'_> {
     /// Refuses what is there already, else writes the attachment down; the caller has the lock.
-    pub(super) fn record_unless_taken(&self, taken: Asked) -> Result<(), CniError> {
+    pub(super) fn record_unless_taken(&self, taken: Asked) -> Result<UnderWay, CniError> {
         self.refuse_second()?;
         if taken.answers()?.link(Side::Pod, &self.ifname).is_some() {
             return Err(self.name_taken());
         }
-        self.store.write(&self.attachment).inspect_err(|_| {
+        Ok(self.store.write(&self.attachment).inspect_err(|_| {
             // A folder made for this one is not left behind.
             let _ = self.forget();
-        })?;
-        Ok(())
+        })?)
     }
 
     /// A record of this boot means that the container has this interface.

@@ -1,0 +1,99 @@
+//! The record of one attachment, and how it is read back.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::StoreError;
+use crate::cni::CniResult;
+use crate::ip::{IfName, Mac, TableId};
+
+/// The layout of a record; another one is not guessed at.
+const FORMAT: u32 = 1;
+
+/// What is known of one interface of one container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attachment {
+    /// Layout of the record.
+    pub format: u32,
+    /// Name of the CNI network, which is the configuration's.
+    pub name: String,
+    /// `CNI_CONTAINERID`.
+    pub container: String,
+    /// `CNI_IFNAME`.
+    pub ifname: IfName,
+    /// `CNI_NETNS`, verbatim.
+    pub netns: String,
+    /// The namespace's inode; another one at the same path is another container's.
+    pub inode: u64,
+    /// `NAMESPACE/NAME` of the pod, where the runtime told.
+    pub pod: Option<String>,
+    /// The network's name.
+    pub network: String,
+    /// What chose it.
+    pub because: String,
+    /// The boot in which it was made (`/proc/sys/kernel/random/boot_id`).
+    pub boot: String,
+    /// When, RFC 3339.
+    pub since: String,
+    /// The network's object in `vxlans` as it was then: DEL needs no configuration.
+    pub definition: Value,
+    /// Table of the bypass routes.
+    pub table: TableId,
+    /// `pref` of the bypass rules.
+    pub pref: u32,
+    /// The IPAM's part of the configuration it was given.
+    pub ipam: Value,
+    /// MAC asked for.
+    pub mac: Option<Mac>,
+    /// What the IPAM gave; none while that is not known.
+    pub lease: Option<CniResult>,
+}
+
+impl Attachment {
+    /// The layout that is written.
+    pub const FORMAT: u32 = FORMAT;
+
+    /// `CONTAINER/IFNAME`, as the journal names it.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.container, self.ifname)
+    }
+}
+
+/// A record as it was found.
+#[derive(Debug)]
+pub enum Found {
+    /// Whole.
+    Whole(Box<Attachment>),
+    /// Cut short or not ours; the folder still tells the network.
+    Damaged {
+        /// The network's name.
+        network: String,
+        /// Why it cannot be read.
+        why: StoreError,
+    },
+}
+
+/// Reads a record that was found in the folder of a network.
+pub(super) fn parse(path: &Path, network: String, bytes: &[u8]) -> Found {
+    let damaged = |why: String| Found::Damaged {
+        network: network.clone(),
+        why: StoreError::Damaged {
+            path: path.to_owned(),
+            why,
+        },
+    };
+    match serde_json::from_slice::<Attachment>(bytes) {
+        Ok(attachment) if attachment.format != FORMAT => {
+            damaged(format!("format is {}, wanted {FORMAT}", attachment.format))
+        }
+        Ok(attachment) if attachment.network != network => damaged(format!(
+            "it speaks of network `{}`",
+            crate::shown::printable(&attachment.network)
+        )),
+        Ok(attachment) => Found::Whole(Box::new(attachment)),
+        Err(error) => damaged(error.to_string()),
+    }
+}

@@ -1,0 +1,108 @@
+//! The sign that an ADD, or a process it started, is still at work on an attachment.
+//!
+//! A runtime that loses patience kills the plugin, not the plugins and commands it had started: an
+//! orphaned IPAM plugin can claim an address after the DEL that follows has released everything. So the
+//! record of an attachment that is being made is locked, and the lock is inherited: it is free when the
+//! last of those processes is gone.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::io::{FdFlags, fcntl_setfd};
+
+use super::{StoreError, present};
+
+/// How long a DEL waits for the rest of an ADD: runtimes give a DEL at least as long.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The longest pause between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Says, while it lives or a process started meanwhile does, that the attachment is being made.
+#[derive(Debug)]
+#[must_use]
+pub struct UnderWay {
+    _record: File,
+}
+
+impl UnderWay {
+    /// Locks a record that nobody else can know of yet.
+    pub(super) fn mark(record: File) -> io::Result<Self> {
+        record.try_lock_shared()?;
+        fcntl_setfd(&record, FdFlags::empty())?;
+        Ok(Self { _record: record })
+    }
+}
+
+/// Whether somebody is still at work on what a file records. One that is not there, or cannot be
+/// opened, is nobody's.
+pub(super) fn is_under_way(record: &Path) -> bool {
+    locked(record).is_some()
+}
+
+/// A file that somebody has locked.
+fn locked(path: &Path) -> Option<File> {
+    File::open(path)
+        .ok()
+        .filter(|file| file.try_lock().is_err())
+}
+
+/// Waits until nobody is at work on what a file records.
+///
+/// # Errors
+/// [`StoreError::UnderWay`] when somebody was all the time.
+pub(super) fn wait(record: PathBuf) -> Result<(), StoreError> {
+    let (start, mut pause) = (Instant::now(), Duration::from_millis(1));
+    // Looked up anew each time: an ADD that ends well replaces the file. Kept open meanwhile, so that
+    // `fuser` shows who waits.
+    while let Some(_kept) = locked(&record) {
+        if start.elapsed() >= LIMIT {
+            return Err(StoreError::UnderWay {
+                record,
+                waited: LIMIT,
+            });
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(PAUSE);
+    }
+    Ok(())
+}
+
+/// Removes a draft that nobody is writing any more. Nothing there is fine.
+pub(super) fn remove_abandoned(draft: &Path) -> Result<(), StoreError> {
+    if is_under_way(draft) {
+        return Ok(());
+    }
+    present(std::fs::remove_file(draft))
+        .map(|_| ())
+        .map_err(|source| StoreError::File {
+            what: "remove",
+            path: draft.to_owned(),
+            source,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::store::tests::Folder;
+    use std::process::Command;
+
+    #[test]
+    fn a_record_is_under_way_until_the_last_process_started_meanwhile_is_gone() {
+        let folder = Folder::new("under-way");
+        std::fs::create_dir_all(&folder.0).unwrap();
+        let path = folder.0.join("record");
+        assert!(!is_under_way(&path));
+        let mark = UnderWay::mark(File::create(&path).unwrap()).unwrap();
+        let mut orphan = Command::new("sleep").arg("60").spawn().unwrap();
+        drop(mark);
+        assert!(is_under_way(&path));
+        orphan.kill().unwrap();
+        orphan.wait().unwrap();
+        wait(path).unwrap();
+    }
+}

@@ -1,0 +1,154 @@
+//! What is left when a verb is told to end or killed, and that nothing of it stays.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+use serde_json::{Value, json};
+
+use crate::support::lab::{Ask, Lab, Net, Node, Pod, Snapshot, until};
+use crate::support::plugin::Said;
+
+/// A node with an IPAM that waits at a verb until it is told to go on.
+struct Scene {
+    lab: Lab,
+    before: Snapshot,
+    pod: Pod,
+    ask: Ask,
+    plugins: PathBuf,
+}
+
+impl Scene {
+    fn waiting_at(verb: &str) -> Self {
+        let lab = Lab::new(1);
+        let node = lab.node(0);
+        let plugins = lab.dir().join("plugins");
+        std::fs::create_dir_all(&plugins).unwrap();
+        let pipe = plugins.join("pipe");
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let body = format!(
+            "test $CNI_COMMAND != {verb} || {{ : >{0}/asked; read -r word <{0}/pipe; }}\n\
+             exec /usr/lib/cni/host-local",
+            plugins.display()
+        );
+        lab.script("plugins", "slow", &body);
+        let before = node.snapshot();
+        let ipam = json!({"type": "slow", "dataDir": node.ipam()});
+        let config = node.config(&[&Net::new("blue", 100)]).ipam(ipam);
+        let pod = node.pod("web");
+        let ask = node.ask(&config, &pod).plugins_first(&plugins);
+        Self {
+            before,
+            pod,
+            ask,
+            plugins,
+            lab,
+        }
+    }
+
+    fn node(&self) -> &Node {
+        self.lab.node(0)
+    }
+
+    /// Starts a verb and waits until its IPAM is asked.
+    fn start(&self, verb: &str) -> Child {
+        let started = self.ask.verb(verb).start();
+        let asked = self.plugins.join("asked");
+        until("the IPAM is asked", || asked.exists());
+        started
+    }
+
+    /// The IPAM goes on.
+    fn go_on(&self) {
+        std::fs::write(self.plugins.join("pipe"), "now\n").unwrap();
+    }
+
+    fn record(&self) -> PathBuf {
+        self.node().record("blue", &self.pod, "eth0")
+    }
+
+    fn assert_gone(&self) {
+        assert_eq!(self.pod.device("eth0"), Value::Null);
+        self.node().snapshot().assert_same(&self.before);
+    }
+}
+
+/// Waits until a process has a file open.
+fn until_open(process: &Child, file: &Path) {
+    let fds = format!("/proc/{}/fd", process.id());
+    until("the file is looked at", || {
+        let entries = std::fs::read_dir(&fds).into_iter().flatten().flatten();
+        let mut open = entries.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        open.any(|opened| opened == file)
+    });
+}
+
+/// Tells a process to end.
+fn terminate(process: &Child) {
+    let told = Command::new("kill").arg(process.id().to_string()).status();
+    assert!(told.unwrap().success());
+}
+
+#[test]
+fn a_del_waits_for_the_ipam_that_a_killed_add_has_left_and_frees_what_it_claims_late() {
+    let scene = Scene::waiting_at("ADD");
+    let mut killed = scene.start("ADD");
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let del = scene.ask.verb("DEL").start();
+    until_open(&del, &scene.record());
+    // The IPAM claims an address that nobody will ever read: after the DEL had begun.
+    scene.go_on();
+    assert_eq!(Said::by(del).ok(), Value::Null);
+    scene.assert_gone();
+}
+
+#[test]
+fn a_gc_leaves_an_attachment_alone_that_an_add_is_at_work_on() {
+    let scene = Scene::waiting_at("ADD");
+    let adding = scene.start("ADD");
+    let config = scene
+        .node()
+        .config(&[&Net::new("blue", 100)])
+        .ipam(json!({"type": "host-local", "dataDir": scene.node().ipam()}))
+        .with(json!({"cniVersion": "1.1.0", "cni.dev/valid-attachments": []}));
+    scene.ask.clone().config(&config).say("GC").ok();
+    scene.go_on();
+    let result = Said::by(adding).ok();
+    scene.ask.check(&result);
+    scene.ask.after(&result).del();
+    scene.assert_gone();
+}
+
+#[test]
+fn a_del_that_is_told_to_end_carries_through_what_it_has_begun() {
+    let scene = Scene::waiting_at("DEL");
+    scene.ask.add();
+    let del = scene.start("DEL");
+    terminate(&del);
+    scene.go_on();
+    assert_eq!(Said::by(del).ok(), Value::Null);
+    scene.assert_gone();
+}
+
+#[test]
+fn an_add_that_is_told_to_end_asks_its_ipam_to_end_and_takes_everything_back() {
+    let scene = Scene::waiting_at("ADD");
+    let add = scene.start("ADD");
+    terminate(&add);
+    let said = Said::by(add).error(11);
+    assert!(said.contains("SIGTERM") && said.contains("slow"), "{said}");
+    scene.assert_gone();
+}
+
+#[test]
+fn what_an_add_leaves_that_was_killed_before_its_record_was_written_goes_with_the_del() {
+    let scene = Scene::waiting_at("never");
+    let node = scene.node();
+    let draft = format!(".{}:eth0", scene.pod.container);
+    std::fs::create_dir_all(node.data().join("blue")).unwrap();
+    std::fs::write(node.data().join("blue").join(draft), "{\"form").unwrap();
+    std::fs::write(node.run_dir().join("blue.lock"), "").unwrap();
+    scene.ask.del();
+    scene.assert_gone();
+}
