@@ -285,38 +285,31 @@ impl Started {
 
 /// The error that names every fact that does not hold, and the command that shows it.
 pub fn not_true(broken: &[(&Fact, plan::Verdict)], pod: &Netns) -> CniError {
-    let one = |(fact, verdict): &(&Fact, plan::Verdict)| {
-        let found = match verdict {
-            plan::Verdict::Differs { found } => format!("found {found}"),
-            _ => "missing".to_owned(),
-        };
-        let netns = if fact.side() == Side::Host {
-            &Netns::Own
-        } else {
-            pod
-        };
-        let show = fact
-            .show()
-            .map(|command| format!(" (`{}`)", command.shown_in(netns)))
-            .unwrap_or_default();
-        format!("{fact}: {found}{show}")
+    let Some((first, others)) = broken.split_first() else {
+        return CniError::new(Code::INTERNAL, "no fact is broken, but that was an error");
     };
-    let all: Vec<String> = broken.iter().map(one).collect();
-    let (count, what) = if all.len() == 1 {
-        ("a fact does", &all[0])
-    } else {
-        ("facts do", &all[0])
+    let msg = match others.len() {
+        0 => format!("a fact does not hold: {}", told(first, pod)),
+        more => format!("facts do not hold: {} and {more} more", told(first, pod)),
     };
-    let more = if all.len() > 1 {
-        format!(" and {} more", all.len() - 1)
-    } else {
-        String::new()
+    let others: Vec<String> = others.iter().map(|other| told(other, pod)).collect();
+    CniError::new(Code::FACTS_DO_NOT_HOLD, msg).details(others.join("; "))
+}
+
+/// A fact that does not hold, what was found, and the pasteable command that shows it.
+pub fn told((fact, verdict): &(&Fact, plan::Verdict), pod: &Netns) -> String {
+    let found = match verdict {
+        plan::Verdict::Differs { found } => format!("{fact}: found {found}"),
+        _ => format!("{fact}: missing"),
     };
-    CniError::new(
-        Code::FACTS_DO_NOT_HOLD,
-        format!("{count} not hold: {what}{more}"),
-    )
-    .details(all.join("; "))
+    let netns = match fact.side() {
+        Side::Host => &Netns::Own,
+        Side::Pod => pod,
+    };
+    match fact.show() {
+        Some(command) => format!("{found} (`{}`)", command.shown_in(netns)),
+        None => found,
+    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,12 @@
 //! GC: removes what belongs to no attachment on the runtime's list.
 
-use serde_json::Value;
-
 use super::del::take_off;
+use super::ipams::ask_ipams;
 use super::{all, store};
 use crate::cni::attachments::{Listed, valid_attachments};
-use crate::cni::delegate::Delegate;
-use crate::cni::{CniError, Code, Request, Verb};
+use crate::cni::{CniError, Request, Verb};
 use crate::config::Config;
 use crate::exec::System;
-use crate::lease;
 use crate::store::{Found, Store};
 
 /// Removes every attachment of this CNI network that is not on the list, then asks the IPAM to do the same.
@@ -26,7 +23,7 @@ pub fn gc(system: &System, request: &Request) -> Result<(), CniError> {
         // The lease too: an IPAM may take GC and do nothing, as host-local does.
         errors.extend(take_off(system, &config, &store, &one).err());
     }
-    errors.extend(collect_leases(system, &config, request).err());
+    errors.extend(ask_ipams(system, &config, request, Verb::Gc));
     all(errors)
 }
 
@@ -52,31 +49,4 @@ fn stale(
         }
     }
     Ok(stale)
-}
-
-/// Forwards GC to every IPAM in use; one that does not know the verb has nothing to say.
-fn collect_leases(system: &System, config: &Config, request: &Request) -> Result<(), CniError> {
-    let mut asked: Vec<Value> = Vec::new();
-    let mut errors = Vec::new();
-    for network in &config.networks {
-        let ipam = lease::ipam(config.ipam.as_ref(), network);
-        if network.ipam.is_none() && asked.iter().any(|other| other["type"] == ipam["type"]) {
-            continue;
-        }
-        let plugin = Delegate::find(ipam["type"].as_str().unwrap_or_default(), request);
-        let whole = lease::config(&request.config, &ipam, &[]);
-        errors.extend(
-            plugin
-                .and_then(|plugin| plugin.run(system, Verb::Gc, &whole))
-                .err()
-                .filter(is_told),
-        );
-        asked.push(ipam);
-    }
-    all(errors)
-}
-
-/// Whether an error of a delegate is one, and not that it lacks the verb or the version.
-pub fn is_told(error: &CniError) -> bool {
-    error.code != Code::INVALID_ENVIRONMENT && error.code != Code::INCOMPATIBLE_VERSION
 }

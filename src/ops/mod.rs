@@ -5,6 +5,7 @@ pub mod check;
 pub mod converge;
 pub mod del;
 pub mod gc;
+pub mod ipams;
 pub mod leave;
 pub mod lines;
 pub mod settle;

@@ -5,16 +5,14 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 
 use super::converge::Hands;
-use super::gc::is_told;
+use super::ipams::ask_ipams;
 use super::{all, store};
-use crate::cni::delegate::Delegate;
 use crate::cni::{CniError, Code, Request, Verb};
 use crate::config::{Config, Network};
 use crate::exec::System;
 use crate::ip::Netns;
 use crate::ip::link::LinkRecord;
 use crate::journal::Journal;
-use crate::lease;
 use crate::plan::{Observed, Read, Side, host};
 
 /// Tells whether ADD can be served.
@@ -29,7 +27,8 @@ pub fn status(system: &System, request: &Request) -> Result<(), CniError> {
         .filter_map(|dir| unwritable(dir))
         .collect();
     errors.extend(node(system, &config).unwrap_or_else(|error| vec![unavailable(error)]));
-    errors.extend(ask_ipam(system, &config, request));
+    let asked = ask_ipams(system, &config, request, Verb::Status);
+    errors.extend(asked.into_iter().map(unavailable));
     // The graver one is the code that is told.
     errors.sort_by_key(|error| std::cmp::Reverse(error.code.0));
     all(errors)
@@ -123,22 +122,4 @@ pub fn unavailable(error: CniError) -> CniError {
             ..error
         },
     }
-}
-
-/// Forwards STATUS to each IPAM in use.
-fn ask_ipam(system: &System, config: &Config, request: &Request) -> Vec<CniError> {
-    let mut asked = Vec::new();
-    let mut errors = Vec::new();
-    for network in &config.networks {
-        let ipam = lease::ipam(config.ipam.as_ref(), network);
-        if asked.contains(&ipam) {
-            continue;
-        }
-        let plugin = Delegate::find(ipam["type"].as_str().unwrap_or_default(), request);
-        let whole = lease::config(&request.config, &ipam, &[]);
-        let said = plugin.and_then(|plugin| plugin.run(system, Verb::Status, &whole));
-        errors.extend(said.err().filter(is_told).map(unavailable));
-        asked.push(ipam);
-    }
-    errors
 }

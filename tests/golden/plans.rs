@@ -17,7 +17,7 @@ use vxlan_cni::ip::route::says_no_way;
 use vxlan_cni::ip::stderr::failures;
 use vxlan_cni::ip::{Netns, Program};
 use vxlan_cni::lease;
-use vxlan_cni::ops::converge::not_true;
+use vxlan_cni::ops::converge::told;
 use vxlan_cni::plan::container::Container;
 use vxlan_cni::plan::{self, Fact, Look, Observed, Plan, Read, Side, host};
 use vxlan_cni::select::{Selection, select};
@@ -169,7 +169,10 @@ fn undo(plan: &Plan) -> String {
 fn check(facts: &[Fact], seen: &Observed) -> String {
     match plan::broken(facts, seen) {
         broken if broken.is_empty() => "everything holds\n".to_owned(),
-        broken => not_true(&broken, &pod()).details.replace("; ", "\n") + "\n",
+        broken => broken
+            .iter()
+            .map(|fact| told(fact, &pod()) + "\n")
+            .collect(),
     }
 }
 

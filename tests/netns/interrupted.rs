@@ -104,23 +104,6 @@ fn a_del_waits_for_the_ipam_that_a_killed_add_has_left_and_frees_what_it_claims_
 }
 
 #[test]
-fn a_gc_leaves_an_attachment_alone_that_an_add_is_at_work_on() {
-    let scene = Scene::waiting_at("ADD");
-    let adding = scene.start("ADD");
-    let config = scene
-        .node()
-        .config(&[&Net::new("blue", 100)])
-        .ipam(json!({"type": "host-local", "dataDir": scene.node().ipam()}))
-        .with(json!({"cniVersion": "1.1.0", "cni.dev/valid-attachments": []}));
-    scene.ask.clone().config(&config).say("GC").ok();
-    scene.go_on();
-    let result = Said::by(adding).ok();
-    scene.ask.check(&result);
-    scene.ask.after(&result).del();
-    scene.assert_gone();
-}
-
-#[test]
 fn a_del_that_is_told_to_end_carries_through_what_it_has_begun() {
     let scene = Scene::waiting_at("DEL");
     scene.ask.add();
@@ -128,16 +111,6 @@ fn a_del_that_is_told_to_end_carries_through_what_it_has_begun() {
     terminate(&del);
     scene.go_on();
     assert_eq!(Said::by(del).ok(), Value::Null);
-    scene.assert_gone();
-}
-
-#[test]
-fn an_add_that_is_told_to_end_asks_its_ipam_to_end_and_takes_everything_back() {
-    let scene = Scene::waiting_at("ADD");
-    let add = scene.start("ADD");
-    terminate(&add);
-    let said = Said::by(add).error(11);
-    assert!(said.contains("SIGTERM") && said.contains("slow"), "{said}");
     scene.assert_gone();
 }
 

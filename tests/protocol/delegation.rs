@@ -231,16 +231,26 @@ fn c43_an_ipam_that_is_being_written_is_tried_again() {
 #[test]
 fn c44_an_ipam_without_gc_or_status_does_not_break_ours() {
     let world = World::new();
-    for answer in [
-        "exit 0",
-        r#"echo '{"code": 4, "msg": "unknown CNI_COMMAND: GC"}'; exit 1"#,
-        r#"echo '{"code": 1, "msg": "incompatible CNI versions"}'; exit 1"#,
+    for (answer, told) in [
+        ("exit 0", ""),
+        (
+            r#"echo '{"code": 4, "msg": "unknown CNI_COMMAND: GC"}'; exit 1"#,
+            "unknown CNI_COMMAND: GC",
+        ),
+        (
+            r#"echo '{"code": 1, "msg": "incompatible CNI versions"}'; exit 1"#,
+            "incompatible CNI versions",
+        ),
     ] {
         for verb in ["GC", "STATUS"] {
             world.answer(verb, answer);
             let config =
                 world.config_with(|config| config["cni.dev/valid-attachments"] = json!([]));
-            world.call(Program::Vxlan, verb, &config).run().ok();
+            let said = world.call(Program::Vxlan, verb, &config).run();
+            said.ok();
+            // It is no fault, but it is told of.
+            assert_eq!(said.stderr.is_empty(), told.is_empty(), "{said:?}");
+            assert!(said.stderr.contains(told), "{said:?}");
         }
     }
 }

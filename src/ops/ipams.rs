@@ -1,0 +1,44 @@
+//! Verbs that concern every IPAM plugin in use at once: GC and STATUS.
+
+use serde_json::Value;
+
+use crate::cni::delegate::Delegate;
+use crate::cni::{CniError, Code, Request, Verb};
+use crate::config::Config;
+use crate::exec::System;
+use crate::lease;
+
+/// Forwards a verb to the IPAM of each network, once where several have the same. Tells what they
+/// refused; one that does not know the verb is told of on stderr only.
+pub fn ask_ipams(system: &System, config: &Config, request: &Request, verb: Verb) -> Vec<CniError> {
+    let mut asked: Vec<Value> = Vec::new();
+    let mut errors = Vec::new();
+    for network in &config.networks {
+        let ipam = lease::ipam(config.ipam.as_ref(), network);
+        if asked.contains(&ipam) {
+            continue;
+        }
+        let name = ipam["type"].as_str().unwrap_or_default();
+        let whole = lease::config(&request.config, &ipam, &[]);
+        let said =
+            Delegate::find(name, request).and_then(|plugin| plugin.run(system, verb, &whole));
+        match said {
+            Err(error) if is_unknown(&error) => eprintln!(
+                "vxlan-cni: the plugin `{}` does not carry out {}: {error}",
+                crate::shown::printable(name),
+                verb.as_str()
+            ),
+            said => errors.extend(said.err()),
+        }
+        asked.push(ipam);
+    }
+    errors
+}
+
+/// Whether an error of a delegate says that it lacks the verb or the version, which is no fault.
+fn is_unknown(error: &CniError) -> bool {
+    matches!(
+        error.code,
+        Code::INVALID_ENVIRONMENT | Code::INCOMPATIBLE_VERSION
+    )
+}
