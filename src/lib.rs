@@ -16,11 +16,13 @@
 //! 7. One batch configures the container's side and looks at it; the plan must be empty now.
 //! 8. [`cni::result`]: what was seen is the result.
 //!
-//! Imports go leftwards only: words (`shown`, `ip`, `cni`) → thought (`config`, `select`, `lease`, `plan`) → hands
-//! (`exec`, `journal`, `store`) → verbs (`ops`, `route_table`) → doors (`cni::serve`, the programs).
+//! Imports go leftwards only: words (`shown`, `columns`, `ip`, `cni`) → thought (`config`, `select`, `lease`, `plan`)
+//! → hands (`exec`, `journal`, `store`, `conflist`) → verbs (`ops`, `route_table`) → doors (`cni::serve`, the programs).
 
 pub mod cni;
+pub mod columns;
 pub mod config;
+pub mod conflist;
 pub mod exec;
 pub mod ip;
 pub mod journal;

@@ -138,6 +138,18 @@ pub fn show(family: Family, table: TableId, dev: &IfName) -> Command {
     }
 }
 
+/// `ip [-6] route show table TABLE proto N`: every route of a protocol. The kernel hands the whole table
+/// over and `ip` filters it, so this is for what an operator asks, never for a pod's way in or out.
+pub fn of_protocol(family: Family, table: TableId, protocol: u8) -> Command {
+    let command = Command::ip(&["route", "show"])
+        .pair("table", table)
+        .pair("proto", protocol);
+    match family {
+        Family::V4 => command,
+        Family::V6 => command.family(Family::V6),
+    }
+}
+
 /// `ip route get fibmatch ADDRESS [from SOURCE]`: the one entry that the kernel would use, rules
 /// honoured; costs the same with an empty table and with a full one.
 pub fn lookup(address: IpAddr, from: Option<IpAddr>) -> Command {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::ip::link::{LinkRecord, MaddrRecord};
 use crate::ip::neigh::NeighRecord;
-use crate::ip::route::RouteRecord;
+use crate::ip::route::{Protocol, RouteRecord};
 use crate::ip::rule::RuleRecord;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Command, Family, IfName, TableId, addr, link, neigh, route, rule};
@@ -29,6 +29,8 @@ pub enum Read {
     Addr(Side, IfName),
     /// The routes of a table over a device.
     Routes(Side, Family, TableId, IfName),
+    /// Every route of a table that a protocol made, on the host.
+    Claims(Family, TableId, u8),
     /// The one route the kernel would take, from a source if given.
     Lookup(Side, IpAddr, Option<IpAddr>),
     /// Who has an address on a device of the host.
@@ -54,7 +56,11 @@ impl Read {
             | Self::Lookup(side, ..)
             | Self::Link(side, _)
             | Self::Sysctl(side, _) => *side,
-            Self::Neigh(..) | Self::Rules(..) | Self::Maddr(_) | Self::Vxlans => Side::Host,
+            Self::Claims(..)
+            | Self::Neigh(..)
+            | Self::Rules(..)
+            | Self::Maddr(_)
+            | Self::Vxlans => Side::Host,
         }
     }
 
@@ -63,6 +69,7 @@ impl Read {
         match self {
             Self::Addr(_, dev) => addr::show(dev),
             Self::Routes(_, family, table, dev) => route::show(*family, *table, dev),
+            Self::Claims(family, table, protocol) => route::of_protocol(*family, *table, *protocol),
             Self::Lookup(_, to, from) => route::lookup(*to, *from),
             Self::Neigh(dev, address) => neigh::show(*address, dev),
             Self::Rules(family, pref) => rule::show(*family, *pref),
@@ -90,6 +97,7 @@ pub struct Observed {
     links: BTreeMap<(Side, IfName), Option<LinkRecord>>,
     vxlans: Vec<LinkRecord>,
     routes: BTreeMap<(Side, Family, TableId, IfName), Vec<RouteRecord>>,
+    claims: Vec<RouteRecord>,
     lookups: BTreeMap<(Side, IpAddr, Option<IpAddr>), Option<RouteRecord>>,
     neighbours: BTreeMap<(IfName, IpAddr), Option<NeighRecord>>,
     rules: BTreeMap<Family, Vec<RuleRecord>>,
@@ -113,6 +121,16 @@ impl Observed {
             Read::Routes(side, family, table, dev) => {
                 self.routes
                     .insert((*side, *family, *table, dev.clone()), list(document)?);
+            }
+            Read::Claims(_, table, protocol) => {
+                // What the question names, the answer leaves out.
+                let named = |record| RouteRecord {
+                    table: Some(table.to_string()),
+                    protocol: Some(Protocol::Number(*protocol)),
+                    ..record
+                };
+                let seen: Vec<RouteRecord> = decode(read, document)?;
+                self.claims.extend(seen.into_iter().map(named));
             }
             Read::Lookup(side, to, from) => {
                 let seen: Vec<RouteRecord> = decode(read, document)?;
@@ -162,6 +180,7 @@ impl Observed {
             self.vxlans = later.vxlans;
         }
         self.routes.extend(later.routes);
+        self.claims.extend(later.claims);
         self.lookups.extend(later.lookups);
         self.neighbours.extend(later.neighbours);
         self.rules.extend(later.rules);
@@ -190,6 +209,11 @@ impl Observed {
         self.routes
             .get(&(side, family, table, dev.clone()))
             .map(Vec::as_slice)
+    }
+
+    /// The routes of the protocols that were asked for.
+    pub fn claims(&self) -> &[RouteRecord] {
+        &self.claims
     }
 
     /// The route the kernel would take, if it was asked and there is one.

@@ -99,7 +99,7 @@ impl Ipam {
     /// # Errors
     /// Code 7 that names every fault with its path.
     pub fn read(request: &Request) -> Result<Self, CniError> {
-        let (ipam, faults) = Self::walk(request);
+        let (ipam, faults) = Self::walk(&request.config, &request.args);
         match faults {
             faults if faults.is_empty() && ipam.pools.is_empty() => Err(no_range()),
             faults if faults.is_empty() => Ok(ipam),
@@ -109,19 +109,24 @@ impl Ipam {
 
     /// Reads what can be read: for what must not wait until somebody mends the configuration.
     pub fn read_leniently(request: &Request) -> Self {
-        Self::walk(request).0
+        Self::of(&request.config, &request.args)
     }
 
-    fn walk(request: &Request) -> (Self, Vec<String>) {
+    /// Reads what can be read of a configuration by itself.
+    pub fn of(config: &Value, args: &Args) -> Self {
+        Self::walk(config, args).0
+    }
+
+    fn walk(config: &Value, args: &Args) -> (Self, Vec<String>) {
         let faults = Faults::default();
-        let top = At::top(&request.config, &faults);
+        let top = At::top(config, &faults);
         let at = top.inner("ipam");
         at.only(&KNOWN);
         let exclude: Vec<IpNetwork> = at.decode("exclude").unwrap_or_default();
         let mut pools = pools(&top, &at, &exclude);
-        let mut wanted = wanted(&top, &request.args);
+        let mut wanted = wanted(&top, args);
         if pools.is_empty()
-            && let Some((pool, asked)) = original(&request.args, &faults)
+            && let Some((pool, asked)) = original(args, &faults)
         {
             pools.push(Pool { exclude, ..pool });
             wanted = wanted.or(asked.map(|ip| ("CNI_ARGS CIDR", vec![ip.to_string()])));

@@ -7,8 +7,11 @@
 
 pub mod claim;
 pub mod config;
+pub mod ledger;
+pub mod list;
 pub mod owners;
 pub mod pool;
+pub mod reconcile;
 pub mod release;
 pub mod search;
 pub mod verify;
@@ -62,7 +65,7 @@ impl Plugin for RouteTable {
 }
 
 /// Hands that work on the node only.
-fn hands<'a>(system: &'a System, journal: &'a Journal) -> Hands<'a> {
+pub fn hands<'a>(system: &'a System, journal: &'a Journal) -> Hands<'a> {
     Hands {
         exec: system,
         journal,

@@ -150,23 +150,48 @@ impl Owners {
     /// # Errors
     /// [`StoreError::File`] where they are there and cannot be read.
     pub fn held_by(&self, container: &str, ifname: &str) -> Result<Vec<Held>, StoreError> {
-        let dir = self.owned(container, ifname);
         let mut held = Vec::new();
-        for address in addresses_in(&dir)? {
+        for address in addresses_in(&self.owned(container, ifname))? {
             let own = self.by_owner(container, ifname, address);
-            // A record without its other name is of a claim that was never made or is already freed.
+            // A record without its other name is of a claim that is not made yet, or is freed already.
             if same_file(&own, &self.by_address(address)) {
                 let owner = read(&own)?;
                 held.push(Held { address, owner });
-            } else {
+            }
+        }
+        Ok(held)
+    }
+
+    /// Removes what an ADD or a DEL of this owner has left that was killed half-way, when neither is at
+    /// work any more: records without their other name, and a folder without any.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn sweep(&self, container: &str, ifname: &str) -> Result<(), StoreError> {
+        let dir = self.owned(container, ifname);
+        for address in addresses_in(&dir)? {
+            let own = self.by_owner(container, ifname, address);
+            if !same_file(&own, &self.by_address(address)) {
                 remove(&own)?;
             }
         }
-        if held.is_empty() {
-            // Left by one that was killed before it had written a record.
-            let _ = std::fs::remove_dir(&dir);
-        }
-        Ok(held)
+        // Refused while a record is in it, which is right.
+        let _ = std::fs::remove_dir(&dir);
+        Ok(())
+    }
+
+    /// Every address that somebody on this node has.
+    ///
+    /// # Errors
+    /// [`StoreError::File`] where the records are there and cannot be read.
+    pub fn claimed(&self) -> Result<Vec<Held>, StoreError> {
+        let held = |address| {
+            let owner = read(&self.by_address(address))?;
+            Ok(Held { address, owner })
+        };
+        let mut addresses = addresses_in(&self.addresses())?;
+        addresses.sort();
+        addresses.into_iter().map(held).collect()
     }
 
     /// Who has an address on this node.

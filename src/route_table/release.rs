@@ -25,6 +25,7 @@ use crate::store::boot_id;
 pub fn del(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniError> {
     let owners = Owners::new(&ipam.data_dir);
     let held = owners.held_by(&request.container, &request.ifname)?;
+    owners.sweep(&request.container, &request.ifname)?;
     if held.is_empty() {
         return Ok(());
     }

@@ -30,6 +30,7 @@ fn place(module: &[String]) -> Option<(Room, &'static str)> {
     let part = |index: usize| module.get(index).map_or("", String::as_str);
     Some(match (part(0), part(1)) {
         ("shown", _) => (Room::Words, "shown"),
+        ("columns", _) => (Room::Words, "columns"),
         ("ip", _) => (Room::Words, "ip"),
         ("cni", "delegate") => (Room::Hands, "cni::delegate"),
         ("cni", "serve") => (Room::Doors, "cni::serve"),
@@ -42,7 +43,7 @@ fn place(module: &[String]) -> Option<(Room, &'static str)> {
         ("route_table", "config") => (Room::Thought, "route_table::config"),
         ("exec", _) => (Room::Hands, "exec"),
         ("journal", _) => (Room::Hands, "journal"),
-        ("durable", _) => (Room::Hands, "durable"),
+        ("conflist", _) => (Room::Hands, "conflist"),
         ("store", _) => (Room::Hands, "store"),
         ("kube", _) => (Room::Hands, "kube"),
         ("route_table", "owners") => (Room::Hands, "route_table::owners"),

@@ -1,0 +1,204 @@
+//! What an operator sees of the claims: every owner record beside what the kernel has.
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::config::Ipam;
+use super::owners::{Held, Owners};
+use super::search::Use;
+use crate::cni::{Args, CniError};
+use crate::config::Config;
+use crate::conflist::Wanted;
+use crate::ip::Family;
+use crate::ip::route::RouteRecord;
+use crate::lease;
+use crate::ops::converge::Hands;
+use crate::plan::{Observed, Read, Side};
+use crate::store::boot_id;
+
+/// Which configurations concern this IPAM: those that name it, for one network or for all.
+pub const WANTED: Wanted = Wanted {
+    words: "type vxlan or ipam.type route-table",
+    is: |plugin| plugin["type"] == "vxlan" || is_ours(&plugin["ipam"]),
+};
+
+fn is_ours(ipam: &Value) -> bool {
+    ipam["type"] == "route-table"
+}
+
+/// What is to be told of the claims of one folder.
+#[derive(Debug)]
+pub struct Ledger {
+    /// The owner records, by address.
+    pub entries: Vec<Entry>,
+    /// Claims on this node's devices that nobody has a record of.
+    pub orphans: Vec<RouteRecord>,
+}
+
+/// One owner record beside what the kernel has.
+#[derive(Debug)]
+pub struct Entry {
+    /// The address and its owner.
+    pub held: Held,
+    /// Whether its claim is in the table.
+    pub claim: Claimed,
+    /// The route that the kernel prefers to the claim: somebody else's.
+    pub elsewhere: Option<RouteRecord>,
+}
+
+/// What has become of a recorded claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claimed {
+    /// It is in the table.
+    Stands,
+    /// It is not.
+    Missing,
+    /// It went with an earlier boot.
+    EarlierBoot,
+    /// The record is cut short, so nobody can tell.
+    Unreadable,
+}
+
+impl Claimed {
+    /// In a word or two.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stands => "stands",
+            Self::Missing => "missing",
+            Self::EarlierBoot => "of an earlier boot",
+            Self::Unreadable => "unreadable record",
+        }
+    }
+}
+
+/// The IPAM configurations of a plugin's that are this IPAM's, one for each folder of records.
+pub fn ipams(config: &Value) -> Vec<Ipam> {
+    let mut parts: Vec<Value> = Vec::new();
+    if config["type"] == "vxlan" {
+        let read = Config::read_leniently(config);
+        let each = read.networks.iter();
+        parts.extend(each.map(|network| lease::ipam(read.ipam.as_ref(), network)));
+    }
+    parts.push(config["ipam"].clone());
+    let mut ipams: Vec<Ipam> = Vec::new();
+    for part in parts.iter().filter(|part| is_ours(part)) {
+        let ipam = Ipam::of(&lease::config(config, part, &[]), &Args::default());
+        let same = |other: &Ipam| {
+            (&other.data_dir, other.protocol, other.table)
+                == (&ipam.data_dir, ipam.protocol, ipam.table)
+        };
+        if !ipams.iter().any(same) {
+            ipams.push(ipam);
+        }
+    }
+    ipams
+}
+
+impl Ledger {
+    /// Reads the records and what the kernel has of them.
+    ///
+    /// # Errors
+    /// When either cannot be read.
+    pub fn read(hands: &Hands<'_>, ipam: &Ipam) -> Result<Self, CniError> {
+        let owners = Owners::new(&ipam.data_dir);
+        let claimed = owners.claimed()?;
+        let seen = look(hands, ipam, &claimed)?;
+        // Read again: a claim whose record was written meanwhile is no orphan.
+        let known: Vec<_> = owners.claimed()?.iter().map(|held| held.address).collect();
+        let is_known = |record: &RouteRecord| {
+            let address = address(record);
+            address.is_none_or(|address| known.contains(&address))
+        };
+        let orphans = seen.claims().iter().filter(|record| is_here(ipam, record));
+        let orphans = orphans
+            .filter(|record| !is_known(record))
+            .cloned()
+            .collect();
+        let boot = boot_id();
+        let entries = claimed
+            .into_iter()
+            .map(|held| Entry::of(held, &seen, &boot))
+            .collect();
+        Ok(Self { entries, orphans })
+    }
+}
+
+/// The claims of both families and, for each address on record, what the kernel prefers.
+fn look(hands: &Hands<'_>, ipam: &Ipam, claimed: &[Held]) -> Result<Observed, CniError> {
+    let claims =
+        [Family::V4, Family::V6].map(|family| Read::Claims(family, ipam.table, ipam.protocol));
+    let look = |held: &Held| Read::Lookup(Side::Host, held.address, None);
+    let reads = claims.into_iter().chain(claimed.iter().map(look));
+    hands.observe(reads.collect())
+}
+
+/// Whether a route is a claim of this node's: on a device of it, to an address of a pool.
+fn is_here(ipam: &Ipam, record: &RouteRecord) -> bool {
+    let of_pool = |address| ipam.pools.iter().any(|pool| pool.range(address).is_some());
+    let direct = record.gateway.is_none() && record.nexthops.is_empty();
+    direct && address(record).is_some_and(of_pool)
+}
+
+/// The one address that a claim leads to; none for a route to several.
+pub fn address(record: &RouteRecord) -> Option<IpAddr> {
+    // `default` is the only destination that does not tell its family, and leads to many.
+    let dst = record.destination(Family::V4)?;
+    (dst.prefix() == Family::of(dst.ip()).host_prefix()).then_some(dst.ip())
+}
+
+impl Entry {
+    fn of(held: Held, seen: &Observed, boot: &str) -> Self {
+        let claim = match &held.owner {
+            None => Claimed::Unreadable,
+            Some(owner) if owner.boot != boot => Claimed::EarlierBoot,
+            Some(owner) if seen.claims().iter().any(|record| owner.route.is(record)) => {
+                Claimed::Stands
+            }
+            Some(_) => Claimed::Missing,
+        };
+        let own = |record: &RouteRecord| {
+            let owner = held.owner.as_ref();
+            owner.is_some_and(|owner| owner.route.is(record))
+        };
+        let elsewhere = match Use::of(held.address, seen) {
+            // What is local is the node's own address: the hold of a claim under way.
+            Use::Taken(record) if record.kind.as_deref() == Some("local") => None,
+            Use::Taken(record) if !own(&record) => Some(record),
+            _ => None,
+        };
+        Self {
+            held,
+            claim,
+            elsewhere,
+        }
+    }
+
+    /// Whether everything is as it should be.
+    pub fn is_well(&self) -> bool {
+        self.claim == Claimed::Stands && self.elsewhere.is_none()
+    }
+
+    /// As an object: `address`, `claim`, `elsewhere` (a route in the words of `ip route`, or null), and,
+    /// where the record can be read, `pod`, `container`, `ifname`, `network` (the CNI network's name),
+    /// `since` (RFC 3339), `device`.
+    pub fn to_json(&self) -> Value {
+        let mut value = json!({
+            "address": self.held.address,
+            "claim": self.claim.as_str(),
+            "elsewhere": self.elsewhere.as_ref().map(RouteRecord::shown),
+        });
+        if let (Some(owner), Some(object)) = (&self.held.owner, value.as_object_mut()) {
+            let more = [
+                ("pod", json!(owner.pod)),
+                ("container", json!(owner.container)),
+                ("ifname", json!(owner.ifname)),
+                ("network", json!(owner.name)),
+                ("since", json!(owner.since)),
+                ("device", json!(owner.route.dev)),
+            ];
+            object.extend(more.map(|(key, value)| (key.to_owned(), value)));
+        }
+        value
+    }
+}
