@@ -181,23 +181,14 @@ impl Store {
     /// [`StoreError::File`].
     pub fn attachments(&self, network: &str) -> Result<Vec<(PathBuf, Found)>, StoreError> {
         let dir = self.data.join(network);
-        let read = |path: PathBuf| match present(std::fs::read(&path)) {
-            Ok(bytes) => {
-                Ok(bytes.map(|bytes| (path.clone(), parse(&path, network.to_owned(), &bytes))))
-            }
-            Err(source) => Err(StoreError::File {
-                what: "read",
-                path,
-                source,
-            }),
-        };
         list(&dir)?
             .into_iter()
-            .filter_map(|name| read(dir.join(name)).transpose())
+            .filter_map(|name| read(dir.join(name), network).transpose())
             .collect()
     }
 
-    /// Whether a network has a record other than this one's.
+    /// Whether a network has a record other than this one's. Those of an earlier boot hold nothing on this
+    /// node, only a lease; one that cannot be read may be anybody's.
     ///
     /// # Errors
     /// [`StoreError::File`].
@@ -207,10 +198,14 @@ impl Store {
         container: &str,
         ifname: &str,
     ) -> Result<bool, StoreError> {
+        let dir = self.data.join(network);
         let own = format!("{container}:{ifname}.json");
-        Ok(list(&self.data.join(network))?
-            .iter()
-            .any(|name| *name != own))
+        for name in list(&dir)?.into_iter().filter(|name| *name != own) {
+            if read(dir.join(name), network)?.is_some_and(|(_, found)| found.is_of_this_boot()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether an interface in a namespace is another container's, by its record of this boot, which
@@ -225,11 +220,10 @@ impl Store {
         ifname: &IfName,
         since: &str,
     ) -> Result<bool, StoreError> {
-        let boot = boot_id();
         let other = |record: &Attachment| {
             let same = record.inode == inode && record.ifname == *ifname;
             // RFC 3339 in UTC sorts as text.
-            let later = record.boot == boot && record.since.as_str() > since;
+            let later = !record.is_of_an_earlier_boot() && record.since.as_str() > since;
             same && record.container != container && later
         };
         for network in self.networks()? {
@@ -284,6 +278,21 @@ impl Store {
     fn lock(&self, network: &str, how: How) -> Result<Lock, StoreError> {
         make_dir(&self.run)?;
         Lock::take(self.run.join(format!("{network}.lock")), how, &self.stop)
+    }
+}
+
+/// The record in a file of a network; none where it is gone by now.
+fn read(path: PathBuf, network: &str) -> Result<Option<(PathBuf, Found)>, StoreError> {
+    match present(std::fs::read(&path)) {
+        Ok(bytes) => Ok(bytes.map(|bytes| {
+            let found = parse(&path, network.to_owned(), &bytes);
+            (path, found)
+        })),
+        Err(source) => Err(StoreError::File {
+            what: "read",
+            path,
+            source,
+        }),
     }
 }
 
@@ -428,6 +437,26 @@ pub(crate) mod tests {
         assert!(!store.is_used_by_others("blue", "b", "eth0").unwrap());
         store.remove("blue", "b", "eth0").unwrap();
         assert_eq!(store.networks().unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn records_of_an_earlier_boot_do_not_use_a_network() {
+        let folder = Folder::new("boots");
+        let store = folder.store();
+        let of_boot = |container, boot: &str| Attachment {
+            boot: boot.into(),
+            ..attachment(container)
+        };
+        let used = || store.is_used_by_others("blue", "a", "eth0").unwrap();
+        drop(store.write(&attachment("a")).unwrap());
+        drop(store.write(&of_boot("b", "before")).unwrap());
+        assert!(!used());
+        // Where the kernel did not tell, nothing is known of the boot; nor is it of what cannot be read.
+        drop(store.write(&of_boot("c", "")).unwrap());
+        assert!(used());
+        store.remove("blue", "c", "eth0").unwrap();
+        std::fs::write(store.record("blue", "b", "eth0"), "{").unwrap();
+        assert!(used());
     }
 
     #[test]

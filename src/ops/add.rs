@@ -117,6 +117,7 @@ impl<'a> Attempt<'a> {
         let taken = self
             .hands
             .ask(vec![Read::Addr(Side::Pod, self.ifname.clone())])?;
+        self.forget_earlier_boot()?;
         let shared = self.store.share(&self.network.name)?;
         let recorded = self.record_unless_taken(taken);
         drop(shared);

@@ -58,6 +58,10 @@ fn recorded(config: &Config, request: &Request) -> Result<Attachment, CniError> 
             .details("make the container anew: a DEL and an ADD write the record again")
     };
     match store(config).find(&request.container, &request.ifname)? {
+        Some(Found::Whole(record)) if record.is_of_an_earlier_boot() => Err(lost(format!(
+            "{} was attached before the node was booted: nothing is left of it but its lease",
+            record.id()
+        ))),
         Some(Found::Whole(record)) if record.lease.is_some() => Ok(*record),
         Some(Found::Whole(record)) => {
             Err(lost(format!("the ADD of {} has not ended", record.id())))

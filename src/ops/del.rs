@@ -84,6 +84,8 @@ struct Known {
     inode: Option<u64>,
     /// When it was attached, as the record has it; empty without one.
     since: String,
+    /// Whether it was of an earlier boot, and has gone with that but for its lease and its record.
+    of_an_earlier_boot: bool,
 }
 
 impl Known {
@@ -100,7 +102,9 @@ impl Known {
     fn by_record(config: &Config, record: &Attachment) -> Self {
         let kept = kept_network(&record.definition, record.table, record.pref).ok();
         let path = Path::new(&record.netns);
-        let same = namespace_inode(path) == Some(record.inode);
+        // After a boot the same path and number are another namespace's, and clocks may have gone back.
+        let of_an_earlier_boot = record.is_of_an_earlier_boot();
+        let same = !of_an_earlier_boot && namespace_inode(path) == Some(record.inode);
         Self {
             network: kept.or_else(|| config.network(&record.network).cloned()),
             recorded: Some(record.network.clone()),
@@ -108,6 +112,7 @@ impl Known {
             netns: Netns::from_path(&record.netns).ok().filter(|_| same),
             inode: Some(record.inode),
             since: record.since.clone(),
+            of_an_earlier_boot,
         }
     }
 
@@ -122,6 +127,7 @@ impl Known {
             netns: Self::handed_in(request),
             inode: namespace_inode(Path::new(&request.netns)),
             since: String::new(),
+            of_an_earlier_boot: false,
         }
     }
 
@@ -137,6 +143,7 @@ impl Known {
             netns: Self::handed_in(request),
             inode: namespace_inode(Path::new(&request.netns)),
             since: String::new(),
+            of_an_earlier_boot: false,
         }
     }
 
@@ -242,16 +249,26 @@ impl Known {
 
     fn leave(&self, hands: &Hands<'_>, store: &Store, request: &Request) -> Result<(), CniError> {
         let (container, ifname) = (&request.container, &request.ifname);
+        let forget = |name: &str, why: String| {
+            hands.journal.remark(&why);
+            store.remove(name, container, ifname)?;
+            store.forget_lock(name);
+            Ok(())
+        };
         match (&self.network, &self.recorded) {
+            // The devices that are there now are of those who came since.
+            (_, Some(name)) if self.of_an_earlier_boot => forget(
+                name,
+                format!(
+                    "{} is of an earlier boot: only its lease was left",
+                    request.id()
+                ),
+            ),
             (Some(network), Some(_)) => leave(hands, store, network, container, ifname),
-            (None, Some(name)) => {
-                hands.journal.remark(&format!(
-                    "nothing is known of network {name}: its devices are left alone"
-                ));
-                store.remove(name, container, ifname)?;
-                store.forget_lock(name);
-                Ok(())
-            }
+            (None, Some(name)) => forget(
+                name,
+                format!("nothing is known of network {name}: its devices are left alone"),
+            ),
             // Without a record there was no attachment, or nobody can tell; `vxlan gc` looks at devices without one.
             (_, None) => Ok(()),
         }

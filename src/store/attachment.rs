@@ -56,6 +56,13 @@ impl Attachment {
     /// The layout that is written.
     pub const FORMAT: u32 = FORMAT;
 
+    /// Whether it tells of an earlier boot. With that went namespace, devices and routes; the numbers it
+    /// names, and the names, may be others' by now. Where the kernel does not tell, it is of this one.
+    pub fn is_of_an_earlier_boot(&self) -> bool {
+        let now = super::boot_id();
+        !now.is_empty() && !self.boot.is_empty() && self.boot != now
+    }
+
     /// `CONTAINER/IFNAME`, as the journal names it.
     pub fn id(&self) -> String {
         format!("{}/{}", self.container, self.ifname)
@@ -74,6 +81,13 @@ pub enum Found {
         /// Why it cannot be read.
         why: StoreError,
     },
+}
+
+impl Found {
+    /// Whether it may be an attachment of this boot; one that cannot be read may be.
+    pub fn is_of_this_boot(&self) -> bool {
+        !matches!(self, Self::Whole(record) if record.is_of_an_earlier_boot())
+    }
 }
 
 /// Reads a record that was found in the folder of a network.

@@ -16,6 +16,7 @@ mod join;
 mod leave;
 mod options;
 mod readme;
+mod reboot;
 mod reconcile;
 mod refuse;
 mod regressions;

@@ -1,10 +1,12 @@
 //! What ADD refuses because of what is there: the attachment, the interface's name, another's device.
 
 use super::Attempt;
-use crate::cni::{CniError, Code};
+use crate::cni::delegate::Delegate;
+use crate::cni::{CniError, Code, Verb};
 use crate::config::Network;
 use crate::ip::Netns;
 use crate::ip::stderr::Kind;
+use crate::lease;
 use crate::ops::converge::{Asked, not_true};
 use crate::ops::lines::{Failed, Outcome};
 use crate::plan::{self, Fact, Observed, Read, Side};
@@ -23,13 +25,31 @@ impl Attempt<'_> {
         })?)
     }
 
+    /// Forgets the attachment of an earlier boot. Its namespace and devices went with that; its lease goes
+    /// here: an IPAM may refuse a container a second one, and nobody would ask it for the first again.
+    pub(super) fn forget_earlier_boot(&self) -> Result<(), CniError> {
+        let (container, ifname) = (&self.request.container, &self.request.ifname);
+        let Some(Found::Whole(old)) = self.store.find(container, ifname)? else {
+            return Ok(());
+        };
+        if !old.is_of_an_earlier_boot() {
+            return Ok(());
+        }
+        let plugin = old.ipam["type"].as_str().unwrap_or_default();
+        let whole = lease::config(&self.request.config, &old.ipam, &[]);
+        Delegate::find(plugin, self.request)
+            .and_then(|ipam| ipam.run(self.system, Verb::Del, &whole))
+            .map_err(|error| error.and("it was asked to release the lease of an earlier boot"))?;
+        Ok(self.store.remove(&old.network, container, ifname)?)
+    }
+
     /// A record of this boot means that the container has this interface.
     pub(super) fn refuse_second(&self) -> Result<(), CniError> {
         match self
             .store
             .find(&self.request.container, &self.request.ifname)?
         {
-            Some(Found::Whole(old)) if old.boot == self.attachment.boot => {
+            Some(Found::Whole(old)) => {
                 let msg = format!(
                     "{} is attached to network \"{}\" already",
                     old.id(),
@@ -41,12 +61,6 @@ impl Attempt<'_> {
                         old.since, old.netns
                     )),
                 )
-            }
-            // One of an earlier boot tells of what is gone.
-            Some(Found::Whole(old)) => {
-                Ok(self
-                    .store
-                    .remove(&old.network, &old.container, old.ifname.as_str())?)
             }
             Some(Found::Damaged { network, why }) => {
                 Err(CniError::from(why).and(&format!("it is of network \"{network}\"")))
