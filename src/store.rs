@@ -24,6 +24,9 @@ use lock::How;
 pub use lock::Lock;
 pub use under_way::UnderWay;
 
+/// How often a folder is made that vanishes again; who takes it away does so once.
+const FOLDER_TRIES: usize = 100;
+
 /// The folders.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -65,7 +68,6 @@ impl Store {
             attachment.ifname.as_str(),
         );
         let dir = self.data.join(&attachment.network);
-        make_dir(&dir)?;
         let text = serde_json::to_vec(attachment).map_err(|source| StoreError::File {
             what: "write",
             path: path.clone(),
@@ -77,19 +79,22 @@ impl Store {
             &attachment.container,
             attachment.ifname.as_str(),
         );
-        let written = write_durably(&draft, &text).and_then(|record| {
-            let mark = UnderWay::mark(record)?;
-            std::fs::rename(&draft, &path)?;
-            File::open(&dir)?.sync_all()?;
+        let failed = |source| StoreError::File {
+            what: "write",
+            path: path.clone(),
+            source,
+        };
+        let written = in_a_folder(&dir, || write_durably(&draft, &text).map_err(failed));
+        let lasting = written.and_then(|record| {
+            let mark = UnderWay::mark(record).map_err(failed)?;
+            std::fs::rename(&draft, &path).map_err(failed)?;
+            File::open(&dir)
+                .and_then(|dir| dir.sync_all())
+                .map_err(failed)?;
             Ok(mark)
         });
-        written.map_err(|source| {
+        lasting.inspect_err(|_| {
             let _ = std::fs::remove_file(&draft);
-            StoreError::File {
-                what: "write",
-                path,
-                source,
-            }
         })
     }
 
@@ -296,6 +301,26 @@ fn read(path: PathBuf, network: &str) -> Result<Option<(PathBuf, Found)>, StoreE
     }
 }
 
+/// Makes a folder and does something in it; again where the folder vanishes between the two: whoever
+/// leaves a network as the last one takes the folder along, while another may be joining it.
+fn in_a_folder<T>(dir: &Path, act: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let vanished = |error: &StoreError| match error {
+        // A folder that was there when it was to be made, and no more when it was looked at.
+        StoreError::File { source, .. } => matches!(
+            source.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+        ),
+        _ => false,
+    };
+    for _ in 1..FOLDER_TRIES {
+        match make_dir(dir).and_then(|()| act()) {
+            Err(error) if vanished(&error) => {}
+            done => return done,
+        }
+    }
+    make_dir(dir).and_then(|()| act())
+}
+
 /// Makes a folder that only its owner can look into.
 pub fn make_dir(path: &Path) -> Result<(), StoreError> {
     std::fs::DirBuilder::new()
@@ -457,6 +482,32 @@ pub(crate) mod tests {
         store.remove("blue", "c", "eth0").unwrap();
         std::fs::write(store.record("blue", "b", "eth0"), "{").unwrap();
         assert!(used());
+    }
+
+    #[test]
+    fn a_record_is_written_though_others_take_the_empty_folder_away() {
+        let folder = Folder::new("folder");
+        let store = folder.store();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let sweep = || {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    store.sweep("other", "eth0").unwrap();
+                }
+            };
+            let sweeping = [scope.spawn(sweep), scope.spawn(sweep)];
+            let written = std::panic::catch_unwind(|| {
+                for _ in 0..1000 {
+                    drop(store.write(&attachment("a")).unwrap());
+                    store.remove("blue", "a", "eth0").unwrap();
+                }
+            });
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            for one in sweeping {
+                one.join().unwrap();
+            }
+            written.unwrap();
+        });
     }
 
     #[test]
