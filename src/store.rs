@@ -497,7 +497,7 @@ pub(crate) mod tests {
             };
             let sweeping = [scope.spawn(sweep), scope.spawn(sweep)];
             let written = std::panic::catch_unwind(|| {
-                for _ in 0..1000 {
+                for _ in 0..100 {
                     drop(store.write(&attachment("a")).unwrap());
                     store.remove("blue", "a", "eth0").unwrap();
                 }
