@@ -258,6 +258,14 @@ fn routes() -> Vec<(&'static str, Command)> {
             "show-v6",
             route::show(Family::V6, TableId::MAIN, &a("eth0")),
         ),
+        (
+            "of-protocol",
+            route::of_protocol(Family::V4, TableId::MAIN, 192),
+        ),
+        (
+            "of-protocol-v6",
+            route::of_protocol(Family::V6, table(77), 240),
+        ),
         ("lookup", route::lookup(a("10.1.0.23"), None)),
         (
             "lookup-from",
