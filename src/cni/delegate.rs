@@ -177,9 +177,12 @@ fn refusal(name: &str, verb: Verb, output: &Output) -> CniError {
         // 0 is no error's code.
         .filter(|code| *code != 0);
     match (code, field("msg")) {
-        (Some(code), Some(msg)) => {
-            CniError::new(Code(code), msg).details(field("details").unwrap_or_default())
-        }
+        // Unchanged, whatever it holds: the runtime asked that plugin through this one.
+        (Some(code), Some(msg)) => CniError {
+            code: Code(code),
+            msg,
+            details: field("details").unwrap_or_default(),
+        },
         _ => {
             let how = output
                 .code

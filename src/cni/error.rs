@@ -2,6 +2,15 @@
 
 use serde::Serialize;
 
+use crate::shown::one_line;
+
+/// The most characters of a message: what fits into an event of a pod.
+const MESSAGE_MAX: usize = 900;
+
+/// The most characters of details: every fault of a long configuration, and not all that a program
+/// gone wild printed.
+const DETAILS_MAX: usize = 1 << 16;
+
 /// Error codes: 1 to 11 and 50, 51 are the specification's (CNI 1.1.0, section 5, Error), 8 is
 /// libcni's, 100 and up are ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,30 +75,31 @@ struct Document<'a> {
 }
 
 impl CniError {
-    /// An error without details.
-    pub fn new(code: Code, msg: impl Into<String>) -> Self {
+    /// An error without details. Whatever foreign text is in a message, it is one line of a bounded length.
+    pub fn new(code: Code, msg: impl AsRef<str>) -> Self {
         Self {
             code,
-            msg: msg.into(),
+            msg: one_line(msg.as_ref(), MESSAGE_MAX),
             details: String::new(),
         }
     }
 
     /// Adds what was seen and what to do.
-    pub fn details(mut self, details: impl Into<String>) -> Self {
-        self.details = details.into();
+    pub fn details(mut self, details: impl AsRef<str>) -> Self {
+        self.details = one_line(details.as_ref(), DETAILS_MAX);
         self
     }
 
     /// Adds a line to the details: what else went wrong on the way out.
-    pub fn and(mut self, also: &str) -> Self {
-        if !also.is_empty() {
-            self.details = match self.details.is_empty() {
-                true => also.to_owned(),
-                false => format!("{}; {also}", self.details),
-            };
+    pub fn and(self, also: &str) -> Self {
+        match (also.is_empty(), self.details.is_empty()) {
+            (true, _) => self,
+            (false, true) => self.details(also),
+            (false, false) => {
+                let both = format!("{}; {also}", self.details);
+                self.details(both)
+            }
         }
-        self
     }
 
     /// Adds what a failure could not take back, if there is anything.
