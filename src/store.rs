@@ -522,4 +522,22 @@ pub(crate) mod tests {
         assert_eq!(network, "blue");
         assert!(why.to_string().contains("a:eth0.json"), "{why}");
     }
+
+    #[test]
+    fn a_record_under_anothers_name_speaks_for_nobody() {
+        let folder = Folder::new("misnamed");
+        let store = folder.store();
+        store.write(&attachment("a")).unwrap();
+        let path = |container: &str| store.record("blue", container, "eth0");
+        std::fs::copy(path("a"), path("b")).unwrap();
+        let found = store.find("b", "eth0").unwrap();
+        assert!(
+            matches!(&found, Some(Found::Damaged { why, .. }) if why.to_string().contains("it speaks of `a/eth0`")),
+            "{found:?}"
+        );
+        assert!(matches!(
+            store.find("a", "eth0").unwrap(),
+            Some(Found::Whole(_))
+        ));
+    }
 }

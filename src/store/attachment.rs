@@ -107,7 +107,18 @@ pub(super) fn parse(path: &Path, network: String, bytes: &[u8]) -> Found {
             "it speaks of network `{}`",
             crate::shown::printable(&attachment.network)
         )),
+        // The name is what a DEL looks for; by what is inside a GC would take another's interface away.
+        Ok(attachment) if !is_named(path, &attachment) => damaged(format!(
+            "it speaks of `{}`",
+            crate::shown::printable(&attachment.id())
+        )),
         Ok(attachment) => Found::Whole(Box::new(attachment)),
         Err(error) => damaged(error.to_string()),
     }
+}
+
+/// Whether a file has the name of what it holds.
+fn is_named(path: &Path, attachment: &Attachment) -> bool {
+    let name = format!("{}:{}.json", attachment.container, attachment.ifname);
+    path.file_name().is_some_and(|found| *found == *name)
 }
