@@ -229,6 +229,15 @@ fn pool(at: &At<'_>, key: &str, set: &Value, exclude: &[IpNetwork]) -> Option<Po
     {
         at.fault(key, "ranges of both families: one list for each");
     }
+    let earlier = |(index, range): (usize, &Range)| {
+        let other = pool.ranges[..index]
+            .iter()
+            .find(|other| other.overlaps(range));
+        other.map(|other| format!("{} is in two ranges", range.first.max(other.first)))
+    };
+    if let Some(why) = pool.ranges.iter().enumerate().find_map(earlier) {
+        at.fault(key, why);
+    }
     Some(pool)
 }
 

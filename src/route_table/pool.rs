@@ -103,9 +103,9 @@ impl Range {
         })
     }
 
-    /// How many addresses it has.
-    fn size(&self) -> u128 {
-        (number(self.last) - number(self.first)).saturating_add(1)
+    /// Whether it shares an address with another.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
     }
 
     /// Whether an address is in it.
@@ -161,29 +161,102 @@ impl Pool {
         excluded.map(|net| format!("it is excluded by {net}"))
     }
 
-    /// Every address that can be handed out, each once, from a start in strides.
+    /// Every address that can be handed out, each once: first the one that the start points at, whatever
+    /// else is excluded, then from there in strides over what is left.
     pub fn walk(&self, seed: Seed) -> impl Iterator<Item = IpAddr> + use<'_> {
-        let size = self.ranges.iter().map(Range::size);
-        let size = size.fold(0, u128::saturating_add).clamp(1, WALK_MAX);
+        let preferred = self.preferred(seed.start);
+        let spans: Vec<Span> = self
+            .ranges
+            .iter()
+            .flat_map(|range| self.free(range))
+            .collect();
+        let count = spans.iter().map(Span::size).fold(0, u128::saturating_add);
+        let count = count.min(WALK_MAX);
+        let size = count.max(1);
         let stride = coprime(u128::from(seed.stride) % size, size);
         let start = u128::from(seed.start) % size;
         // Both factors are below 2^64.
         let index = move |step: u128| (start + (step * stride) % size) % size;
-        (0..size)
-            .filter_map(move |step| self.at(index(step)))
-            .filter(|wanted| self.refuses(*wanted).is_none())
+        let others = (0..count)
+            .filter_map(move |step| nth(&spans, index(step)))
+            .filter(move |address| Some(*address) != preferred);
+        preferred.into_iter().chain(others)
     }
 
-    /// The address at an index over all ranges.
-    fn at(&self, mut index: u128) -> Option<IpAddr> {
-        for range in &self.ranges {
-            if index < range.size() {
-                return Some(address(range.subnet, number(range.first) + index));
-            }
-            index -= range.size();
-        }
-        None
+    /// The address that a start points at, where it can be handed out.
+    fn preferred(&self, start: u64) -> Option<IpAddr> {
+        let whole: Vec<Span> = self.ranges.iter().map(Span::of).collect();
+        let size = whole.iter().map(Span::size).fold(0, u128::saturating_add);
+        let index = u128::from(start) % size.clamp(1, WALK_MAX);
+        nth(&whole, index).filter(|address| self.refuses(*address).is_none())
     }
+
+    /// What is left of a range: a walk that passed over what is excluded would not end where that is most of a /64.
+    fn free(&self, range: &Range) -> Vec<Span> {
+        let own = range.gateway.map(IpNetwork::from);
+        let within = |net: &IpNetwork| net.is_ipv4() == range.subnet.is_ipv4();
+        let holes = self.exclude.iter().copied().chain(own).filter(within);
+        let mut holes: Vec<(u128, u128)> = holes
+            .map(|net| (number(net.network()), number(net.broadcast())))
+            .collect();
+        holes.sort_unstable();
+        let whole = Span::of(range);
+        let (mut spans, mut next) = (Vec::new(), Some(whole.first));
+        for (first, last) in holes {
+            let Some(low) = next.filter(|low| *low <= last) else {
+                continue;
+            };
+            if first > low {
+                spans.extend(whole.part(low, first - 1));
+            }
+            next = last.checked_add(1);
+        }
+        spans.extend(next.and_then(|low| whole.part(low, whole.last)));
+        spans
+    }
+}
+
+/// Addresses one behind the other.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    subnet: IpNetwork,
+    first: u128,
+    last: u128,
+}
+
+impl Span {
+    fn of(range: &Range) -> Self {
+        Self {
+            subnet: range.subnet,
+            first: number(range.first),
+            last: number(range.last),
+        }
+    }
+
+    /// The part between two addresses, as far as they are in it.
+    fn part(self, first: u128, last: u128) -> Option<Self> {
+        let (first, last) = (first.max(self.first), last.min(self.last));
+        (first <= last).then_some(Self {
+            first,
+            last,
+            ..self
+        })
+    }
+
+    fn size(&self) -> u128 {
+        (self.last - self.first).saturating_add(1)
+    }
+}
+
+/// The address at an index over all spans.
+fn nth(spans: &[Span], mut index: u128) -> Option<IpAddr> {
+    for span in spans {
+        if index < span.size() {
+            return Some(address(span.subnet, span.first + index));
+        }
+        index -= span.size();
+    }
+    None
 }
 
 /// The next number from `from` on that shares no factor with `size`: strides of it meet every index.
@@ -270,7 +343,7 @@ mod tests {
             let some: BTreeSet<IpAddr> = pool.walk(seed).take(1000).collect();
             assert_eq!(
                 some.len() as u128,
-                pool.ranges[0].size().min(1000),
+                Span::of(&pool.ranges[0]).size().min(1000),
                 "{subnet}"
             );
         }
@@ -292,6 +365,42 @@ mod tests {
                 assert_eq!(walked.iter().collect::<BTreeSet<_>>().len(), 35);
             }
         }
+    }
+
+    #[test]
+    fn a_walk_ends_where_most_of_a_large_network_is_excluded() {
+        let whole = || vec![range("fd10::/64", "", "", "fd10::1")];
+        let none = pool(whole(), &["fd10::/64"]);
+        assert_eq!(all(&none, Seed::of("shop/web-1")), [""; 0]);
+        let few = pool(
+            whole(),
+            &["fd10:0:0:0:8000::/65", "10.0.0.0/8", "fd10::/126"],
+        );
+        assert_eq!(few.walk(Seed::FIRST).next().unwrap().to_string(), "fd10::4");
+        let last = vec![range("fd10::/64", "fd10::4", "fd10::7", "fd10::5")];
+        let last = pool(last, &["fd10::6/127", "fd10::7/128"]);
+        for start in 0..9 {
+            assert_eq!(all(&last, Seed { start, stride: 3 }), ["fd10::4"]);
+        }
+    }
+
+    #[test]
+    fn a_name_keeps_its_address_when_others_are_excluded() {
+        let first = |exclude: &[&str]| {
+            let pool = pool(vec![range("10.1.0.0/24", "", "", "")], exclude);
+            pool.walk(Seed::of("shop/web-1"))
+                .next()
+                .unwrap()
+                .to_string()
+        };
+        let found = first(&[]);
+        let other = if first(&["10.1.0.0/25"]) == found {
+            "10.1.0.0/25"
+        } else {
+            "10.1.0.128/25"
+        };
+        assert_eq!(first(&[other]), found);
+        assert_ne!(first(&[&format!("{found}/32")]), found);
     }
 
     #[test]
