@@ -527,7 +527,7 @@ pub(crate) mod tests {
     fn a_record_under_anothers_name_speaks_for_nobody() {
         let folder = Folder::new("misnamed");
         let store = folder.store();
-        store.write(&attachment("a")).unwrap();
+        drop(store.write(&attachment("a")).unwrap());
         let path = |container: &str| store.record("blue", container, "eth0");
         std::fs::copy(path("a"), path("b")).unwrap();
         let found = store.find("b", "eth0").unwrap();
