@@ -176,6 +176,22 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until something looks as wanted, and tells the last look where it never does.
+pub fn until_same<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    wanted: &T,
+    mut look: impl FnMut() -> T,
+) {
+    let mut seen = look();
+    let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        until(what, || {
+            seen = look();
+            seen == *wanted
+        });
+    }));
+    assert!(waited.is_ok(), "{what}: wanted {wanted:?}, seen {seen:?}");
+}
+
 /// The real kernel is not asked by halves: without the rights every test of it fails, none is skipped.
 fn require_root() {
     let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;

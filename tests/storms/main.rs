@@ -1,0 +1,24 @@
+//! The plugin under load on the real kernel: a hundred pods at once, the last DELs beside the first
+//! ADDs, and ADD and DEL over and over; nothing is left, nothing grows.
+//!
+//! Needs root, and fails without it. `cargo test --test storms -- --nocapture` shows the figures;
+//! `VXLAN_CNI_CYCLES=2000` runs the full number of cycles.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cycles;
+mod ledger;
+mod storm;
+
+/// How often something is done: what a variable says, or fewer.
+fn rounds(variable: &str, otherwise: usize) -> usize {
+    match std::env::var(variable) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|error| panic!("{variable}={text}: {error}")),
+        Err(_) => otherwise,
+    }
+}
