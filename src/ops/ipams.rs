@@ -35,10 +35,12 @@ pub fn ask_ipams(system: &System, config: &Config, request: &Request, verb: Verb
     errors
 }
 
-/// Whether an error of a delegate says that it lacks the verb or the version, which is no fault.
+/// Whether an error of a delegate says that it lacks the verb or the version, which is no fault. What was
+/// built with an older library of CNI looks for a container before it looks at the verb (Debian 12's
+/// host-local: "missing containerID", code 3), and runtimes name none here.
 fn is_unknown(error: &CniError) -> bool {
     matches!(
         error.code,
-        Code::INVALID_ENVIRONMENT | Code::INCOMPATIBLE_VERSION
+        Code::INVALID_ENVIRONMENT | Code::INCOMPATIBLE_VERSION | Code::UNKNOWN_CONTAINER
     )
 }

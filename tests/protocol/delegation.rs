@@ -241,6 +241,10 @@ fn c44_an_ipam_without_gc_or_status_does_not_break_ours() {
             r#"echo '{"code": 1, "msg": "incompatible CNI versions"}'; exit 1"#,
             "incompatible CNI versions",
         ),
+        (
+            r#"echo '{"code": 3, "msg": "missing containerID"}'; exit 1"#,
+            "missing containerID",
+        ),
     ] {
         for verb in ["GC", "STATUS"] {
             world.answer(verb, answer);
