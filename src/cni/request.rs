@@ -188,9 +188,12 @@ impl Request {
         }
     }
 
-    /// `CONTAINER/IFNAME`, as journals and messages name an attachment.
+    /// `CONTAINER/IFNAME`, as journals and messages name an attachment; `-` where a verb is about none.
     pub fn id(&self) -> String {
-        format!("{}/{}", self.container, self.ifname)
+        match self.container.as_str() {
+            "" => "-".to_owned(),
+            container => format!("{container}/{}", self.ifname),
+        }
     }
 
     /// The pod as `NAMESPACE/NAME`, where the runtime tells (`K8S_POD_NAMESPACE`, `K8S_POD_NAME`).

@@ -1,12 +1,16 @@
-//! GC: removes what belongs to no attachment on the runtime's list.
+//! GC: removes what belongs to no attachment on the runtime's list, and the node's side of networks that
+//! nobody is on.
 
+use super::converge::Hands;
 use super::del::take_off;
 use super::ipams::ask_ipams;
-use super::{all, store};
+use super::leave::leave_if_idle;
+use super::{all, journal, store};
 use crate::cni::attachments::{Listed, valid_attachments};
 use crate::cni::{CniError, Request, Verb};
-use crate::config::Config;
+use crate::config::{Config, Network};
 use crate::exec::System;
+use crate::ip::Netns;
 use crate::store::{Found, Store};
 
 /// Removes every attachment of this CNI network that is not on the list, then asks the IPAM to do the same.
@@ -24,7 +28,26 @@ pub fn gc(system: &System, request: &Request) -> Result<(), CniError> {
         errors.extend(take_off(system, &config, &store, &one).err());
     }
     errors.extend(ask_ipams(system, &config, request, Verb::Gc));
+    let idle = |network| leave_idle(system, &config, &store, request, network).err();
+    errors.extend(config.networks.iter().filter_map(idle));
     all(errors)
+}
+
+/// Leaves a network that nobody is on.
+fn leave_idle(
+    system: &System,
+    config: &Config,
+    store: &Store,
+    request: &Request,
+    network: &Network,
+) -> Result<(), CniError> {
+    let journal = journal(&config.log_file, request, &network.name, "");
+    let hands = Hands {
+        exec: system,
+        journal: &journal,
+        pod: &Netns::Own,
+    };
+    leave_if_idle(&hands, store, network)
 }
 
 /// The recorded attachments of this CNI network that are not on the list. What cannot be read is left:

@@ -3,6 +3,7 @@
 //! Under the network's lock, held alone: whoever joins meanwhile waits, and makes the node's side anew.
 
 use super::converge::Hands;
+use super::ending;
 use super::settle::until_settled;
 use crate::cni::{CniError, Code};
 use crate::config::Network;
@@ -30,6 +31,36 @@ pub fn leave(
     store.remove(&network.name, container, ifname)?;
     alone.remove();
     Ok(())
+}
+
+/// Takes the node's side away of a network that nobody is on, neither by a record nor by what listens
+/// through its device: when records were lost no DEL comes that would.
+///
+/// # Errors
+/// Everything that could not be removed.
+pub fn leave_if_idle(hands: &Hands<'_>, store: &Store, network: &Network) -> Result<(), CniError> {
+    let used = || store.is_used_by_others(&network.name, "", "");
+    if used()? || !is_idle(hands, network)? {
+        return Ok(());
+    }
+    let alone = store.hold(&network.name)?;
+    // Somebody may have joined meanwhile.
+    if used()? {
+        return Ok(());
+    }
+    let taken = take_away(hands, network);
+    hands.journal.end(&ending(&taken));
+    if taken.is_ok() {
+        alone.remove();
+    }
+    taken
+}
+
+/// Whether something of the node's side is there, and nobody listens through it. One look: what is about
+/// to go waits for the next time.
+fn is_idle(hands: &Hands<'_>, network: &Network) -> Result<bool, CniError> {
+    let seen = hands.observe(questions(network))?;
+    Ok(other_users(network, &seen) == 0 && !removals(network, &seen).is_empty())
 }
 
 /// After an ADD that failed: forgets the attachment if everything else was taken back, and takes the
@@ -81,7 +112,19 @@ fn take_away(hands: &Hands<'_>, network: &Network) -> Result<(), CniError> {
         ));
         return Ok(());
     }
-    let commands = removals(hands, network, &seen)
+    if let Some(vx) = seen
+        .link(Side::Host, &network.vx)
+        .filter(|vx| !is_ours(network, vx))
+    {
+        hands.journal.remark(&format!(
+            "{} is left alone: it is a {} with VNI {:?}, not the vxlan with VNI {}",
+            network.vx,
+            vx.kind(),
+            vx.data().id,
+            network.options.vxlan.vni
+        ));
+    }
+    let commands = removals(network, &seen)
         .into_iter()
         .map(|command| (Side::Host, command))
         .collect();
@@ -136,7 +179,7 @@ fn other_users(network: &Network, seen: &Observed) -> u32 {
 }
 
 /// The removing commands for what is there and ours.
-fn removals(hands: &Hands<'_>, network: &Network, seen: &Observed) -> Vec<Command> {
+fn removals(network: &Network, seen: &Observed) -> Vec<Command> {
     let mut commands = Vec::new();
     for wanted in host::rules(network) {
         // `rule del` removes one match at a time.
@@ -147,17 +190,11 @@ fn removals(hands: &Hands<'_>, network: &Network, seen: &Observed) -> Vec<Comman
             .filter(|found| wanted.is(found));
         commands.extend(matches.map(|_| rule::del(&wanted)));
     }
-    match seen.link(Side::Host, &network.vx) {
-        None => {}
-        Some(vx) if is_ours(network, vx) => commands.push(link::del(&network.vx)),
-        Some(vx) => hands.journal.remark(&format!(
-            "{} is left alone: it is a {} with VNI {:?}, not the vxlan with VNI {}",
-            network.vx,
-            vx.kind(),
-            vx.data().id,
-            network.options.vxlan.vni
-        )),
-    }
+    let vx = seen.link(Side::Host, &network.vx);
+    commands.extend(
+        vx.filter(|vx| is_ours(network, vx))
+            .map(|_| link::del(&network.vx)),
+    );
     commands
 }
 
