@@ -340,13 +340,14 @@ impl Running for Child {
             }
             if self.system.told_to_end() {
                 self.end()?;
-                return Err(ExecError::Interrupted { line: self.line });
+                let line = self.line.clone();
+                return Err(ExecError::Interrupted { line });
             }
             if Instant::now() >= self.deadline {
                 self.end()?;
                 return Err(ExecError::Timeout {
                     allowed: self.deadline.saturating_duration_since(self.started),
-                    line: self.line,
+                    line: self.line.clone(),
                 });
             }
         };
@@ -388,6 +389,14 @@ impl Child {
             Ok(())
         };
         ended().map_err(|source| self.start(source))
+    }
+}
+
+impl Drop for Child {
+    /// Where one of several that run side by side fails, nobody waits for the others any more.
+    fn drop(&mut self) {
+        // One that has ended is left alone; there is nobody to tell of one that cannot be ended.
+        let _ = self.end();
     }
 }
 
@@ -483,6 +492,20 @@ mod tests {
             .run(&sh("true", "", COMMAND_TIMEOUT))
             .unwrap();
         assert_eq!(undoing.code, Some(0));
+    }
+
+    #[test]
+    fn a_process_that_nobody_waits_for_any_more_is_ended() {
+        let file = std::env::temp_dir().join(format!("vxlan-cni-exec-pid-{}", std::process::id()));
+        let script = format!("echo $$ > {}; exec sleep 60", file.display());
+        let running = System::default().start(&sh(&script, "", COMMAND_TIMEOUT));
+        let pid = || std::fs::read_to_string(&file).unwrap_or_default();
+        while !pid().ends_with('\n') {
+            std::thread::yield_now();
+        }
+        drop(running);
+        assert!(!Path::new("/proc").join(pid().trim_end()).exists());
+        std::fs::remove_file(file).unwrap();
     }
 
     #[test]
