@@ -9,6 +9,7 @@
 mod error;
 mod stop;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -59,7 +60,7 @@ pub struct Invocation {
     /// What it reads from stdin.
     pub stdin: Vec<u8>,
     /// The variables that it gets beside this program's own environment, which it gets byte for byte.
-    pub variables: Vec<(&'static str, String)>,
+    pub variables: Vec<(Cow<'static, str>, String)>,
     /// Whether stderr is read or passed on to this program's.
     pub stderr: Stderr,
     /// How long it may take.
@@ -87,7 +88,7 @@ impl From<&Batch> for Invocation {
         Self {
             argv: batch.argv(),
             stdin: batch.stdin().into_bytes(),
-            variables: vec![("LC_ALL", "C".to_owned())],
+            variables: vec![("LC_ALL".into(), "C".to_owned())],
             stderr: Stderr::Read,
             timeout: COMMAND_TIMEOUT,
         }
@@ -296,7 +297,7 @@ impl Exec for System {
             expression = expression.stderr_file(stderr.try_clone().map_err(start)?);
         }
         for (name, value) in &invocation.variables {
-            expression = expression.env(name, value);
+            expression = expression.env(name.as_ref(), value);
         }
         Ok(Box::new(Child {
             handle: expression.start().map_err(start)?,
@@ -448,7 +449,7 @@ mod tests {
         Invocation {
             argv: ["sh", "-c", script].map(String::from).to_vec(),
             stdin: stdin.into(),
-            variables: vec![("LC_ALL", "C".to_owned())],
+            variables: vec![("LC_ALL".into(), "C".to_owned())],
             stderr: Stderr::Read,
             timeout,
         }

@@ -8,6 +8,7 @@
 //!
 //! 1. [`cni::request`]: environment and stdin become a request.
 //! 2. [`config`]: its JSON becomes a configuration, all faults named at once.
+//!    Only if so configured, [`kube`] asks the Kubernetes API for what nobody has said of the pod.
 //! 3. [`select`]: the configuration and what the pod may say become a network, an address, a reason.
 //! 4. [`store`]: under the network's lock the attachment is written down, before the first change.
 //! 5. [`cni::delegate`], [`lease`]: the IPAM is asked; beside it runs
@@ -17,7 +18,8 @@
 //! 8. [`cni::result`]: what was seen is the result.
 //!
 //! Imports go leftwards only: words (`shown`, `columns`, `ip`, `cni`) → thought (`config`, `select`, `lease`, `plan`)
-//! → hands (`exec`, `journal`, `store`, `conflist`) → verbs (`ops`, `route_table`) → doors (`cni::serve`, the programs).
+//! → hands (`exec`, `journal`, `store`, `kube`, `conflist`) → verbs (`ops`, `route_table`) → doors (`cni::serve`, the
+//! programs).
 
 pub mod cni;
 pub mod columns;
@@ -26,6 +28,7 @@ pub mod conflist;
 pub mod exec;
 pub mod ip;
 pub mod journal;
+pub mod kube;
 pub mod lease;
 pub mod ops;
 pub mod plan;

@@ -86,8 +86,21 @@ pub fn network<'a>(config: &'a Config, args: &Args) -> Result<(&'a Network, Stri
     }
 }
 
+/// Whether an annotation is unset so far: then the Kubernetes API may have it.
+pub fn lacks_an_annotation(config: &Config) -> bool {
+    let keys = &config.keys;
+    [&keys.network, &keys.address, &keys.mac]
+        .into_iter()
+        .any(|key| annotation(config, key).is_none())
+}
+
+/// Whether an annotation names the network already.
+pub fn names_a_network(config: &Config) -> bool {
+    annotation(config, &config.keys.network).is_some()
+}
+
 /// An annotation by key, and where it stands: the configuration's writer's word counts before the pod's.
-fn annotation<'a>(config: &'a Config, key: &str) -> Option<(&'static str, &'a str)> {
+fn annotation<'a>(config: &'a Config, key: &str) -> Option<(&'a str, &'a str)> {
     let find = |annotations: &'a [(String, String)]| {
         let found = annotations
             .iter()
@@ -97,6 +110,10 @@ fn annotation<'a>(config: &'a Config, key: &str) -> Option<(&'static str, &'a st
     find(&config.args_annotations)
         .map(|value| ("args.annotations", value))
         .or_else(|| find(&config.cri_annotations).map(|value| (CRI_ANNOTATIONS, value)))
+        .or_else(|| {
+            let api = config.api_annotations.as_ref()?;
+            find(&api.annotations).map(|value| (api.source.as_str(), value))
+        })
 }
 
 /// The addresses asked for: `runtimeConfig.ips`, `args.cni.ips`, `CNI_ARGS IP=`, annotation.

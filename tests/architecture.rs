@@ -204,6 +204,42 @@ fn another_way_to_start_a_process_is_found() {
 }
 
 #[test]
+fn only_kube_has_a_network_client() {
+    nothing_found(rules::only_kube_connects, &Source::below("src"));
+}
+
+#[test]
+fn another_network_client_is_found() {
+    for (path, sample, words) in [
+        ("src/ops/add.rs", "use ureq::Agent;", "ureq::Agent"),
+        ("src/select.rs", "fn f() { ureq::get(x) }", "ureq::get"),
+        ("src/exec.rs", "use rustls::ClientConfig;", "rustls"),
+        (
+            "src/store.rs",
+            "use std::net::{IpAddr, TcpStream};",
+            "TcpStream",
+        ),
+        (
+            "src/kubelet.rs",
+            "use std::os::unix::net::UnixStream;",
+            "std::os::unix::net",
+        ),
+    ] {
+        finds(rules::only_kube_connects, path, sample, words);
+    }
+    passes(
+        rules::only_kube_connects,
+        "src/kube/client.rs",
+        "use ureq::Agent;",
+    );
+    passes(
+        rules::only_kube_connects,
+        "src/select.rs",
+        "use std::net::IpAddr;",
+    );
+}
+
+#[test]
 fn nothing_enters_a_namespace_or_opens_a_socket() {
     nothing_found(rules::no_namespaces_no_sockets, &Source::below("src"));
 }

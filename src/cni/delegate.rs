@@ -78,8 +78,11 @@ impl Delegate {
     /// # Errors
     /// Code 11 or 100 when it cannot be started.
     pub fn start(&self, exec: &dyn Exec, verb: Verb, config: &Value) -> Result<Call, CniError> {
-        let mut variables = self.variables.clone();
-        variables.push(("CNI_COMMAND", verb.as_str().to_owned()));
+        let own = self.variables.iter();
+        let mut variables: Vec<_> = own
+            .map(|(name, value)| ((*name).into(), value.clone()))
+            .collect();
+        variables.push(("CNI_COMMAND".into(), verb.as_str().to_owned()));
         let invocation = Invocation {
             argv: vec![self.path.display().to_string()],
             stdin: config.to_string().into_bytes(),

@@ -6,6 +6,7 @@ pub mod options;
 pub mod walk;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use serde_json::Value;
@@ -28,6 +29,12 @@ const RULE_PRIORITY: u32 = 19_200;
 /// `pref` 0 is the rule for the table `local`, 32766 that for `main`.
 const RULE_PRIORITIES: std::ops::RangeInclusive<u64> = 1..=32_765;
 
+/// How long the Kubernetes API may be asked, in ms, where nothing else is set.
+const K8S_TIMEOUT: u64 = 3_000;
+
+/// In ms; the kubelet gives up a pod's sandbox after two minutes (`runtimeRequestTimeout`).
+const K8S_TIMEOUTS: std::ops::RangeInclusive<u64> = 1..=60_000;
+
 /// The capability in which containerd and CRI-O hand over a pod's annotations.
 pub const CRI_ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
 
@@ -46,6 +53,10 @@ pub struct Config {
     pub args_annotations: Vec<(String, String)>,
     /// `runtimeConfig`'s pod annotations.
     pub cri_annotations: Vec<(String, String)>,
+    /// How the Kubernetes API is asked; `None`: it is not.
+    pub kubernetes: Option<Kubernetes>,
+    /// What it said, once ADD has asked.
+    pub api_annotations: Option<ApiAnnotations>,
     /// Addresses asked for by the runtime or the configuration, the first source that has any.
     pub ips: Option<(&'static str, Vec<String>)>,
     /// MAC asked for by the runtime (`runtimeConfig.mac`).
@@ -73,6 +84,24 @@ pub struct AnnotationKeys {
     pub address: String,
     /// Asks for a MAC.
     pub mac: String,
+}
+
+/// How the Kubernetes API is asked (`k8sReadAnnotations`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// The kubeconfig; `None`: the service account of the pod in which this program runs.
+    pub config_path: Option<PathBuf>,
+    /// How long a look-up may take, retries included.
+    pub timeout: Duration,
+}
+
+/// A pod's annotations, as the Kubernetes API has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiAnnotations {
+    /// Where they are from, in words.
+    pub source: String,
+    /// The annotations.
+    pub annotations: Vec<(String, String)>,
 }
 
 impl Config {
@@ -113,6 +142,8 @@ impl Config {
             keys: keys(&at.inner("annotations")),
             args_annotations: args.strings("annotations"),
             cri_annotations: runtime.strings(CRI_ANNOTATIONS),
+            kubernetes: kubernetes(at),
+            api_annotations: None,
             ips: requested_ips(&runtime, &args),
             mac: runtime
                 .string("mac")
@@ -169,13 +200,6 @@ impl Config {
             at.fault(
                 "defaultNetwork",
                 format!("there is no network `{}` in vxlans", printable(name)),
-            );
-        }
-        if at.bool("k8sReadAnnotations", false) {
-            at.fault(
-                "k8sReadAnnotations",
-                "this version does not ask the Kubernetes API yet; let the runtime hand the annotations over: \
-                 \"capabilities\": {\"io.kubernetes.cri.pod-annotations\": true}",
             );
         }
     }
@@ -269,6 +293,22 @@ pub fn kept_network(raw: &Value, table: TableId, pref: u32) -> Result<Network, C
     }
 }
 
+/// Whether and how the Kubernetes API is asked. What it is asked with is read either way, so that a fault does not
+/// wait for the day on which asking is switched on.
+fn kubernetes(at: &At<'_>) -> Option<Kubernetes> {
+    let absolute = |value: &Value| {
+        let path = value.as_str()?;
+        (path.is_empty() || path.starts_with('/')).then(|| PathBuf::from(path))
+    };
+    let config_path = at.read("k8sConfigPath", "an absolute path", absolute);
+    let timeout = at.number("k8sTimeoutMs", K8S_TIMEOUTS);
+    let kubernetes = Kubernetes {
+        config_path: config_path.filter(|path| !path.as_os_str().is_empty()),
+        timeout: Duration::from_millis(timeout.unwrap_or(K8S_TIMEOUT)),
+    };
+    at.bool("k8sReadAnnotations", false).then_some(kubernetes)
+}
+
 fn keys(at: &At<'_>) -> AnnotationKeys {
     at.only(&["network", "address", "mac"]);
     let key = |name: &str, default: &str| {
@@ -359,6 +399,46 @@ mod tests {
         );
         assert_eq!(config.log_file.to_str(), Some("/var/log/vxlan.log"));
         assert_eq!(config.keys.network, "vxlan-cni.phdata.io/NetworkName");
+        assert_eq!(config.kubernetes, None);
+    }
+
+    #[test]
+    fn the_kubernetes_api_is_asked_only_where_that_is_set_and_how_is_checked_either_way() {
+        let read = |more: Value| {
+            let mut value = json!({"ipam": {"type": "route-table"},
+                "vxlans": [{"id": 1, "name": "blue", "cidr": "10.1.0.1/16", "options": {"vtepdev": "eth0"}}]});
+            let map = value.as_object_mut().unwrap();
+            map.append(&mut more.as_object().unwrap().clone());
+            Config::read(&value).map(|config| config.kubernetes)
+        };
+        let how = |path: Option<&str>, ms| {
+            Some(Kubernetes {
+                config_path: path.map(PathBuf::from),
+                timeout: Duration::from_millis(ms),
+            })
+        };
+        let yes = read(json!({"k8sReadAnnotations": true, "k8sConfigPath": ""}));
+        assert_eq!(yes.unwrap(), how(None, 3000));
+        let all = json!({"k8sReadAnnotations": true, "k8sConfigPath": "/etc/kubeconfig", "k8sTimeoutMs": 50});
+        assert_eq!(read(all).unwrap(), how(Some("/etc/kubeconfig"), 50));
+        assert_eq!(read(json!({"k8sConfigPath": "/x"})).unwrap(), None);
+        for (wrong, words) in [
+            (
+                json!({"k8sReadAnnotations": "yes"}),
+                "k8sReadAnnotations: wanted true or false",
+            ),
+            (
+                json!({"k8sConfigPath": "kubeconfig"}),
+                "k8sConfigPath: wanted an absolute path",
+            ),
+            (
+                json!({"k8sTimeoutMs": 0}),
+                "k8sTimeoutMs: wanted a whole number 1..60000",
+            ),
+        ] {
+            let error = read(wrong).unwrap_err();
+            assert!(error.msg.contains(words), "{error}");
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! ADD: puts a container on a network.
 //!
-//! In one line: select → record → lease beside the batch that observes the node and makes the link →
+//! In one line: ask the Kubernetes API, if so configured → select → record → lease beside the batch that observes the node and makes the link →
 //! configure → observe → result. Whatever fails after the record is written is taken back.
 
+mod ask;
 mod refuse;
 
 use ipnetwork::IpNetwork;
 
+use self::ask::with_annotations;
 use self::refuse::refuse_foreign;
 use super::converge::Hands;
 use super::leave::{leave_after_failure, vanished};
@@ -32,7 +34,7 @@ use crate::store::{Attachment, Store, UnderWay, boot_id};
 /// # Errors
 /// Why it could not be done; the node is as it was then, or the details say what is not.
 pub fn add(system: &System, request: &Request) -> Result<CniResult, CniError> {
-    let config = Config::read(&request.config)?;
+    let config = with_annotations(Config::read(&request.config)?, system, &request.args)?;
     let before = prev_result(request)?.unwrap_or_default();
     let selection = select(&config, &request.args)?;
     let sandbox = Sandbox::of(request)?;

@@ -45,6 +45,12 @@ fn place(module: &[String]) -> Option<(Room, &'static str)> {
         ("journal", _) => (Room::Hands, "journal"),
         ("conflist", _) => (Room::Hands, "conflist"),
         ("store", _) => (Room::Hands, "store"),
+        ("kube", "secret") => (Room::Thought, "kube::secret"),
+        ("kube", "server") => (Room::Thought, "kube::server"),
+        ("kube", "proxy") => (Room::Thought, "kube::proxy"),
+        ("kube", "pod") => (Room::Thought, "kube::pod"),
+        ("kube", "entry") => (Room::Thought, "kube::entry"),
+        ("kube", "kubeconfig") => (Room::Thought, "kube::kubeconfig"),
         ("kube", _) => (Room::Hands, "kube"),
         ("route_table", "owners") => (Room::Hands, "route_table::owners"),
         ("ops", _) => (Room::Verbs, "ops"),
@@ -156,6 +162,23 @@ pub fn only_exec_starts(files: &[Source]) -> Vec<String> {
                 .any(|path| finding.ends_with(&format!(" {path}")))
         })
         .collect()
+}
+
+/// The only place with a network client is `kube`: there are ureq and rustls, and nowhere else is a connection.
+pub fn only_kube_connects(files: &[Source]) -> Vec<String> {
+    let ways = [
+        "ureq",
+        "rustls",
+        "std::net::TcpStream",
+        "std::net::TcpListener",
+        "std::net::UdpSocket",
+        "std::net::ToSocketAddrs",
+        "std::os::unix::net",
+    ];
+    let others = files
+        .iter()
+        .filter(|file| !file.path.starts_with("src/kube/"));
+    others.flat_map(|file| imported(file, &ways)).collect()
 }
 
 /// The plugin never changes its own namespace and opens no netlink socket.
