@@ -54,24 +54,37 @@ pub fn config(
     pair: Option<&(Loaded, Loaded)>,
 ) -> Result<Arc<ClientConfig>, LookupError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let unusable = |place: &str, error: &dyn std::fmt::Display| LookupError::Credential {
-        place: place.to_owned(),
-        why: error.to_string(),
-    };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| unusable("TLS", &error))?
+        .map_err(|error| LookupError::Credential {
+            place: "TLS".to_owned(),
+            why: error.to_string(),
+        })?
         .dangerous()
         .with_custom_certificate_verifier(verifier(roots, provider)?);
     let config = match pair {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => builder
             .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
-            .map_err(|error| {
-                unusable(&format!("{} with {}", certificate.place, key.place), &error)
-            })?,
+            .map_err(|error| of_pair(certificate, key, &error))?,
     };
     Ok(Arc::new(config))
+}
+
+/// Why a certificate and a key do not go together.
+fn of_pair(certificate: &Loaded, key: &Loaded, error: &rustls::Error) -> LookupError {
+    let (place, why) = match error {
+        rustls::Error::InconsistentKeys(_) => {
+            let place = format!("{} with {}", certificate.place, key.place);
+            (place, "the key is not the certificate's".to_owned())
+        }
+        rustls::Error::General(_) => {
+            let known = "a key of another kind: RSA, ECDSA P-256 and P-384 and Ed25519 are known";
+            (key.place.clone(), known.to_owned())
+        }
+        error => (certificate.place.clone(), error.to_string()),
+    };
+    LookupError::Credential { place, why }
 }
 
 fn verifier(
