@@ -120,7 +120,7 @@ impl<'a> Client<'a> {
                 Err(Failed::Passing(why, wanted)) => (why, wanted),
             };
             let wait = wanted.unwrap_or_else(|| pause + pause.mul_f64(fastrand::f64() / 2.0));
-            if Instant::now() + wait >= deadline {
+            if wait >= deadline.saturating_duration_since(Instant::now()) {
                 return Err(LookupError::Unanswered {
                     server: self.server.clone(),
                     tries: if tries == 1 {
@@ -208,6 +208,9 @@ impl<'a> Client<'a> {
             Error::Timeout(_) => Failed::Passing("the time was over".to_owned(), None),
             Error::Io(io) => match of_tls(io) {
                 Some(error) => self.of_handshake(error),
+                None if io.kind() == io::ErrorKind::UnexpectedEof => {
+                    Failed::Passing("it ended the connection".to_owned(), None)
+                }
                 None => Failed::Passing(io.to_string(), None),
             },
             Error::HostNotFound => Failed::Passing("its name is not known".to_owned(), None),

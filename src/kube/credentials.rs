@@ -164,7 +164,7 @@ fn proxy(cluster: &Cluster) -> Result<Option<Proxy>, LookupError> {
 
 /// What a credential plugin is told of the cluster, with its authority.
 fn told(cluster: &Cluster, roots: &Roots) -> Value {
-    let mut told = cluster.told.clone();
+    let mut told = cluster.told.exposed().clone();
     if let Roots::Authority(loaded) = roots {
         told["certificate-authority-data"] = BASE64_STANDARD.encode(loaded.pem.exposed()).into();
     }

@@ -33,8 +33,9 @@ pub struct Cluster {
     pub tls_server_name: Option<String>,
     /// `proxy-url`.
     pub proxy: Option<Proxy>,
-    /// What a credential plugin is told of the cluster when it asks (`client.authentication.k8s.io/v1`, `Cluster`).
-    pub told: Value,
+    /// What a credential plugin is told of the cluster when it asks (`client.authentication.k8s.io/v1`, `Cluster`):
+    /// the address of a proxy, with its password, too.
+    pub told: Secret<Value>,
 }
 
 /// What vouches for a server's certificate.
@@ -206,7 +207,7 @@ impl Cluster {
 }
 
 /// What a credential plugin is told of its cluster; the authority is added by who reads its file.
-fn told(at: &Entry<'_>) -> Result<Value, Fault> {
+fn told(at: &Entry<'_>) -> Result<Secret<Value>, Fault> {
     let mut told = Map::new();
     let keys = ["server", "tls-server-name", "proxy-url"];
     for key in keys.into_iter().filter(|key| at.value(key).is_some()) {
@@ -221,7 +222,7 @@ fn told(at: &Entry<'_>) -> Result<Value, Fault> {
             told.insert("config".to_owned(), config);
         }
     }
-    Ok(Value::Object(told))
+    Ok(Secret::new(Value::Object(told)))
 }
 
 impl User {
@@ -403,7 +404,7 @@ users:
             matches!(&cluster.trust, Trust::Authority(Pem::File(path)) if path == Path::new("/etc/cni/net.d/pki/ca.crt"))
         );
         assert_eq!(cluster.tls_server_name.as_deref(), Some("kubernetes"));
-        assert_eq!(cluster.told["config"]["audience"], "blue");
+        assert_eq!(cluster.told.exposed()["config"]["audience"], "blue");
         let Some((Pem::File(certificate), Pem::Here(place, key))) = &user.certificate else {
             panic!("{user:?}")
         };
@@ -459,6 +460,24 @@ users:
             &[("A".to_owned(), "b".to_owned())]
         );
         assert!(plugin("aws").wants_cluster);
+    }
+
+    #[test]
+    fn nothing_that_proves_who_asks_is_in_the_debug_form() {
+        let cluster = "{server: 'https://a', proxy-url: 'http://me:S3CRET@b', certificate-authority-data: UzNDUkVU}";
+        for user in [
+            "{token: S3CRET, client-certificate-data: UzNDUkVU, client-key-data: UzNDUkVU}",
+            "{username: me, password: S3CRET}",
+            "{exec: {apiVersion: client.authentication.k8s.io/v1, command: x, args: [S3CRET],
+              env: [{name: A, value: S3CRET}]}}",
+        ] {
+            let shown = format!("{:?}", one(cluster, user).unwrap());
+            // 83, 51, 67: how bytes would show it.
+            let told = ["S3CRET", "UzNDUkVU", "83, 51, 67"]
+                .iter()
+                .any(|secret| shown.contains(secret));
+            assert!(!told, "{shown}");
+        }
     }
 
     #[test]

@@ -87,14 +87,24 @@ fn a_server_that_stays_in_trouble_is_asked_until_the_time_is_over() {
 
 #[test]
 fn a_server_that_wants_more_time_than_there_is_is_not_asked_again() {
+    for seconds in ["3600", "18446744073709551615"] {
+        let scene = Scene::new();
+        let busy = Say::Answer(429, vec![("retry-after", seconds)], String::new());
+        let api = scene.api(vec![busy, ok(&green())]);
+        let error = scene.fails();
+        assert!(error.contains("asked once: it answered 429"), "{error}");
+        assert_eq!(api.counts(), (1, 1));
+    }
+    // What is no number of seconds is no reason to wait for longer than always.
     let scene = Scene::new();
-    let api = scene.api(vec![
-        Say::Answer(429, vec![("retry-after", "3600")], String::new()),
-        ok(&green()),
-    ]);
-    let error = scene.fails();
-    assert!(error.contains("asked once: it answered 429"), "{error}");
-    assert_eq!(api.counts(), (1, 1));
+    let odd = Say::Answer(
+        503,
+        vec![("retry-after", "Fri, 31 Dec 2999 23:59:59 GMT")],
+        String::new(),
+    );
+    let api = scene.api(vec![odd, ok(&green())]);
+    scene.reads();
+    assert_eq!(api.counts(), (1, 2));
 }
 
 #[test]
