@@ -18,13 +18,14 @@
 //! 8. [`cni::result`]: what was seen is the result.
 //!
 //! Imports go leftwards only: words (`shown`, `columns`, `ip`, `cni`) → thought (`config`, `select`, `lease`, `plan`)
-//! → hands (`exec`, `journal`, `store`, `kube`, `conflist`) → verbs (`ops`, `route_table`) → doors (`cni::serve`, the
-//! programs).
+//! → hands (`exec`, `journal`, `kube`, `store`, `conflist`) → verbs (`ops`, `route_table`, `ctl`) → doors (`cni::serve`,
+//! the programs).
 
 pub mod cni;
 pub mod columns;
 pub mod config;
 pub mod conflist;
+pub mod ctl;
 pub mod exec;
 pub mod ip;
 pub mod journal;

@@ -62,7 +62,7 @@ fn attachment(dir: &Path, bytes: &[u8]) {
                 ("c1/eth0", "eth0")
             );
             can_be_undone(&record);
-            store.write(&record).unwrap();
+            drop(store.write(&record).unwrap());
             let again = store.find("c1", "eth0").unwrap();
             assert!(matches!(again, Some(Found::Whole(again)) if again == record));
         }

@@ -1,0 +1,234 @@
+//! What an operator may type: the verbs and options of both programs.
+//!
+//! A verb's options stand here whole; the verb itself is in the file of its name.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// CNI plugin: layer-2 networks that span the cluster, every node their gateway.
+///
+/// A container runtime starts it with CNI_COMMAND set and the network configuration on stdin. Without, it
+/// shows this node to its operator.
+#[derive(Debug, Parser)]
+#[command(name = "vxlan", version)]
+pub struct Vxlan {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: VxlanVerb,
+    /// What every verb takes.
+    #[command(flatten)]
+    pub shared: Shared,
+}
+
+/// The verbs of `vxlan`.
+#[derive(Debug, Subcommand)]
+pub enum VxlanVerb {
+    /// Shows the networks of this node and who is on them
+    Status(StatusOptions),
+}
+
+/// CNI IPAM plugin: the kernel's routing table as the cluster's address database.
+///
+/// A CNI plugin starts it with CNI_COMMAND set and the network configuration on stdin. Without, it shows
+/// and mends the claims of this node.
+#[derive(Debug, Parser)]
+#[command(name = "route-table", version)]
+pub struct RouteTable {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: RouteTableVerb,
+    /// What every verb takes.
+    #[command(flatten)]
+    pub shared: Shared,
+}
+
+/// The verbs of `route-table`.
+#[derive(Debug, Subcommand)]
+pub enum RouteTableVerb {
+    /// Shows every claimed address: owner, since when, on which device, claimed elsewhere or not
+    List,
+    /// Puts back claims that were flushed and drops those that nobody owns
+    Reconcile,
+}
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+pub struct Shared {
+    /// The network configuration; else the first in /etc/cni/net.d that has this plugin
+    #[arg(long, value_name = "FILE", global = true)]
+    pub conf: Option<PathBuf>,
+    /// One JSON document
+    #[arg(short, long, global = true)]
+    pub json: bool,
+}
+
+/// `vxlan status`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vxlan status                 every network and everybody on it
+  vxlan status shop/web-1      one pod, by its namespace and name
+  vxlan status 3f2a            one container, by the start of its id
+  vxlan status 10.1.0.23       whoever has this address
+  vxlan status --json          the same for a program")]
+pub struct StatusOptions {
+    /// Only this pod (NAMESPACE/NAME or NAME), container (id or its start) or address
+    #[arg(value_name = "POD|CONTAINER|ADDRESS")]
+    pub of: Option<String>,
+}
+
+/// `vxlan doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vxlan doctor                 what is wrong, how to see it, how to mend it
+  vxlan doctor --verbose       every fact by itself, those that hold too
+  vxlan doctor || vxlan repair mends what is this node's")]
+pub struct DoctorOptions {
+    /// Tells every fact that holds by itself, not how many
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// `vxlan plan`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "Examples:
+  vxlan plan                   what an ADD would run, from the configuration alone
+  vxlan plan --network blue    the same for one network
+  vxlan plan --netns /run/netns/p --container p --args 'K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-1'
+  vxlan plan del 3f2a          what a DEL would run
+  vxlan plan repair | sh       what `vxlan repair` would run, by hand")]
+pub struct PlanOptions {
+    /// Another verb than ADD
+    #[command(subcommand)]
+    pub of: Option<PlanOf>,
+    /// What would be added
+    #[command(flatten)]
+    pub add: PlanAdd,
+}
+
+/// What else than an ADD can be planned.
+#[derive(Debug, Subcommand)]
+pub enum PlanOf {
+    /// What a DEL would run
+    Del {
+        /// Whose, by the container's id or its start
+        #[arg(value_name = "CONTAINER[/IFNAME]")]
+        of: String,
+    },
+    /// What `vxlan repair` would run
+    Repair,
+}
+
+/// The container an ADD would be for.
+#[derive(Debug, Args)]
+pub struct PlanAdd {
+    /// Its network; else the one it would get
+    #[arg(long, value_name = "NAME")]
+    pub network: Option<String>,
+    /// Its namespace
+    #[arg(long, value_name = "PATH")]
+    pub netns: Option<String>,
+    /// Its id
+    #[arg(long, value_name = "ID")]
+    pub container: Option<String>,
+    /// Its interface
+    #[arg(long, value_name = "NAME", default_value = "eth0")]
+    pub ifname: String,
+    /// What the runtime would put into CNI_ARGS
+    #[arg(long, value_name = "CNI_ARGS", default_value = "")]
+    pub args: String,
+}
+
+/// `vxlan repair`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vxlan plan repair            what it would run
+  vxlan repair                 runs it and tells what was done
+  vxlan doctor                 what is left, which is not this node's to mend")]
+pub struct RepairOptions {}
+
+/// `vxlan replay`.
+#[derive(Debug, Args)]
+pub struct ReplayOptions {
+    /// Whose lines, by the container's id or its start; else everybody's
+    #[arg(value_name = "CONTAINER[/IFNAME]")]
+    pub of: Option<String>,
+    /// Only from then on: RFC 3339, or an age as 2h
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only what failed
+    #[arg(long)]
+    pub failed: bool,
+    /// Runs the lines instead of printing them
+    #[arg(long)]
+    pub run: bool,
+}
+
+/// `vxlan gc`.
+#[derive(Debug, Args)]
+pub struct GcOptions {
+    /// Shows what would be removed and removes nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Asks nothing
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// `vxlan graph`.
+#[derive(Debug, Args)]
+pub struct GraphOptions {
+    /// In which language
+    #[arg(long, value_enum, default_value_t = Format::Mermaid)]
+    pub format: Format,
+}
+
+/// The languages of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a page that renders mermaid, as those of GitHub
+    Mermaid,
+    /// For graphviz
+    Dot,
+    /// A picture by itself, in light and dark
+    Svg,
+}
+
+/// `vxlan log`.
+#[derive(Debug, Args)]
+pub struct LogOptions {
+    /// Only this pod's, NAMESPACE/NAME or NAME
+    #[arg(long, value_name = "POD")]
+    pub pod: Option<String>,
+    /// Only this container's, by its id or its start
+    #[arg(long, value_name = "ID")]
+    pub container: Option<String>,
+    /// Only this network's
+    #[arg(long, value_name = "NAME")]
+    pub network: Option<String>,
+    /// Only this verb's, as ADD
+    #[arg(long, value_name = "VERB")]
+    pub verb: Option<String>,
+    /// Only what failed
+    #[arg(long)]
+    pub failed: bool,
+    /// Only from then on: RFC 3339, or an age as 2h
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Goes on with what is written from now on
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn both_command_lines_are_sound() {
+        Vxlan::command().debug_assert();
+        RouteTable::command().debug_assert();
+    }
+}

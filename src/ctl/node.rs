@@ -1,0 +1,162 @@
+//! The node as its configuration and its records know it: which networks, and who is on them.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::args::Shared;
+use crate::cni::CniError;
+use crate::config::{Config, Network, kept_network};
+use crate::conflist::{self, Wanted};
+use crate::ops;
+use crate::store::{Attachment, Found, Store};
+
+/// Which configuration is looked for.
+const WANTED: Wanted = Wanted {
+    words: "type vxlan",
+    is: |plugin| plugin["type"] == "vxlan",
+};
+
+/// The node.
+#[derive(Debug)]
+pub struct Node {
+    /// The configuration's file.
+    pub file: PathBuf,
+    /// The plugin's object as a runtime would hand it over.
+    pub raw: Value,
+    /// The configuration, as much of it as can be read.
+    pub config: Config,
+    /// What is wrong with it.
+    pub faults: Option<CniError>,
+    /// The records.
+    pub store: Store,
+    /// The networks of the configuration in its order, then those that only records know.
+    pub networks: Vec<OnNode>,
+}
+
+/// A network, and who is on it.
+#[derive(Debug)]
+pub struct OnNode {
+    /// Its name.
+    pub name: String,
+    /// As the configuration has it.
+    pub configured: Option<Network>,
+    /// Its attachments, by container.
+    pub attachments: Vec<Recorded>,
+}
+
+/// An attachment as its record tells of it.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The record's file.
+    pub path: PathBuf,
+    /// What is in it.
+    pub state: State,
+}
+
+/// What a record tells.
+#[derive(Debug)]
+pub enum State {
+    /// Everything; with the network as it was when the container joined.
+    Whole(Box<Attachment>, Box<Network>),
+    /// An ADD is at work on it, or was when it was killed.
+    Unfinished {
+        /// What is known so far.
+        record: Box<Attachment>,
+        /// Whether somebody is at work on it at this moment.
+        under_way: bool,
+    },
+    /// It went with an earlier boot, but for its lease.
+    EarlierBoot(Box<Attachment>),
+    /// Nothing: it cannot be read.
+    Damaged(CniError),
+}
+
+impl Node {
+    /// Reads the configuration and every record.
+    ///
+    /// # Errors
+    /// When there is no configuration, or the folder of the records cannot be read.
+    pub fn open(shared: &Shared) -> Result<Self, CniError> {
+        let conf = conflist::find(shared.conf.as_deref(), WANTED)?;
+        let config = Config::read_leniently(&conf.config);
+        let store = ops::store(&config);
+        Ok(Self {
+            networks: networks(&config, &store)?,
+            faults: Config::read(&conf.config).err(),
+            file: conf.file,
+            raw: conf.config,
+            config,
+            store,
+        })
+    }
+}
+
+fn networks(config: &Config, store: &Store) -> Result<Vec<OnNode>, CniError> {
+    let configured = config.networks.iter().map(|network| network.name.clone());
+    let mut names: Vec<String> = configured.collect();
+    let recorded = store.networks()?.into_iter();
+    names.extend(recorded.filter(|name| config.network(name).is_none()));
+    let network = |name: String| {
+        let found = store.attachments(&name)?.into_iter();
+        Ok(OnNode {
+            configured: config.network(&name).cloned(),
+            attachments: found
+                .map(|(path, found)| Recorded::of(store, path, found))
+                .collect(),
+            name,
+        })
+    };
+    names.into_iter().map(network).collect()
+}
+
+impl OnNode {
+    /// The networks as they are on this node: as containers joined them, or as the next one would. More
+    /// than one where the configuration was changed meanwhile.
+    pub fn definitions(&self) -> Vec<&Network> {
+        let mut found: Vec<&Network> = Vec::new();
+        for recorded in &self.attachments {
+            if let State::Whole(_, network) = &recorded.state
+                && !found.contains(&network.as_ref())
+            {
+                found.push(network);
+            }
+        }
+        match found.is_empty() {
+            true => self.configured.iter().collect(),
+            false => found,
+        }
+    }
+}
+
+impl Recorded {
+    fn of(store: &Store, path: PathBuf, found: Found) -> Self {
+        let state = match found {
+            Found::Damaged { why, .. } => State::Damaged(why.into()),
+            Found::Whole(record) if record.is_of_an_earlier_boot() => State::EarlierBoot(record),
+            Found::Whole(record) => Self::of_this_boot(store, record),
+        };
+        Self { path, state }
+    }
+
+    fn of_this_boot(store: &Store, record: Box<Attachment>) -> State {
+        let under_way = store.is_under_way(&record);
+        if under_way || record.lease.is_none() {
+            return State::Unfinished { record, under_way };
+        }
+        match kept_network(&record.definition, record.table, record.pref) {
+            Ok(network) => State::Whole(record, Box::new(network)),
+            Err(error) => State::Damaged(error),
+        }
+    }
+
+    /// The record, where it can be read.
+    pub fn record(&self) -> Option<&Attachment> {
+        match &self.state {
+            State::Whole(record, _)
+            | State::Unfinished { record, .. }
+            | State::EarlierBoot(record) => Some(record),
+            State::Damaged(_) => None,
+        }
+    }
+}
