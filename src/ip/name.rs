@@ -77,21 +77,25 @@ impl IfName {
 
     /// The rule a text breaks, if it breaks one.
     ///
-    /// `/`, `:`, white space, `.`, `..` and the length are the kernel's (`dev_valid_name`); `%` is
+    /// `/`, `:`, white space, `.`, `..` and the length are the kernel's (`dev_valid_name`), as are `all` and
+    /// `default`, whose switches are every device's (`sysctl_dev_name_is_allowed`); `%` is
     /// refused because the kernel takes `a%d` as a template; quotes, `#`, `\` and a leading `-`
-    /// because `ip` would not read them as part of a name.
+    /// because `ip` would not read them as part of a name, `=` because `sysctl` takes it for the end of one.
     fn fault(text: &str) -> Option<&'static str> {
         match text {
             "" => Some("it is empty"),
             "." | ".." => Some("`.` and `..` are reserved"),
+            "all" | "default" => {
+                Some("`all` and `default` are the kernel's words for every device")
+            }
             _ if text.len() > IFNAME_MAX => Some("it has more than 15 bytes"),
             _ if text.starts_with('-') => Some("a leading `-` reads as an option"),
             _ if !text.bytes().all(|b| b.is_ascii_graphic()) => {
                 Some("only printable ASCII without spaces is allowed")
             }
             _ if text.contains(['/', ':']) => Some("`/` and `:` are not allowed"),
-            _ if text.contains(['%', '#', '"', '\'', '\\', '`', '$']) => {
-                Some("`%`, `#`, `$`, quotes and `\\` are not allowed")
+            _ if text.contains(['%', '#', '"', '\'', '\\', '`', '$', '=']) => {
+                Some("`%`, `#`, `$`, `=`, quotes and `\\` are not allowed")
             }
             _ => None,
         }
@@ -360,6 +364,9 @@ mod tests {
             "\u{0}",
             "$(id)",
             "`id`",
+            "all",
+            "default",
+            "a=b",
         ] {
             assert!(IfName::new(hostile).is_err(), "{hostile:?} was taken");
         }
