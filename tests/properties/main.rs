@@ -8,6 +8,8 @@ mod golden;
 mod laws;
 mod nearly;
 mod outside;
+mod thoughts;
+mod words;
 
 /// As many as the environment says; what fails is shown, shrunk, and becomes an example in a test, not a
 /// file of seeds.
