@@ -1,0 +1,11 @@
+//! The configuration on stdin.
+
+#![no_main]
+#![allow(clippy::unwrap_used, dead_code)]
+
+#[path = "../../tests/properties/laws/mod.rs"]
+mod laws;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|stdin: &[u8]| laws::config::holds(stdin));
