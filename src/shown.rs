@@ -19,17 +19,19 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Makes a text of many parts one line that no terminal, log or event is taken over by: escapes what
-/// controls one and leaves the rest as it is, quotes too; cuts it at `most` characters.
+/// controls one and leaves the rest as it is, quotes too; cuts it at `most` characters, as they are shown.
 pub fn one_line(text: &str, most: usize) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for (index, c) in text.chars().enumerate() {
-        match c {
-            _ if index == most => {
-                shown.push_str("...");
-                break;
-            }
-            c if controls(c) => shown.extend(c.escape_debug()),
-            c => shown.push(c),
+    let (mut shown, mut length) = (String::with_capacity(text.len().min(most)), 0);
+    for c in text.chars() {
+        let escaped = controls(c).then(|| c.escape_debug());
+        length += escaped.as_ref().map_or(1, ExactSizeIterator::len);
+        if length > most {
+            shown.push_str("...");
+            break;
+        }
+        match escaped {
+            Some(escaped) => shown.extend(escaped),
+            None => shown.push(c),
         }
     }
     shown
@@ -59,5 +61,6 @@ mod tests {
         assert_eq!(one_line(text, 100), shown);
         assert_eq!(one_line("abc", 3), "abc");
         assert_eq!(one_line("abcd", 3), "abc...");
+        assert_eq!(one_line(&"\n".repeat(5), 5), "\\n\\n...");
     }
 }
