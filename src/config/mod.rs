@@ -5,6 +5,7 @@ pub mod network;
 pub mod options;
 pub mod walk;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -207,12 +208,9 @@ impl Config {
 
 /// One fault as the message, several as a list in the details.
 pub fn refusal(faults: &[String]) -> CniError {
-    let mut unique: Vec<&str> = Vec::new();
-    for fault in faults {
-        if !unique.contains(&fault.as_str()) {
-            unique.push(fault);
-        }
-    }
+    let mut seen = BTreeSet::new();
+    let told = faults.iter().map(String::as_str);
+    let unique: Vec<&str> = told.filter(|fault| seen.insert(*fault)).collect();
     match unique[..] {
         [only] => CniError::new(
             Code::INVALID_CONFIGURATION,

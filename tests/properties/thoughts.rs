@@ -235,4 +235,29 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn networks_are_refused_exactly_where_two_share_something(
+        all in vec((1_u32..9, 0_u8..9, 0_u8..4, 8_u8..=30), 1..5),
+    ) {
+        let cidr = |second: u8, length: u8| format!("10.{}.0.1/{length}", second * 64).parse::<IpNetwork>().unwrap();
+        let networks: Vec<_> = all.iter().map(|(id, name, second, length)| serde_json::json!({"id": id,
+            "name": format!("n{name}"), "cidr": cidr(*second, *length).to_string(), "options": {"vtepdev": "eth0"}})).collect();
+        let meet = |one: IpNetwork, other: IpNetwork| one.contains(other.network()) || other.contains(one.network());
+        let share = |a: &(u32, u8, u8, u8), b: &(u32, u8, u8, u8)| {
+            a.0 == b.0 || a.1 == b.1 || meet(cidr(a.2, a.3), cidr(b.2, b.3))
+        };
+        let later: Vec<usize> = (0..all.len()).filter(|index| all[..*index].iter().any(|other| share(other, &all[*index]))).collect();
+        match Config::read(&serde_json::json!({"ipam": {"type": "x"}, "vxlans": networks})) {
+            Ok(_) => prop_assert_eq!(later, [0; 0]),
+            Err(error) => {
+                prop_assert!(!later.is_empty(), "{}", error);
+                let told = format!("{error}; {}", error.details);
+                for index in later {
+                    let path = format!("vxlans[{index}]: ");
+                    prop_assert!(told.contains(&path), "{told} lacks {path}");
+                }
+            }
+        }
+    }
 }
