@@ -1,8 +1,8 @@
-//! The plugin under load on the real kernel: a hundred pods at once, the last DELs beside the first
-//! ADDs, and ADD and DEL over and over; nothing is left, nothing grows.
+//! The plugin under load on the real kernel: a hundred pods at once, races of the last DEL with the first
+//! ADD, and ADD and DEL over and over; nothing is left, nothing grows.
 //!
 //! Needs root, and fails without it. `cargo test --test storms -- --nocapture` shows the figures;
-//! `VXLAN_CNI_CYCLES=2000` runs the full number of cycles.
+//! `VXLAN_CNI_CYCLES=2000 VXLAN_CNI_RACES=500` runs the full numbers.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,6 +11,7 @@ mod support;
 
 mod cycles;
 mod ledger;
+mod races;
 mod storm;
 
 /// How often something is done: what a variable says, or fewer.
