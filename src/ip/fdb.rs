@@ -17,6 +17,11 @@ pub fn append_peer(dev: &IfName, vtep: IpAddr) -> Command {
         .pair("dst", vtep)
 }
 
+/// The same by an underlay device, without which a group is looked for wherever the default route leads.
+pub fn append_peer_via(dev: &IfName, vtep: IpAddr, via: Option<&IfName>) -> Command {
+    append_peer(dev, vtep).maybe("via", via)
+}
+
 /// `bridge fdb del 00:00:00:00:00:00 dev NAME dst VTEP`.
 pub fn del_peer(dev: &IfName, vtep: IpAddr) -> Command {
     Command::new(Program::Bridge, &["fdb", "del", UNKNOWN])
@@ -39,4 +44,11 @@ pub struct FdbRecord {
     /// `permanent`, or empty for a learnt one.
     #[serde(default)]
     pub state: String,
+}
+
+impl FdbRecord {
+    /// Whether it leads what nobody has learnt to a VTEP.
+    pub fn floods_to(&self, vtep: IpAddr) -> bool {
+        self.mac == UNKNOWN && self.dst == Some(vtep)
+    }
 }

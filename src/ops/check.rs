@@ -3,18 +3,20 @@
 //! Changes nothing. Every fact that does not hold is named with what was found and the command that
 //! shows it; what later plugins added is none of its business.
 
-use super::converge::{Hands, not_true};
+use super::converge::Hands;
+use super::facts::{Facts, Promised};
 use super::{Sandbox, all, journal, prev_result, store};
 use crate::cni::delegate::Delegate;
-use crate::cni::result::{Interface, Ip};
-use crate::cni::{CniError, CniResult, Code, Request, Verb};
-use crate::config::{Config, Network, kept_network};
+use crate::cni::{CniError, Code, Request, Verb};
+use crate::config::{Config, kept_network};
 use crate::exec::System;
-use crate::ip::{IfName, Mac, Netns};
 use crate::lease;
-use crate::plan::container::Container;
-use crate::plan::{self, Fact, Look, Observed, Side, host};
+use crate::plan::{self, Look};
 use crate::store::{Attachment, Found};
+
+/// What an operator does next.
+const NEXT: &str =
+    "`vxlan doctor` shows all that is wrong on this node, `vxlan repair` mends what is its own";
 
 /// Tells whether everything is as ADD left it.
 ///
@@ -43,8 +45,9 @@ pub fn check(system: &System, request: &Request) -> Result<(), CniError> {
         Verb::Check,
         &lease::config(&request.config, &record.ipam, &[]),
     )?;
-    let facts = Facts::of(&record, &network, &result, request)?;
-    let held = facts.hold(&hands);
+    let promised = Promised::of(&result, &request.netns, &record.ifname);
+    let mut facts = Facts::of(&record, &network, promised)?;
+    let held = hold(&mut facts, &hands);
     all([held.err(), asked.wait().err()]
         .into_iter()
         .flatten()
@@ -77,117 +80,16 @@ fn recorded(config: &Config, request: &Request) -> Result<Attachment, CniError> 
     }
 }
 
-/// What must hold for one attachment.
-struct Facts<'a> {
-    network: &'a Network,
-    container: Container<'a>,
-    promised: Promised,
-}
-
-impl<'a> Facts<'a> {
-    fn of(
-        record: &'a Attachment,
-        network: &'a Network,
-        result: &CniResult,
-        request: &Request,
-    ) -> Result<Self, CniError> {
-        let Some(lease) = &record.lease else {
-            return Err(CniError::new(
-                Code::INTERNAL,
-                "a record without a lease was taken for whole",
-            ));
-        };
-        let promised = Promised::of(result, request, &record.ifname);
-        let container = Container {
-            network,
-            ifname: record.ifname.clone(),
-            mtu: None,
-            mac: promised.mac.or(record.mac),
-            lease,
-        };
-        Ok(Self {
-            network,
-            container,
-            promised,
-        })
+/// A glance first; what it does not show is looked at closely before it is called broken.
+fn hold(facts: &mut Facts<'_>, hands: &Hands<'_>) -> Result<(), CniError> {
+    let seen = hands.observe(facts.reads(Look::Glance))?;
+    if plan::broken(&facts.all(&seen)?, &seen).is_empty() {
+        return Ok(());
     }
-
-    /// A glance first; what it does not show is looked at closely before it is called broken.
-    fn hold(mut self, hands: &Hands<'_>) -> Result<(), CniError> {
-        let mut seen = hands.observe(self.reads(Look::Glance))?;
-        self.container.mtu = self.promised.mtu.or(host::mtu(self.network, &seen)?);
-        let facts = self.facts(&seen)?;
-        if plan::broken(&facts, &seen).is_empty() {
-            return Ok(());
-        }
-        seen = hands.observe(self.reads(Look::Close))?;
-        let facts = self.facts(&seen)?;
-        match plan::broken(&facts, &seen) {
-            broken if broken.is_empty() => Ok(()),
-            broken => Err(self.explain(&broken, hands.pod)),
-        }
-    }
-
-    fn reads(&self, look: Look) -> Vec<plan::Read> {
-        let mut reads = host::reads(self.network, look);
-        reads.extend(plan::reads(&self.container.facts(), look));
-        reads.extend(plan::reads(&self.promised.addresses, look));
-        reads.sort();
-        reads.dedup();
-        reads
-    }
-
-    fn facts(&self, seen: &Observed) -> Result<Vec<Fact>, CniError> {
-        let mut facts = host::facts(self.network, seen)?;
-        facts.extend(self.container.facts());
-        facts.extend(
-            self.promised
-                .addresses
-                .iter()
-                .filter(|fact| !self.container.facts().contains(fact))
-                .cloned(),
-        );
-        Ok(facts)
-    }
-
-    fn explain(&self, broken: &[(&Fact, plan::Verdict)], pod: &Netns) -> CniError {
-        let error = not_true(broken, pod);
-        CniError::new(
-            error.code,
-            format!("network \"{}\": {}", self.network.name, error.msg),
-        )
-        .details(error.details)
-    }
-}
-
-/// What the runtime was told of the interface and keeps. A later plugin may have given it another MAC or
-/// MTU, and says so in the result that it passes on (the reference `tuning` does of the MAC).
-#[derive(Default)]
-struct Promised {
-    addresses: Vec<Fact>,
-    mac: Option<Mac>,
-    mtu: Option<u32>,
-}
-
-impl Promised {
-    fn of(result: &CniResult, request: &Request, ifname: &IfName) -> Self {
-        let ours = |interface: &Interface| {
-            interface.name == ifname.as_str() && interface.sandbox == request.netns
-        };
-        let Some(index) = result.interfaces.iter().position(ours) else {
-            return Self::default();
-        };
-        let addresses = result.ips.iter().filter(|ip| ip.interface == Some(index));
-        let fact = |ip: &Ip| Fact::Address {
-            side: Side::Pod,
-            dev: ifname.clone(),
-            address: ip.address,
-        };
-        let interface = &result.interfaces[index];
-        Self {
-            addresses: addresses.map(fact).collect(),
-            mac: interface.mac.parse().ok(),
-            mtu: interface.mtu,
-        }
+    let seen = hands.observe(facts.reads(Look::Close))?;
+    let all = facts.all(&seen)?;
+    match plan::broken(&all, &seen) {
+        broken if broken.is_empty() => Ok(()),
+        broken => Err(facts.explain(&broken, hands.pod).and(NEXT)),
     }
 }

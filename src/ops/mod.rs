@@ -4,6 +4,7 @@ pub mod add;
 pub mod check;
 pub mod converge;
 pub mod del;
+pub mod facts;
 pub mod gc;
 pub mod ipams;
 pub mod leave;

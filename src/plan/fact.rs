@@ -10,7 +10,7 @@ use crate::ip::link::{LinkRecord, Setting, Vxlan, macvlan_differences, vxlan_dif
 use crate::ip::route::{Protocol, Route};
 use crate::ip::rule::Rule;
 use crate::ip::sysctl::SysctlKey;
-use crate::ip::{Command, Family, IfName, Netns, addr, link, route, rule, sysctl};
+use crate::ip::{Command, Family, IfName, Netns, addr, fdb, link, route, rule, sysctl};
 
 /// Something that shall be so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,15 @@ pub enum Fact {
         kind: Kind,
         /// The setting.
         setting: Setting,
+    },
+    /// What a vxlan device has not learnt goes to a group or a VTEP.
+    Flood {
+        /// The vxlan device.
+        dev: IfName,
+        /// The group or VTEP.
+        to: IpAddr,
+        /// The underlay device.
+        via: Option<IfName>,
     },
     /// A device has an address.
     Address {
@@ -140,6 +149,7 @@ impl Fact {
                 kind: Kind::Vxlan,
                 ..
             } => vec![Read::Link(*side, dev.clone())],
+            Self::Flood { dev, .. } => vec![Read::Fdb(dev.clone())],
             Self::Setting { side, dev, .. } | Self::Address { side, dev, .. } => {
                 vec![Read::Addr(*side, dev.clone())]
             }
@@ -190,6 +200,9 @@ impl Fact {
                     found: record.found(setting),
                 },
             },
+            Self::Flood { dev, to, .. } => {
+                holds(seen.fdb(dev).iter().any(|record| record.floods_to(*to)))
+            }
             Self::Address { side, dev, address } => {
                 address_verdict(seen.link(*side, dev), *address)
             }
@@ -231,6 +244,9 @@ impl Fact {
             Self::Setting {
                 side, dev, setting, ..
             } => (*side, link::set(dev, setting)),
+            Self::Flood { dev, to, via } => {
+                (Side::Host, fdb::append_peer_via(dev, *to, via.as_ref()))
+            }
             Self::Address { side, dev, address } => (*side, addr::replace(*address, dev)),
             // Where another interface has the same route, replacing it would take it away from there.
             Self::Route {
@@ -259,14 +275,14 @@ impl Fact {
             Self::Address { side, dev, address } => Some((*side, addr::del(*address, dev))),
             Self::Route { side, route, .. } => Some((*side, route::del(route))),
             // The node's forwarding serves others too, and a device's settings go with it.
-            Self::Setting { .. } | Self::Sysctl { .. } => None,
+            Self::Setting { .. } | Self::Sysctl { .. } | Self::Flood { .. } => None,
         }
     }
 
     /// Where it is.
     pub fn side(&self) -> Side {
         match self {
-            Self::Vxlan { .. } | Self::Rule { .. } => Side::Host,
+            Self::Vxlan { .. } | Self::Rule { .. } | Self::Flood { .. } => Side::Host,
             Self::Macvlan { side, .. }
             | Self::Setting { side, .. }
             | Self::Address { side, .. }
@@ -360,6 +376,7 @@ impl fmt::Display for Fact {
                 Setting::ArpOff => write!(f, "{dev} has arp off"),
                 Setting::AddrGenModeNone => write!(f, "{dev} has addrgenmode none"),
             },
+            Self::Flood { dev, to, .. } => write!(f, "{dev} floods to {to}"),
             Self::Address { dev, address, .. } => write!(f, "{dev} has {address}"),
             Self::Route { route, .. } => {
                 write!(f, "route {}", route.shown_dst())?;

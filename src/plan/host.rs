@@ -81,6 +81,17 @@ pub fn facts(network: &Network, seen: &Observed) -> Result<Vec<Fact>, HostError>
     Ok(facts_with(network, mtu(network, seen)?))
 }
 
+/// The facts that only an operator asks about: to see them, everything the device has learnt is listed.
+pub fn listed(network: &Network) -> Vec<Fact> {
+    let vxlan = &network.options.vxlan;
+    let flood = |to| Fact::Flood {
+        dev: network.vx.clone(),
+        to,
+        via: vxlan.dev.clone(),
+    };
+    vxlan.group.map(flood).into_iter().collect()
+}
+
 /// The questions about the node's side, the underlay's MTU among them.
 pub fn reads(network: &Network, look: Look) -> Vec<Read> {
     let mut reads = super::reads(&facts_with(network, network.mtu), look);

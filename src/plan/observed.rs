@@ -6,12 +6,13 @@ use std::net::IpAddr;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::ip::fdb::FdbRecord;
 use crate::ip::link::{LinkRecord, MaddrRecord};
 use crate::ip::neigh::NeighRecord;
 use crate::ip::route::{Protocol, RouteRecord};
 use crate::ip::rule::RuleRecord;
 use crate::ip::sysctl::SysctlKey;
-use crate::ip::{Command, Family, IfName, TableId, addr, link, neigh, route, rule};
+use crate::ip::{Command, Family, IfName, TableId, addr, fdb, link, neigh, route, rule};
 
 /// On which side of an attachment something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +40,8 @@ pub enum Read {
     Rules(Family, u32),
     /// Who listens through a device.
     Maddr(IfName),
+    /// Where a vxlan device sends what; grows with what it has learnt.
+    Fdb(IfName),
     /// A device without its addresses; tells more of the device.
     Link(Side, IfName),
     /// The vxlan devices of the host: a node has few, whatever else it has.
@@ -60,6 +63,7 @@ impl Read {
             | Self::Neigh(..)
             | Self::Rules(..)
             | Self::Maddr(_)
+            | Self::Fdb(_)
             | Self::Vxlans => Side::Host,
         }
     }
@@ -74,6 +78,7 @@ impl Read {
             Self::Neigh(dev, address) => neigh::show(*address, dev),
             Self::Rules(family, pref) => rule::show(*family, *pref),
             Self::Maddr(dev) => link::maddr(dev),
+            Self::Fdb(dev) => fdb::show(dev),
             Self::Link(_, dev) => link::show(dev),
             Self::Vxlans => link::show_vxlans(),
             Self::Sysctl(_, key) => crate::ip::sysctl::read(std::slice::from_ref(key)),
@@ -102,6 +107,7 @@ pub struct Observed {
     neighbours: BTreeMap<(IfName, IpAddr), Option<NeighRecord>>,
     rules: BTreeMap<Family, Vec<RuleRecord>>,
     maddr: BTreeMap<IfName, Option<MaddrRecord>>,
+    fdb: BTreeMap<IfName, Vec<FdbRecord>>,
     sysctls: BTreeMap<(Side, SysctlKey), Option<String>>,
 }
 
@@ -149,6 +155,9 @@ impl Observed {
                 let seen: Vec<MaddrRecord> = decode(read, document)?;
                 self.maddr.insert(dev.clone(), seen.into_iter().next());
             }
+            Read::Fdb(dev) => {
+                self.fdb.insert(dev.clone(), decode(read, document)?);
+            }
             Read::Vxlans => self.vxlans = decode(read, document)?,
             Read::Sysctl(side, key) => {
                 let value = document.and_then(|value| value.as_str().map(str::to_owned));
@@ -185,6 +194,7 @@ impl Observed {
         self.neighbours.extend(later.neighbours);
         self.rules.extend(later.rules);
         self.maddr.extend(later.maddr);
+        self.fdb.extend(later.fdb);
         self.sysctls.extend(later.sysctls);
     }
 
@@ -234,6 +244,11 @@ impl Observed {
     /// Who listens through a device, if that was asked and it is there.
     pub fn maddr(&self, dev: &IfName) -> Option<&MaddrRecord> {
         self.maddr.get(dev)?.as_ref()
+    }
+
+    /// Where a vxlan device sends what, if that was asked.
+    pub fn fdb(&self, dev: &IfName) -> &[FdbRecord] {
+        self.fdb.get(dev).map_or(&[], Vec::as_slice)
     }
 
     /// A switch; `None` where it is not there or nobody asked.

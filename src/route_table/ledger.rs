@@ -88,8 +88,10 @@ pub fn ipams(config: &Value) -> Vec<Ipam> {
             (&other.data_dir, other.protocol, other.table)
                 == (&ipam.data_dir, ipam.protocol, ipam.table)
         };
-        if !ipams.iter().any(same) {
-            ipams.push(ipam);
+        match ipams.iter_mut().find(|other| same(other)) {
+            // One folder for several networks: a claim in any of their pools is one of this folder's.
+            Some(known) => known.pools.extend(ipam.pools),
+            None => ipams.push(ipam),
         }
     }
     ipams
@@ -200,5 +202,29 @@ impl Entry {
             object.extend(more.map(|(key, value)| (key.to_owned(), value)));
         }
         value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_that_share_a_folder_share_what_is_looked_at_and_none_is_left_out() {
+        let network = |id: u8| {
+            json!({"id": id, "name": format!("n{id}"), "cidr": format!("10.{id}.0.1/16"),
+                "options": {"vtepdev": "eth0"}})
+        };
+        let config = json!({"type": "vxlan", "ipam": {"type": "route-table"}, "vxlans": [network(1), network(2)]});
+        let found = ipams(&config);
+        assert_eq!(found.len(), 1);
+        let of_pool = |address: &str| {
+            let address: Option<IpAddr> = address.parse().ok();
+            found[0]
+                .pools
+                .iter()
+                .any(|pool| address.is_some_and(|address| pool.range(address).is_some()))
+        };
+        assert!(of_pool("10.1.0.9") && of_pool("10.2.0.9") && !of_pool("10.3.0.9"));
     }
 }

@@ -77,6 +77,10 @@ fn entries() -> Vec<(&'static str, Command)> {
             "append-peer-v6",
             fdb::append_peer(&a("vx_blue"), a("fd00::2")),
         ),
+        (
+            "append-peer-via",
+            fdb::append_peer_via(&a("vx_blue"), a("239.1.1.1"), Some(&a("eth0"))),
+        ),
         ("del-peer", fdb::del_peer(&a("vx_blue"), a("198.18.0.2"))),
         ("show", fdb::show(&a("vx_blue"))),
     ]

@@ -1,0 +1,129 @@
+//! What must hold for one attachment: the node's side of its network, and its own.
+//!
+//! CHECK and the operator's verbs ask the same: the record tells what ADD made, the result that the
+//! runtime keeps tells what later plugins have changed since.
+
+use super::converge::not_true;
+use crate::cni::result::{Interface, Ip};
+use crate::cni::{CniError, CniResult, Code};
+use crate::config::Network;
+use crate::ip::{IfName, Mac, Netns};
+use crate::plan::container::Container;
+use crate::plan::{self, Fact, Look, Observed, Read, Side, Verdict, host};
+use crate::store::Attachment;
+
+/// What must hold for one attachment.
+pub struct Facts<'a> {
+    network: &'a Network,
+    container: Container<'a>,
+    promised: Promised,
+}
+
+impl<'a> Facts<'a> {
+    /// Of a record, with the network it keeps.
+    ///
+    /// # Errors
+    /// When the record is one of an ADD that has not ended.
+    pub fn of(
+        record: &'a Attachment,
+        network: &'a Network,
+        promised: Promised,
+    ) -> Result<Self, CniError> {
+        let Some(lease) = &record.lease else {
+            return Err(CniError::new(
+                Code::INTERNAL,
+                "a record without a lease was taken for whole",
+            ));
+        };
+        let container = Container {
+            network,
+            ifname: record.ifname.clone(),
+            mtu: None,
+            mac: promised.mac.or(record.mac),
+            lease,
+        };
+        Ok(Self {
+            network,
+            container,
+            promised,
+        })
+    }
+
+    /// The questions about both sides.
+    pub fn reads(&self, look: Look) -> Vec<Read> {
+        let mut reads = host::reads(self.network, look);
+        reads.extend(self.own_reads(look));
+        reads.sort();
+        reads.dedup();
+        reads
+    }
+
+    /// The questions about the container's side.
+    pub fn own_reads(&self, look: Look) -> Vec<Read> {
+        let mut reads = plan::reads(&self.container.facts(), look);
+        reads.extend(plan::reads(&self.promised.addresses, look));
+        reads
+    }
+
+    /// The facts of both sides, in the order in which they are made.
+    ///
+    /// # Errors
+    /// When the underlay is not there or too small.
+    pub fn all(&mut self, seen: &Observed) -> Result<Vec<Fact>, CniError> {
+        let mut facts = host::facts(self.network, seen)?;
+        facts.extend(self.own(seen)?);
+        Ok(facts)
+    }
+
+    /// The facts of the container's side.
+    ///
+    /// # Errors
+    /// When the underlay is not there or too small: the MTU follows from it.
+    pub fn own(&mut self, seen: &Observed) -> Result<Vec<Fact>, CniError> {
+        self.container.mtu = self.promised.mtu.or(host::mtu(self.network, seen)?);
+        let mut facts = self.container.facts();
+        let more = self.promised.addresses.iter();
+        let more: Vec<Fact> = more.filter(|fact| !facts.contains(fact)).cloned().collect();
+        facts.extend(more);
+        Ok(facts)
+    }
+
+    /// The error for facts that do not hold.
+    pub fn explain(&self, broken: &[(&Fact, Verdict)], pod: &Netns) -> CniError {
+        let error = not_true(broken, pod);
+        let msg = format!("network \"{}\": {}", self.network.name, error.msg);
+        CniError::new(error.code, msg).details(error.details)
+    }
+}
+
+/// What the runtime was told of the interface and keeps. A later plugin may have given it another MAC or
+/// MTU, and says so in the result that it passes on (the reference `tuning` does of the MAC).
+#[derive(Debug, Default)]
+pub struct Promised {
+    addresses: Vec<Fact>,
+    mac: Option<Mac>,
+    mtu: Option<u32>,
+}
+
+impl Promised {
+    /// By a result, of an interface in a namespace; nothing where the result does not name it.
+    pub fn of(result: &CniResult, netns: &str, ifname: &IfName) -> Self {
+        let ours =
+            |interface: &Interface| interface.name == ifname.as_str() && interface.sandbox == netns;
+        let Some(index) = result.interfaces.iter().position(ours) else {
+            return Self::default();
+        };
+        let addresses = result.ips.iter().filter(|ip| ip.interface == Some(index));
+        let fact = |ip: &Ip| Fact::Address {
+            side: Side::Pod,
+            dev: ifname.clone(),
+            address: ip.address,
+        };
+        let interface = &result.interfaces[index];
+        Self {
+            addresses: addresses.map(fact).collect(),
+            mac: interface.mac.parse().ok(),
+            mtu: interface.mtu,
+        }
+    }
+}
