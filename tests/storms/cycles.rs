@@ -14,9 +14,9 @@ const FEWER: usize = 100;
 /// Kilobytes that the machine's memory may differ by: others are at work on it.
 const NOISE: u64 = 24 << 10;
 
-/// What one attachment that is left behind costs at least, in kilobytes: a macvlan with both families'
-/// switches. The vxlan and the gateway cost the same each.
-const LEAK: u64 = 16;
+/// Kilobytes that a device costs: 500 macvlans that are up took 19,300 on kernel 6.18. Where one is left
+/// in each of 2,000 cycles the noise does not hide it; in fewer the exact numbers of the ledger tell.
+const DEVICE: u64 = 38;
 
 /// A node, a network with a pod that stays, one that comes and goes with its one pod, and of each one with
 /// addresses of route-table.
@@ -82,7 +82,7 @@ fn add_and_del_over_and_over_leave_nothing_and_nothing_grows() {
     let took = start.elapsed();
     node.snapshot().assert_same(&snapshot);
     until_same("every number is as it was", &before, || ledger::of(node));
-    let bound = NOISE + cycles as u64 * LEAK / 2;
+    let bound = NOISE + cycles as u64 * DEVICE / 4;
     let grown = || ledger::kernel_memory().saturating_sub(memory);
     // Namespaces and devices are freed some time after they are gone, others' too.
     until("the kernel's memory is as it was", || grown() < bound);
