@@ -1,0 +1,15 @@
+//! No fault leaves a trace: every external command made to fail in every way, disks that are full, logs
+//! that cannot be written, records that are cut short.
+//!
+//! The real kernel, as root; fails without. `cargo test --test leaks`; how many points were tried is
+//! printed whether the tests pass or not.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod commands;
+mod fault;
+mod scene;
+mod stand_in;
