@@ -1,7 +1,6 @@
 //! A fault at every external command of every verb: the error is one JSON document that names the command,
 //! other pods keep their traffic, and nothing is left after the DEL or GC that follows.
 
-use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
@@ -58,8 +57,9 @@ fn tell(fault: Fault, ipam: &str, tried: &Tried) {
         0 => "nothing left".to_owned(),
         wrong => format!("{wrong} wrong"),
     };
-    let line = format!("leaks: {word:<17} {ipam:<11} points tried: {verbs}: {left}\n");
-    std::io::stdout().write_all(line.as_bytes()).unwrap();
+    crate::print(&format!(
+        "leaks: {word:<17} {ipam:<11} points tried: {verbs}: {left}"
+    ));
 }
 
 impl Tried {

@@ -10,6 +10,15 @@
 mod support;
 
 mod commands;
+mod disk;
 mod fault;
+mod patience;
+mod records;
 mod scene;
 mod stand_in;
+
+/// Prints a line also where the test passes: how much was tried is part of what is shown.
+fn print(line: &str) {
+    let line = format!("{line}\n");
+    std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()).unwrap();
+}

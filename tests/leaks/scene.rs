@@ -61,7 +61,7 @@ pub struct Scene {
     config: Config,
     stay: Option<Stay>,
     inside: Inside,
-    _pod: Pod,
+    pod: Pod,
     lab: Lab,
 }
 
@@ -99,11 +99,16 @@ impl Scene {
             before: node.snapshot(),
             attached: OnceCell::new(),
             inside: Inside::new(&pod),
-            _pod: pod,
+            pod,
             config,
             stay,
             lab,
         }
+    }
+
+    /// The id of the pod's container.
+    pub fn container(&self) -> &str {
+        &self.pod.container
     }
 
     /// The same, as it was in the beginning.
@@ -155,16 +160,31 @@ impl Scene {
         assert!(changes.is_empty(), "{what}: {}", changes.join("\n"));
     }
 
+    /// Starts a verb with a fault at one call.
+    pub fn start_at(&self, ask: &Ask, verb: &str, at: u32, fault: Fault) -> Child {
+        self.stand_ins.arm(at, fault);
+        self.stand_ins.around(ask).verb(verb).start()
+    }
+
+    /// The process that hangs.
+    pub fn hung(&self) -> Option<u32> {
+        self.stand_ins.hung()
+    }
+
+    /// Where the fault was; none while there was none.
+    pub fn fired(&self) -> Option<Fired> {
+        self.stand_ins.fired()
+    }
+
     /// Puts a question with a fault at one call, and sees to it that it ends.
     pub fn try_at(&self, ask: &Ask, verb: &str, at: u32, fault: Fault) -> (Said, Option<Fired>) {
-        self.stand_ins.arm(at, fault);
-        let mut child = self.stand_ins.around(ask).verb(verb).start();
+        let mut child = self.start_at(ask, verb, at, fault);
         if fault.hangs() {
             until("the plugin hangs or has ended", || {
-                self.stand_ins.hung().is_some() || child.try_wait().unwrap().is_some()
+                self.hung().is_some() || child.try_wait().unwrap().is_some()
             });
         }
-        let hung = self.stand_ins.hung();
+        let hung = self.hung();
         match (hung, verb) {
             // These carry through, and do not wait long; here the command is ended at once.
             (Some(pid), "DEL" | "GC") => signal("KILL", pid),
@@ -177,7 +197,7 @@ impl Scene {
             signal("KILL", pid);
             assert!(gone, "what hung is still there after {verb} {at}: {said:?}");
         }
-        (said, self.stand_ins.fired())
+        (said, self.fired())
     }
 
     /// What ended badly is cleaned up by the verb that a runtime asks for next.
@@ -291,7 +311,7 @@ impl Drop for Stay {
 }
 
 /// Sends a signal to a process.
-fn signal(name: &str, pid: u32) {
+pub fn signal(name: &str, pid: u32) {
     let _ = Command::new("kill")
         .args(["-s", name, &pid.to_string()])
         .stderr(Stdio::null())

@@ -28,7 +28,8 @@ pub struct StandIns {
 #[derive(Debug)]
 pub struct Fired {
     program: String,
-    line: String,
+    /// With its arguments.
+    pub line: String,
     stdin: String,
 }
 
