@@ -12,6 +12,7 @@ pub use super::entry::{Fault, Pem};
 use super::proxy::Proxy;
 use super::secret::Secret;
 use super::server::Server;
+use super::yaml;
 
 /// The cluster and the user of the current context.
 #[derive(Debug, Clone)]
@@ -143,14 +144,11 @@ impl Kubeconfig {
     /// # Errors
     /// [`Fault`].
     pub fn parse(text: &str, folder: &Path) -> Result<Self, Fault> {
-        let value: Value = serde_saphyr::from_str(text).map_err(|error| {
-            // Where alone: what the parser says holds a piece of the file.
-            Fault(match error.location() {
-                Some(at) => format!("line {}, column {}: not YAML", at.line(), at.column()),
-                None => "not YAML".to_owned(),
-            })
-        })?;
-        let top = Entry::of(&value, String::new())?;
+        let documents = yaml::documents(text).map_err(|error| Fault(error.to_string()))?;
+        let [value] = &documents[..] else {
+            return Err(Fault("not a kubeconfig: wanted one map".to_owned()));
+        };
+        let top = Entry::of(value, String::new())?;
         let current = top.text("current-context")?;
         let current = current.ok_or_else(|| top.fault("current-context", "missing"))?;
         let context = top.named("contexts", "context", current)?;

@@ -16,6 +16,7 @@ pub mod secret;
 pub mod server;
 pub mod tls;
 pub mod transport;
+pub mod yaml;
 
 use std::time::{Duration, Instant};
 

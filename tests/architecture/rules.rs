@@ -49,6 +49,7 @@ fn place(module: &[String]) -> Option<(Room, &'static str)> {
         ("kube", "server") => (Room::Thought, "kube::server"),
         ("kube", "proxy") => (Room::Thought, "kube::proxy"),
         ("kube", "pod") => (Room::Thought, "kube::pod"),
+        ("kube", "yaml") => (Room::Thought, "kube::yaml"),
         ("kube", "entry") => (Room::Thought, "kube::entry"),
         ("kube", "kubeconfig") => (Room::Thought, "kube::kubeconfig"),
         ("kube", _) => (Room::Hands, "kube"),

@@ -233,7 +233,7 @@ fn the_reason_is_in_the_journal() {
 #[test]
 fn what_is_shipped_allows_to_get_pods_and_nothing_else() {
     let text = include_str!("../../deploy/rbac.yaml");
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+    let documents = vxlan_cni::kube::yaml::documents(text).unwrap();
     let roles: Vec<&Value> = documents
         .iter()
         .filter(|one| !one["rules"].is_null())
