@@ -1,5 +1,7 @@
 //! When the API is asked, for what, and how often.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::{Value, json};
 
 use crate::api::{green, ok, pod};
@@ -213,21 +215,34 @@ fn half_a_pod_or_a_name_that_is_none_never_gets_as_far_as_the_api() {
 }
 
 #[test]
-fn the_reason_is_in_the_journal() {
+fn the_reason_is_in_the_journal_and_in_the_record() {
     let scene = Scene::new();
     let _api = scene.api(vec![ok(&green())]);
-    let config =
-        scene.config_with(|config| config["vxlans"][1]["allowedNamespaces"] = json!(["shop"]));
-    // The namespace is this program's own, and `ip` is a stand-in that can make nothing.
+    let config = scene.config_with(|config| {
+        config["vxlans"][1]["allowedNamespaces"] = json!(["shop"]);
+    });
+    // The namespace is this program's own, and `ip` is a stand-in that can make nothing, so the record goes again:
+    // `ip` keeps a copy of it.
+    let (bin, folder) = (scene.world.path("bin"), scene.world.path(""));
+    std::fs::rename(bin.join("ip"), bin.join("ip-itself")).unwrap();
+    let script = format!(
+        "#!/bin/sh\ncp -r {0}data {0}copy 2>/dev/null\nexec ip-itself \"$@\"\n",
+        folder.display()
+    );
+    let ip = scene.file("bin/ip", &script);
+    std::fs::set_permissions(&ip, std::fs::Permissions::from_mode(0o755)).unwrap();
     let call = scene
         .add(&config)
         .env("CNI_NETNS", "/proc/self/ns/net")
         .env("CNI_NETNS_OVERRIDE", "1");
     assert_ne!(scene.run(&call).code, 0);
+    let because = "annotation of pod shop/web-1 (Kubernetes API)";
     let journal = std::fs::read_to_string(scene.world.path("vxlan.log")).unwrap();
-    let because =
-        "ADD green c1/eth0 pod=shop/web-1 because=annotation of pod shop/web-1 (Kubernetes API)";
-    assert!(journal.contains(because), "{journal}");
+    let head = format!("ADD green c1/eth0 pod=shop/web-1 because={because}");
+    assert!(journal.contains(&head), "{journal}");
+    let record = std::fs::read(scene.world.path("copy/green/c1:eth0.json")).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    assert_eq!(record["because"], because);
 }
 
 #[test]
