@@ -13,9 +13,11 @@ use ureq::{Agent, Body, Error};
 
 use super::credentials::Access;
 use super::error::LookupError;
+use super::secret::Secret;
 use super::tls;
 use super::transport::TlsConnector;
 use crate::exec::System;
+use crate::shown::printable;
 
 /// What is asked for: the metadata alone, which is less to send and holds nothing of the pod's own secrets;
 /// the whole pod from a server that does not know that form (before Kubernetes 1.15).
@@ -57,49 +59,10 @@ impl<'a> Client<'a> {
     /// [`LookupError`] for a certificate, key, name or proxy that cannot be used.
     pub fn new(system: &'a System, access: &Access, path: &str) -> Result<Self, LookupError> {
         let server = access.server.to_string();
-        let unusable = |place: &str, why: &str| LookupError::Credential {
-            place: place.to_owned(),
-            why: why.to_owned(),
-        };
-        let name = access
-            .tls_server_name
-            .as_ref()
-            .unwrap_or(&access.server.host);
-        let name = ServerName::try_from(name.clone())
-            .map_err(|_| unusable(name, "is no name that a certificate could be for"))?;
-        let proxy = access.proxy.as_ref().map(|proxy| {
-            ureq::Proxy::new(proxy.url.exposed())
-                .map_err(|_| unusable(&proxy.shown, "is no proxy's address"))
-        });
-        let config = Agent::config_builder()
-            .proxy(proxy.transpose()?)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("vxlan-cni/", env!("CARGO_PKG_VERSION")))
-            .accept(ACCEPT)
-            .build();
-        let connector =
-            ().chain(SocksConnector::default())
-                .chain(ConnectProxyConnector::default())
-                .chain(TcpConnector::default())
-                .chain(TlsConnector::new(
-                    tls::config(&access.roots, access.pair.as_ref())?,
-                    name,
-                ));
-        let mut authorization = match &access.authorization {
-            None => None,
-            Some(secret) => Some(
-                HeaderValue::from_str(secret.exposed())
-                    .map_err(|_| unusable("the token", "has a character that cannot be sent"))?,
-            ),
-        };
-        authorization
-            .iter_mut()
-            .for_each(|value| value.set_sensitive(true));
+        let authorization = access.authorization.as_ref().map(header).transpose()?;
         Ok(Self {
             system,
-            agent: Agent::with_parts(config, connector, DefaultResolver::default()),
+            agent: agent(access)?,
             url: format!("{server}{path}"),
             server,
             authorization,
@@ -231,6 +194,51 @@ impl<'a> Client<'a> {
             why,
             advice,
         })
+    }
+}
+
+/// The client itself: through a proxy or straight, with TLS where the server speaks it, following no redirect.
+/// How long it may take is said with each request.
+fn agent(access: &Access) -> Result<Agent, LookupError> {
+    let (host, wanted) = (&access.server.host, access.tls_server_name.as_ref());
+    let name = wanted.unwrap_or(host).clone();
+    let name = ServerName::try_from(name.as_str())
+        .map_err(|_| unusable(&name, "is no name that a certificate could be for"))?
+        .to_owned();
+    let proxy = access.proxy.as_ref().map(|proxy| {
+        ureq::Proxy::new(proxy.url.exposed())
+            .map_err(|_| unusable(&proxy.shown, "is no proxy's address"))
+    });
+    let config = Agent::config_builder()
+        .proxy(proxy.transpose()?)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("vxlan-cni/", env!("CARGO_PKG_VERSION")))
+        .accept(ACCEPT)
+        .build();
+    let tls = tls::config(&access.roots, access.pair.as_ref())?;
+    let connector =
+        ().chain(SocksConnector::default())
+            .chain(ConnectProxyConnector::default())
+            .chain(TcpConnector::default())
+            .chain(TlsConnector::new(tls, name));
+    let resolver = DefaultResolver::default();
+    Ok(Agent::with_parts(config, connector, resolver))
+}
+
+/// The header `Authorization`, which no log of a library shows either.
+fn header(secret: &Secret<String>) -> Result<HeaderValue, LookupError> {
+    let mut value = HeaderValue::from_str(secret.exposed())
+        .map_err(|_| unusable("the token", "has a character that cannot be sent"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn unusable(place: &str, why: &str) -> LookupError {
+    LookupError::Credential {
+        place: printable(place),
+        why: why.to_owned(),
     }
 }
 
