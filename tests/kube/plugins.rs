@@ -178,7 +178,7 @@ fn a_plugin_that_does_not_end_is_killed_when_the_time_is_over() {
     let api = scene.api(vec![ok(&green())]);
     let script = "echo $$ > $HOUSE/pid; exec sleep 60";
     scene.kubeconfig(&scene.cluster(&api), shell(&scene, V1, script));
-    let error = scene.fails_within(1000);
+    let error = scene.fails_within(3000);
     assert!(
         error.contains("did not end within k8sTimeoutMs and was killed"),
         "{error}"

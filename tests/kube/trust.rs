@@ -206,7 +206,7 @@ fn a_server_without_tls_gets_no_token() {
     let scene = Scene::new();
     let api = Api::at("127.0.0.1:0", None, vec![ok(&green())]);
     scene.kubeconfig(&scene.cluster(&api), json!({"token": TOKEN}));
-    let error = scene.fails_within(1500);
+    let error = scene.fails_within(2500);
     assert!(error.contains(&api.url()), "{error}");
     assert_eq!(api.counts().1, 0);
     // One that answers all the same is not asked again.
