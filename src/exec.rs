@@ -7,23 +7,25 @@
 //! then no single process is waited for long.
 
 mod error;
+mod invocation;
 mod stop;
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use duct::unix::HandleExt;
 use rustix::fs::{MemfdFlags, memfd_create};
-use signal_hook::consts::SIGTERM;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::ip::batch::{Answers, Batch};
 use crate::ip::command::shell_line;
 use crate::ip::sysctl::SysctlKey;
 pub use error::ExecError;
+pub use invocation::{Invocation, Output, Stderr};
 pub use stop::Stop;
 
 /// How long a command of iproute2 or sysctl may take. One takes milliseconds; where a node is so busy
@@ -51,60 +53,6 @@ const PATH_TAIL: [&str; 6] = [
     "/sbin",
     "/bin",
 ];
-
-/// A process to start.
-#[derive(Debug, Clone)]
-pub struct Invocation {
-    /// Program and arguments. A program without `/` is looked up.
-    pub argv: Vec<String>,
-    /// What it reads from stdin.
-    pub stdin: Vec<u8>,
-    /// The variables that it gets beside this program's own environment, which it gets byte for byte.
-    pub variables: Vec<(Cow<'static, str>, String)>,
-    /// Whether stderr is read or passed on to this program's.
-    pub stderr: Stderr,
-    /// How long it may take.
-    pub timeout: Duration,
-}
-
-/// What becomes of a process's stderr.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stderr {
-    /// It is in [`Output::stderr`].
-    Read,
-    /// It goes where this program's goes.
-    PassedOn,
-}
-
-impl Invocation {
-    /// The pasteable line, without stdin.
-    pub fn line(&self) -> String {
-        shell_line(&self.argv)
-    }
-}
-
-impl From<&Batch> for Invocation {
-    fn from(batch: &Batch) -> Self {
-        Self {
-            argv: batch.argv(),
-            stdin: batch.stdin().into_bytes(),
-            variables: vec![("LC_ALL".into(), "C".to_owned())],
-            stderr: Stderr::Read,
-            timeout: COMMAND_TIMEOUT,
-        }
-    }
-}
-
-/// What a process left.
-#[derive(Debug, Clone, Default)]
-pub struct Output {
-    /// Exit code; `None`: killed by a signal.
-    pub code: Option<i32>,
-    /// Everything on stdout.
-    pub stdout: Vec<u8>,
-    /// Everything on stderr, unless it was passed on.
-    pub stderr: String,
-}
 
 /// A started process.
 pub trait Running {
@@ -299,6 +247,14 @@ impl Exec for System {
         for (name, value) in &invocation.variables {
             expression = expression.env(name.as_ref(), value);
         }
+        if invocation.stderr == Stderr::PassedOn {
+            // A plugin starts programs of its own, which must end with it: one that is left could
+            // claim an address after everything was released.
+            expression = expression.before_spawn(|command| {
+                command.process_group(0);
+                Ok(())
+            });
+        }
         Ok(Box::new(Child {
             handle: expression.start().map_err(start)?,
             stdout,
@@ -306,6 +262,7 @@ impl Exec for System {
             started,
             deadline,
             line: invocation.line(),
+            group: invocation.stderr == Stderr::PassedOn,
             system: self.clone(),
         }))
     }
@@ -327,6 +284,8 @@ struct Child {
     started: Instant,
     deadline: Instant,
     line: String,
+    /// Whether it leads a process group.
+    group: bool,
     system: System,
 }
 
@@ -381,23 +340,40 @@ impl Child {
     /// first: killed, an IPAM plugin would leave a command of its own behind.
     fn end(&self) -> Result<(), ExecError> {
         let ended = || {
-            // Already gone is gone.
-            let _ = self.handle.send_signal(SIGTERM);
-            if self.handle.wait_timeout(GRACE)?.is_none() {
-                self.handle.kill()?;
+            self.signal(Signal::TERM);
+            let asked = self.handle.wait_timeout(GRACE)?;
+            // Also where it has ended: something that it had started may be deaf.
+            self.signal(Signal::KILL);
+            if asked.is_none() {
                 self.handle.wait_timeout(COMMAND_TIMEOUT)?;
             }
             Ok(())
         };
         ended().map_err(|source| self.start(source))
     }
+
+    /// Signals it, or all of its group. Already gone is gone.
+    fn signal(&self, signal: Signal) {
+        let leader = self.handle.pids().first().copied();
+        let leader = leader.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        match leader.filter(|_| self.group) {
+            Some(leader) => {
+                let _ = kill_process_group(leader, signal);
+            }
+            None => {
+                let _ = self.handle.send_signal(signal.as_raw());
+            }
+        }
+    }
 }
 
 impl Drop for Child {
     /// Where one of several that run side by side fails, nobody waits for the others any more.
     fn drop(&mut self) {
-        // One that has ended is left alone; there is nobody to tell of one that cannot be ended.
-        let _ = self.end();
+        // There is nobody to tell of one that cannot be ended.
+        if !matches!(self.handle.try_wait(), Ok(Some(_))) {
+            let _ = self.end();
+        }
     }
 }
 
@@ -531,6 +507,40 @@ mod tests {
         stop.store(true, Ordering::Relaxed);
         assert!(matches!(running.wait(), Err(ExecError::Interrupted { .. })));
         assert!(taken_back.exists());
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn what_a_plugin_had_started_ends_with_it() {
+        let dir = std::env::temp_dir().join(format!("vxlan-cni-group-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("pid");
+        let script = format!(
+            "sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait",
+            file.display()
+        );
+        let stop = Arc::new(AtomicBool::new(false));
+        let system = System {
+            stop: Stop(Some(Arc::clone(&stop))),
+            ..System::default()
+        };
+        let plugin = Invocation {
+            stderr: Stderr::PassedOn,
+            ..sh(&script, "", COMMAND_TIMEOUT)
+        };
+        let running = system.start(&plugin).unwrap();
+        while !file.exists() {
+            std::thread::yield_now();
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(matches!(running.wait(), Err(ExecError::Interrupted { .. })));
+        let pid = std::fs::read_to_string(&file).unwrap();
+        let stat = Path::new("/proc").join(pid.trim()).join("stat");
+        // Until whoever takes orphans in has taken note of its end.
+        let runs = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(" Z "));
+        while runs() {
+            std::thread::yield_now();
+        }
         std::fs::remove_dir_all(dir).unwrap();
     }
 

@@ -109,9 +109,10 @@ impl<'a> Hands<'a> {
     /// When a question failed other than by "not there".
     pub fn observe(&self, reads: Vec<Read>) -> Result<Observed, CniError> {
         for _ in 1..LOOKS {
-            match self.ask(reads.clone())?.answers() {
-                Err(error) if error.code == Code::TRY_AGAIN => {}
-                seen => return seen,
+            match self.ask(reads.clone())?.once() {
+                Err(Unanswered::Changed(_)) => {}
+                Err(Unanswered::Failed(error)) => return Err(error),
+                Ok(seen) => return Ok(seen),
             }
         }
         self.ask(reads)?.answers()
@@ -242,17 +243,35 @@ pub struct Asked {
     switches: Observed,
 }
 
+/// Why questions have no answers.
+enum Unanswered {
+    /// A list changed while it was read: worth another try.
+    Changed(CniError),
+    /// Something else.
+    Failed(CniError),
+}
+
 impl Asked {
     /// Waits for the answers.
     ///
     /// # Errors
     /// When a question failed other than by "not there".
     pub fn answers(self) -> Result<Observed, CniError> {
+        self.once().map_err(|unanswered| match unanswered {
+            Unanswered::Changed(error) | Unanswered::Failed(error) => error,
+        })
+    }
+
+    fn once(self) -> Result<Observed, Unanswered> {
         let mut seen = self.switches;
         for started in self.started {
-            let outcome = started.finish()?;
+            let outcome = started.finish().map_err(Unanswered::Failed)?;
             if let Some(failed) = outcome.failures.first() {
-                return Err(failed.error("cannot read the state"));
+                let error = failed.error("cannot read the state");
+                return Err(match failed.failure.kind() {
+                    Kind::Again => Unanswered::Changed(error),
+                    _ => Unanswered::Failed(error),
+                });
             }
             seen.absorb(outcome.seen);
         }
