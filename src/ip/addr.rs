@@ -14,6 +14,18 @@ pub fn replace(address: IpNetwork, dev: &IfName) -> Command {
         .when(address.is_ipv6(), "nodad")
 }
 
+/// `ip addr replace ADDRESS/LENGTH dev NAME scope host valid_lft SECONDS preferred_lft SECONDS noprefixroute`:
+/// an address that the kernel takes off again by itself, and that it sends nothing from.
+pub fn lend(address: IpNetwork, dev: &IfName, seconds: u32) -> Command {
+    Command::ip(&["addr", "replace"])
+        .word(address)
+        .pair("dev", dev)
+        .pair("scope", "host")
+        .pair("valid_lft", seconds)
+        .pair("preferred_lft", seconds)
+        .word("noprefixroute")
+}
+
 /// `ip addr del ADDRESS/LENGTH dev NAME`.
 pub fn del(address: IpNetwork, dev: &IfName) -> Command {
     Command::ip(&["addr", "del"]).word(address).pair("dev", dev)

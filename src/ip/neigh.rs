@@ -37,11 +37,12 @@ pub fn del(address: IpAddr, dev: &IfName) -> Command {
     on(Command::ip(&["neigh", "del"]), address, dev)
 }
 
-/// `ip neigh show to ADDRESS dev NAME`.
+/// `ip neigh show to ADDRESS dev NAME nud all`: also where the kind of the device asks nobody.
 pub fn show(address: IpAddr, dev: &IfName) -> Command {
     Command::ip(&["neigh", "show"])
         .pair("to", address)
         .pair("dev", dev)
+        .pair("nud", "all")
 }
 
 /// What `ip -j neigh show` prints of one neighbour.
@@ -57,9 +58,11 @@ pub struct NeighRecord {
 }
 
 impl NeighRecord {
-    /// The MAC that answered, where one has just done so.
+    /// The MAC that somebody told since it was forgotten: as an answer, or unasked as a container does that
+    /// has just come up (`STALE`). What an operator or the kind of the device fixed is no answer.
     pub fn answered(&self) -> Option<&str> {
-        let reachable = self.state.iter().any(|state| state == "REACHABLE");
-        self.lladdr.as_deref().filter(|_| reachable)
+        const FIXED: [&str; 2] = ["PERMANENT", "NOARP"];
+        let fixed = self.state.iter().any(|state| FIXED.contains(&&**state));
+        self.lladdr.as_deref().filter(|_| !fixed)
     }
 }

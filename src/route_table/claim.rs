@@ -7,9 +7,10 @@ use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
 
 use super::config::Ipam;
+use super::contest::{Contest, Evidence, evidence};
 use super::owners::{Owner, Owners};
 use super::release::give_back;
-use super::search::{Candidate, Search, Use, taken};
+use super::search::{self, Candidate, Search, taken};
 use super::wire;
 use crate::cni::result::Ip;
 use crate::cni::{CniError, CniResult, Code, Request};
@@ -17,7 +18,7 @@ use crate::exec::System;
 use crate::ip::batch::Mood;
 use crate::ip::route::Route;
 use crate::ip::stderr::Kind;
-use crate::ip::{Command, neigh, route};
+use crate::ip::{Command, route};
 use crate::ops::converge::Hands;
 use crate::ops::lines::Line;
 use crate::ops::{journal, outcome};
@@ -85,16 +86,6 @@ impl Claim {
     }
 }
 
-/// What came of a claim once everybody could see it.
-enum Evidence {
-    /// It is seen, and nobody else has the address.
-    Alone,
-    /// Somebody else has it.
-    Contested(String),
-    /// It is not seen at all.
-    Unseen,
-}
-
 impl Claims<'_> {
     fn run(&self) -> Result<CniResult, CniError> {
         self.refuse_second()?;
@@ -115,6 +106,7 @@ impl Claims<'_> {
                 return Err(self.out_of_time());
             }
             let before = claims.len();
+            search::prepare(open, &self.hands, &self.owners)?;
             for search in open.iter_mut() {
                 claims.push(self.take(search)?);
             }
@@ -124,8 +116,10 @@ impl Claims<'_> {
             let seen = self.look(round)?;
             for ((claim, contested), search) in round.iter_mut().zip(contested).zip(open.iter_mut())
             {
-                let evidence =
-                    contested.map_or_else(|| self.evidence(claim, &seen), Evidence::Contested);
+                let evidence = match contested {
+                    Some(who) => Evidence::Taken(who),
+                    None => self.evidence(claim, &seen)?,
+                };
                 self.judge(claim, evidence, search)?;
             }
             let stands = |search: &Search<'_>| {
@@ -151,10 +145,10 @@ impl Claims<'_> {
         match evidence {
             Evidence::Alone => claim.state = State::Stands,
             Evidence::Unseen => return Err(self.unseen(claim)),
-            Evidence::Contested(who) if search.wanted().is_some() => {
+            Evidence::Taken(who) if search.wanted().is_some() => {
                 return Err(taken(address, &who));
             }
-            Evidence::Contested(who) => {
+            Evidence::Taken(who) => {
                 let journal = self.hands.journal;
                 journal.remark(&format!("{address} is taken: {who}"));
                 let left = self.take_back(&self.hands, claim);
@@ -206,11 +200,11 @@ impl Claims<'_> {
     fn make(&self, round: &mut [Claim]) -> Result<Vec<Option<String>>, CniError> {
         let mut lines: Vec<Line> = round.iter().map(add_route).collect();
         if wire::is_asked(self.ipam) {
-            lines.extend(
-                round
-                    .iter()
-                    .flat_map(|claim| wire::ask(claim.address(), &claim.route.dev)),
-            );
+            let hold = |claim: &Claim| wire::hold(claim.address(), &claim.route.dev, self.ipam);
+            let ask = |claim: &Claim| wire::ask(claim.address(), &claim.route.dev);
+            // All beacons stand before anybody is asked: of two that claim at the same moment, one sees the other.
+            lines.extend(round.iter().map(hold));
+            lines.extend(round.iter().flat_map(ask));
         }
         let outcome = self.hands.run(lines, Mood::TryAll).inspect_err(|_| {
             // Nobody knows how far it came; removing what was not added does no harm.
@@ -245,21 +239,28 @@ impl Claims<'_> {
         let table = |claim: &Claim| Line::Read(Read::Lookup(Side::Host, claim.address(), None));
         let mut lines: Vec<Line> = round.iter().map(table).collect();
         if wire::is_asked(self.ipam) {
-            let dev = |claim: &Claim| (claim.address(), claim.route.dev.clone());
-            lines.extend(wire::answers(round.iter().map(dev)));
+            let asked = round
+                .iter()
+                .map(|claim| (claim.address(), &claim.route.dev));
+            lines.extend(wire::answers_at_last(asked));
         }
         wire::look(&self.hands, lines)
     }
 
-    fn evidence(&self, claim: &Claim, seen: &Observed) -> Evidence {
-        if let Some(who) = wire::who(claim.address(), &claim.route.dev, seen) {
-            return Evidence::Contested(who);
-        }
-        match Use::of(claim.address(), seen) {
-            Use::Taken(record) if claim.route.is(&record) => Evidence::Alone,
-            Use::Taken(record) => Evidence::Contested(format!("the route `{}`", record.shown())),
-            Use::Free(_) => Evidence::Unseen,
-        }
+    /// What is seen of a claim; where somebody else makes one too, who of them keeps the address.
+    fn evidence(&self, claim: &Claim, seen: &Observed) -> Result<Evidence, CniError> {
+        let rival = match evidence(&claim.route, self.ipam, seen) {
+            Err(rival) => rival,
+            Ok(settled) => return Ok(settled),
+        };
+        let contest = Contest {
+            system: self.system,
+            hands: &self.hands,
+            ipam: self.ipam,
+            route: &claim.route,
+            deadline: self.deadline,
+        };
+        contest.settle(rival)
     }
 
     /// Removes a claim's route and record; tells what could not be removed. A record stays with its route.
@@ -367,8 +368,9 @@ fn add_route(claim: &Claim) -> Line {
 
 /// What takes a claim back. A route that was there before it is another's and stays.
 fn undo(claim: &Claim) -> Vec<(Side, Command)> {
-    let route = (claim.state != State::Recorded).then(|| route::del(&claim.route));
-    let answer = neigh::del(claim.address(), &claim.route.dev);
-    let commands = route.into_iter().chain([answer]);
+    let (address, dev) = (claim.address(), &claim.route.dev);
+    let ours = (claim.state != State::Recorded)
+        .then(|| [route::del(&claim.route), wire::release(address, dev)]);
+    let commands = ours.into_iter().flatten().chain(wire::clear(address, dev));
     commands.map(|command| (Side::Host, command)).collect()
 }

@@ -57,6 +57,9 @@ const PROPAGATION_MS: u64 = 100;
 /// How long an ADD may take in all, in milliseconds.
 const REQUEST_MS: u64 = 5_000;
 
+/// The shortest time in which it is settled who of several keeps an address.
+const CONTEST_LEAST: Duration = Duration::from_millis(500);
+
 /// The longest time that can be set, in milliseconds.
 const MS_MAX: u64 = 600_000;
 
@@ -94,6 +97,12 @@ pub struct Ipam {
 }
 
 impl Ipam {
+    /// For how long somebody else who claims the same address may take to give way. They do within the time
+    /// that a claim takes to be seen, unless their node is busy.
+    pub fn contest(&self) -> Duration {
+        (self.propagation * 10).max(CONTEST_LEAST)
+    }
+
     /// Reads the configuration of a request.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 
 pub mod claim;
 pub mod config;
+pub mod contest;
 pub mod ledger;
 pub mod list;
 pub mod owners;

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use super::config::Ipam;
 use super::owners::{Held, Owners};
 use super::search::Use;
+use super::wire;
 use crate::cni::attachments::valid_attachments;
 use crate::cni::{CniError, Code, Request};
 use crate::exec::System;
@@ -73,7 +74,9 @@ pub fn give_back(
     held: &Held,
 ) -> Result<(), CniError> {
     if let Some(route) = claim(hands, ipam, held)? {
-        let left = hands.remove(vec![(Side::Host, route::del(&route))]);
+        // The beacon goes with the route: another node may have the address at once.
+        let both = [route::del(&route), wire::release(held.address, &route.dev)];
+        let left = hands.remove(both.map(|command| (Side::Host, command)).to_vec());
         if !left.is_empty() {
             let msg = format!("{} could not be given back: {}", held.address, left[0]);
             return Err(CniError::new(Code::COMMAND_FAILED, msg).details(left.join("; ")));

@@ -161,6 +161,13 @@ impl<'a> Search<'a> {
 
     /// Looks the next addresses up and keeps the free ones.
     fn look(&mut self, hands: &Hands<'_>, owners: &Owners) -> Result<(), CniError> {
+        let next = self.step()?;
+        let seen = hands.observe(questions(&next))?;
+        self.learn(&next, &seen, owners)
+    }
+
+    /// The next addresses to look up.
+    fn step(&mut self) -> Result<Vec<IpAddr>, CniError> {
         let next: Vec<IpAddr> = self.walk.by_ref().take(self.chunk).collect();
         if next.is_empty() {
             return Err(self.exhausted());
@@ -168,10 +175,13 @@ impl<'a> Search<'a> {
         if Instant::now() >= self.deadline {
             return Err(self.out_of_time());
         }
-        let question = |address: &IpAddr| Read::Lookup(Side::Host, *address, None);
-        let seen = hands.observe(next.iter().map(question).collect())?;
-        for address in &next {
-            match Use::of(*address, &seen) {
+        Ok(next)
+    }
+
+    /// Keeps those that are free.
+    fn learn(&mut self, next: &[IpAddr], seen: &Observed, owners: &Owners) -> Result<(), CniError> {
+        for address in next {
+            match Use::of(*address, seen) {
                 Use::Free(dev) => self.free.push_back((*address, dev)),
                 Use::Taken(record) if self.wanted == Some(*address) => {
                     return Err(taken(*address, &holder(*address, &record, owners)));
@@ -205,6 +215,35 @@ impl<'a> Search<'a> {
             "`ip route get fibmatch {address}` must show the subnet on the gateway's device; bring that up, or set ipam.device"
         ))
     }
+}
+
+/// Looks up the next addresses of all searches that know of no free one, in one process.
+///
+/// # Errors
+/// As [`Search::next`].
+pub fn prepare(
+    searches: &mut [Search<'_>],
+    hands: &Hands<'_>,
+    owners: &Owners,
+) -> Result<(), CniError> {
+    let empty = |search: &&mut Search<'_>| search.free.is_empty();
+    let mut asked = Vec::new();
+    for search in searches.iter_mut().filter(empty) {
+        let next = search.step()?;
+        asked.push((search, next));
+    }
+    let all: Vec<Read> = asked.iter().flat_map(|(_, next)| questions(next)).collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    let seen = hands.observe(all)?;
+    let learn = |(search, next): (&mut Search<'_>, Vec<IpAddr>)| search.learn(&next, &seen, owners);
+    asked.into_iter().try_for_each(learn)
+}
+
+fn questions(addresses: &[IpAddr]) -> Vec<Read> {
+    let question = |address: &IpAddr| Read::Lookup(Side::Host, *address, None);
+    addresses.iter().map(question).collect()
 }
 
 /// The error for an address asked for that somebody has.

@@ -1,25 +1,70 @@
-//! The wire as evidence: whoever has an address on the network answers for it.
+//! The wire as evidence: whoever has an address on the network answers for it, and so does a claim.
 //!
-//! The kernel is told to resolve the address on the claim's device (ARP, neighbour solicitation) and
-//! asked after a while whether somebody answered; nothing of that stays behind.
+//! A container that is not up yet cannot answer for its address, and the node must not take its traffic.
+//! So a claim puts another address on its device, its beacon, which follows from the claimed one, which
+//! nobody sends anything to, and which answers for the claim until the container does. The kernel
+//! takes it off again by itself.
+//!
+//! The kernel is told to resolve address and beacon on the claim's device (ARP, neighbour solicitation)
+//! and asked after a while whether somebody answered; nothing of that stays behind.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
+
+use ipnetwork::IpNetwork;
 
 use super::config::Ipam;
 use crate::cni::CniError;
 use crate::exec::System;
 use crate::ip::batch::Mood;
 use crate::ip::stderr::Kind;
-use crate::ip::{Command, IfName, neigh};
+use crate::ip::{Command, IfName, addr, neigh};
 use crate::ops::converge::Hands;
 use crate::ops::lines::{Failed, Line};
 use crate::plan::{Observed, Read, Side, Step};
 
-/// Whether the wire is asked: an answer needs time to come.
+/// Whether the wire is asked.
 pub fn is_asked(ipam: &Ipam) -> bool {
-    ipam.probe && !ipam.propagation.is_zero()
+    ipam.probe
+}
+
+/// For how long at the least a beacon answers for a claim: until the container is up and answers by
+/// itself. The kernel counts whole seconds.
+const BEACON: Duration = Duration::from_secs(30);
+
+/// Where beacons are: `240.0.0.0/4`, which nobody's traffic goes to (RFC 1112, "reserved"), which Linux
+/// resolves and answers for like any other, and which BIRD and FRR do not spread.
+const BEACONS: u32 = 0xf000_0000;
+
+/// The beacon of an address: its last 28 bits, or those of a hash of an IPv6 address (FNV-1a, 32 bits).
+/// It is an IPv4 address for both: the kernel ignores a neighbour advertisement for an address that it
+/// has itself (`ndisc_recv_na`, `net/ipv6/ndisc.c`), so that of two claims neither would see the other;
+/// it takes an ARP answer.
+pub fn beacon(address: IpAddr) -> IpAddr {
+    let low = match address {
+        IpAddr::V4(address) => u32::from(address),
+        IpAddr::V6(address) => address.octets().iter().fold(0x811c_9dc5, |hash, byte| {
+            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+        }),
+    };
+    // The last one is the broadcast address.
+    Ipv4Addr::from((BEACONS | low).min(u32::MAX - 1)).into()
+}
+
+/// Puts the beacon of a claim on its device, for as long as it may take to be seen and answered for.
+pub fn hold(address: IpAddr, dev: &IfName, ipam: &Ipam) -> Line {
+    let time = BEACON + ipam.propagation + ipam.contest();
+    let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    line(
+        addr::lend(IpNetwork::from(beacon(address)), dev, seconds),
+        format!("the claim of {address} answers for itself"),
+    )
+}
+
+/// Takes the beacon of a claim off its device.
+pub fn release(address: IpAddr, dev: &IfName) -> Command {
+    addr::del(IpNetwork::from(beacon(address)), dev)
 }
 
 /// A change as a line of a batch. What takes it back depends on how far a claim has come, not on the line.
@@ -32,21 +77,40 @@ pub fn line(command: Command, because: String) -> Line {
     })
 }
 
-/// Asks who has an address. What is known is forgotten first: a container that has just gone must not
-/// answer from memory.
-pub fn ask(address: IpAddr, dev: &IfName) -> [Line; 2] {
-    let because = || format!("whoever has {address} answers");
-    [
-        line(neigh::forget(address, dev), because()),
-        line(neigh::ask(address, dev), because()),
-    ]
+/// Asks who has an address and who else claims it. What is known is forgotten first: a container that has
+/// just gone must not answer from memory.
+pub fn ask(address: IpAddr, dev: &IfName) -> Vec<Line> {
+    let ask = |who: IpAddr| {
+        let because = || format!("whoever has or claims {address} answers");
+        [
+            line(neigh::forget(who, dev), because()),
+            line(neigh::ask(who, dev), because()),
+        ]
+    };
+    [address, beacon(address)]
+        .into_iter()
+        .flat_map(ask)
+        .collect()
 }
 
-/// Reads the answers, then removes them.
-pub fn answers(asked: impl Iterator<Item = (IpAddr, IfName)> + Clone) -> Vec<Line> {
-    let read = |(address, dev)| Line::Read(Read::Neigh(dev, address));
-    let remove = |(address, dev): (_, IfName)| line(neigh::del(address, &dev), String::new());
-    asked.clone().map(read).chain(asked.map(remove)).collect()
+/// Reads the answers.
+pub fn answers(address: IpAddr, dev: &IfName) -> [Line; 2] {
+    [address, beacon(address)].map(|who| Line::Read(Read::Neigh(dev.clone(), who)))
+}
+
+/// Removes what asking leaves.
+pub fn clear(address: IpAddr, dev: &IfName) -> [Command; 2] {
+    [address, beacon(address)].map(|who| neigh::del(who, dev))
+}
+
+/// Reads the answers to several questions, then removes them.
+pub fn answers_at_last<'a>(asked: impl Iterator<Item = (IpAddr, &'a IfName)> + Clone) -> Vec<Line> {
+    let read = asked
+        .clone()
+        .flat_map(|(address, dev)| answers(address, dev));
+    let clear = asked.flat_map(|(address, dev)| clear(address, dev));
+    read.chain(clear.map(|command| line(command, String::new())))
+        .collect()
 }
 
 /// Runs lines that look and clean up behind themselves; an answer that has gone by itself is no failure.
@@ -62,13 +126,26 @@ pub fn look(hands: &Hands<'_>, lines: Vec<Line>) -> Result<Observed, CniError> {
     }
 }
 
-/// Who answered for an address.
+/// Whether both questions about an address are still there: another claim on this node that looked for
+/// free addresses may have removed them with the answers, and so may a kernel whose table is full.
+pub fn is_told(address: IpAddr, dev: &IfName, seen: &Observed) -> bool {
+    let entry = |who| seen.neighbour(dev, who).is_some();
+    entry(address) && entry(beacon(address))
+}
+
+/// Who has an address: only a container or another host answers for it.
 pub fn who(address: IpAddr, dev: &IfName, seen: &Observed) -> Option<String> {
     let mac = seen.neighbour(dev, address)?.answered()?;
     Some(format!("{mac} answers for it on {dev}"))
 }
 
-/// Asks about many addresses at once, waits, and tells which of them somebody has.
+/// The MAC of the device on which somebody else claims an address.
+pub fn rival(address: IpAddr, dev: &IfName, seen: &Observed) -> Option<String> {
+    let mac = seen.neighbour(dev, beacon(address))?.answered()?;
+    Some(mac.to_owned())
+}
+
+/// Asks about many addresses at once, waits, and tells which of them somebody has or claims.
 ///
 /// # Errors
 /// When the wire cannot be asked.
@@ -87,11 +164,41 @@ pub fn sift(
         return Err(failed.error("the wire cannot be asked"));
     }
     system.pause(wait)?;
-    let seen = look(hands, answers(asked.iter().cloned()))?;
-    let has = |(address, dev): &&(IpAddr, IfName)| who(*address, dev, &seen).is_some();
+    let answers = answers_at_last(asked.iter().map(|(address, dev)| (*address, dev)));
+    let seen = look(hands, answers)?;
+    let has = |(address, dev): &&(IpAddr, IfName)| {
+        who(*address, dev, &seen).is_some() || rival(*address, dev, &seen).is_some()
+    };
     Ok(asked
         .iter()
         .filter(has)
         .map(|(address, _)| *address)
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn shown(address: &str) -> String {
+        beacon(address.parse().unwrap()).to_string()
+    }
+
+    #[test]
+    fn a_beacon_follows_from_the_address_and_is_no_address_that_anybody_has() {
+        for (address, beacon) in [
+            ("10.1.0.23", "250.1.0.23"),
+            ("172.16.3.9", "252.16.3.9"),
+            ("192.168.3.9", "240.168.3.9"),
+            ("15.255.255.255", "255.255.255.254"),
+        ] {
+            assert_eq!(shown(address), beacon);
+        }
+        // Pinned: nodes with different releases must see each other's.
+        assert_eq!(shown("fd10::23"), shown("fd10:0::23"));
+        let many: BTreeSet<String> = (0..1000).map(|n| shown(&format!("fd10::{n:x}"))).collect();
+        assert_eq!(many.len(), 1000);
+    }
 }

@@ -62,6 +62,7 @@ fn addresses() -> Vec<(&'static str, Command)> {
             "replace-v6-without-dad",
             addr::replace(a("fd10::23/64"), &a("eth0")),
         ),
+        ("lend", addr::lend(a("250.1.0.23/32"), &a("mv_blue"), 31)),
         ("del", addr::del(a("10.1.0.23/16"), &a("eth0"))),
         ("show", addr::show(&a("eth0"))),
     ]

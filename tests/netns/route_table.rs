@@ -1,5 +1,7 @@
 //! The IPAM `route-table` on the real kernel: two nodes whose `eth0` is the network of the pool.
 
+mod contest;
+
 use std::path::PathBuf;
 use std::process::Child;
 
@@ -107,6 +109,27 @@ impl<'a> Ipam<'a> {
         assert!(self.records().is_empty(), "{:?}", self.records());
         let owners = self.node.dir().join("route-table/owner");
         assert!(std::fs::read_dir(owners).is_ok_and(|mut dir| dir.next().is_none()));
+        assert!(self.beacons().is_empty(), "{:?}", self.beacons());
+    }
+
+    /// Nothing is left of asking the wire either.
+    fn assert_nobody_is_asked(&self) {
+        let asked = self.node.show("neigh show");
+        let left = |entry: &Value| entry["dst"].as_str().unwrap().starts_with("250.");
+        assert!(!asked.as_array().unwrap().iter().any(left), "{asked}");
+    }
+
+    /// The beacons of claims on this node.
+    fn beacons(&self) -> Vec<String> {
+        let device = self.node.device("eth0");
+        let local = |address: &Value| address["local"].as_str().unwrap().to_owned();
+        let all = device["addr_info"].as_array().unwrap().iter().map(local);
+        all.filter(|address| {
+            address
+                .parse()
+                .is_ok_and(|ip: std::net::Ipv4Addr| ip.octets()[0] >= 240)
+        })
+        .collect()
     }
 
     /// The addresses claimed by routes on this node.
@@ -424,7 +447,9 @@ fn r7_no_look_up_lists_more_than_one_entry() {
         .lines()
         .filter(|line| line.contains("show") || line.contains("get"));
     let exact = |line: &&str| {
-        line.starts_with("route get fibmatch 10.9.0.") || line.starts_with("neigh show to 10.9.0.")
+        line.starts_with("route get fibmatch 10.9.0.")
+            || line.starts_with("neigh show to 10.9.0.")
+            || line.starts_with("neigh show to 250.9.0.")
     };
     let reads: Vec<&str> = reads.collect();
     assert!(reads.len() > 3, "{lines}");

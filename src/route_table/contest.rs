@@ -1,0 +1,202 @@
+//! Who keeps an address that several nodes claim at the same moment: never two of them, and one.
+//!
+//! Each compares a number that both know: on the wire the MACs of the two devices, in the table the two
+//! next hops. Whose is higher gives way at once. Whose is lower does not just keep: a claim that was made
+//! before this one has not seen it and will not give way, so the lower one looks again until the
+//! other has gone, and gives way itself when that does not happen in time.
+
+use std::cmp::Ordering;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use ipnetwork::IpNetwork;
+
+use super::config::Ipam;
+use super::search::Use;
+use super::wire;
+use crate::cni::CniError;
+use crate::exec::System;
+use crate::ip::link::{AddrRecord, LinkRecord};
+use crate::ip::route::Route;
+use crate::ip::{Command, IfName};
+use crate::ops::converge::Hands;
+use crate::ops::lines::Line;
+use crate::plan::{Observed, Read, Side};
+
+/// How often it is looked again within the time a claim takes to be seen.
+const LOOKS: u32 = 4;
+
+/// The shortest and the longest time between two looks.
+const STEP: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
+
+/// What came of a claim once everybody could see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evidence {
+    /// It is seen, and nobody else has or claims the address.
+    Alone,
+    /// Somebody else has it.
+    Taken(String),
+    /// It is not seen at all.
+    Unseen,
+}
+
+/// Somebody else who claims the same address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rival {
+    /// By an answer on the wire: the MAC of their device.
+    Mac(String),
+    /// By a route that came from elsewhere.
+    Hop {
+        /// The next hop.
+        via: IpAddr,
+        /// The device to it.
+        dev: Option<IfName>,
+        /// The route in words.
+        shown: String,
+    },
+    /// Nobody knows: the answers were removed before they were read.
+    Unknown,
+}
+
+impl Rival {
+    fn shown(&self, dev: &IfName) -> String {
+        match self {
+            Self::Mac(mac) => format!("{mac} claims it on {dev}"),
+            Self::Hop { shown, .. } => format!("the route `{shown}`"),
+            Self::Unknown => format!("{dev} does not tell who else claims it"),
+        }
+    }
+
+    /// What tells the own number.
+    fn question(&self, dev: &IfName) -> Option<Read> {
+        match self {
+            Self::Mac(_) => Some(Read::Link(Side::Host, dev.clone())),
+            Self::Hop { dev, .. } => Some(Read::Addr(Side::Host, dev.clone()?)),
+            Self::Unknown => None,
+        }
+    }
+
+    /// Whether they give way: this node's number is lower than theirs. One that cannot be told is not.
+    fn gives_way(&self, dev: &IfName, seen: &Observed) -> bool {
+        let order = match self {
+            Self::Mac(theirs) => seen
+                .link(Side::Host, dev)
+                .map(|link| link.address.cmp(theirs)),
+            Self::Hop { via, dev, .. } => dev
+                .as_ref()
+                .and_then(|dev| seen.link(Side::Host, dev))
+                .and_then(|link| towards(*via, link))
+                .map(|own| own.cmp(via)),
+            Self::Unknown => Some(Ordering::Less),
+        };
+        order == Some(Ordering::Less)
+    }
+}
+
+/// The own address on the network of a next hop.
+fn towards(via: IpAddr, link: &LinkRecord) -> Option<IpAddr> {
+    let network = |address: &&AddrRecord| {
+        IpNetwork::new(address.local, address.prefixlen).is_ok_and(|net| net.contains(via))
+    };
+    let own = link.addr_info.iter().find(network)?;
+    Some(own.local)
+}
+
+/// What is seen of a claim. The wire comes first: there both have the same two numbers to compare.
+///
+/// # Errors
+/// Somebody else who claims the address at this moment: [`Contest::settle`] tells what comes of that.
+pub fn evidence(route: &Route, ipam: &Ipam, seen: &Observed) -> Result<Evidence, Rival> {
+    let (address, dev) = (route.dst.ip(), &route.dev);
+    if let Some(who) = wire::who(address, dev, seen) {
+        return Ok(Evidence::Taken(who));
+    }
+    if let Some(mac) = wire::rival(address, dev, seen) {
+        return Err(Rival::Mac(mac));
+    }
+    if wire::is_asked(ipam) && !wire::is_told(address, dev, seen) {
+        return Err(Rival::Unknown);
+    }
+    match Use::of(address, seen) {
+        Use::Taken(record) if route.is(&record) => Ok(Evidence::Alone),
+        Use::Taken(record) => match record.gateway() {
+            Some(via) => Err(Rival::Hop {
+                via,
+                dev: record.dev.as_deref().and_then(|dev| IfName::new(dev).ok()),
+                shown: record.shown(),
+            }),
+            None => Ok(Evidence::Taken(format!("the route `{}`", record.shown()))),
+        },
+        Use::Free(_) => Ok(Evidence::Unseen),
+    }
+}
+
+/// One address that is contested, and what it takes to look again.
+pub struct Contest<'a> {
+    /// Waits, and is told to end.
+    pub system: &'a System,
+    /// Looks.
+    pub hands: &'a Hands<'a>,
+    /// How.
+    pub ipam: &'a Ipam,
+    /// The claim.
+    pub route: &'a Route,
+    /// When the ADD ends.
+    pub deadline: Instant,
+}
+
+impl Contest<'_> {
+    /// Looks again until it is clear who keeps the address.
+    ///
+    /// # Errors
+    /// When something cannot be looked at, or this program is told to end.
+    pub fn settle(&self, mut rival: Rival) -> Result<Evidence, CniError> {
+        let dev = &self.route.dev;
+        let end = self.deadline.min(Instant::now() + self.ipam.contest());
+        let mut seen = self.look(&rival)?;
+        loop {
+            if !rival.gives_way(dev, &seen) || Instant::now() >= end {
+                return Ok(Evidence::Taken(rival.shown(dev)));
+            }
+            self.system.pause(self.step(&rival))?;
+            seen.absorb(self.look(&rival)?);
+            match evidence(self.route, self.ipam, &seen) {
+                Err(other) if other == rival => {}
+                Err(other) => {
+                    rival = other;
+                    seen.absorb(self.look(&rival)?);
+                }
+                Ok(settled) => return self.clear().map(|()| settled),
+            }
+        }
+    }
+
+    /// How long to wait before looking again: as long as before, where the first look told nothing.
+    fn step(&self, rival: &Rival) -> Duration {
+        match rival {
+            Rival::Unknown => self.ipam.propagation,
+            _ => (self.ipam.propagation / LOOKS).clamp(STEP.0, STEP.1),
+        }
+    }
+
+    /// Reads what came since the last look, then asks again, all in one process.
+    fn look(&self, rival: &Rival) -> Result<Observed, CniError> {
+        let (address, dev) = (self.route.dst.ip(), &self.route.dev);
+        let mut lines = vec![Line::Read(Read::Lookup(Side::Host, address, None))];
+        lines.extend(rival.question(dev).map(Line::Read));
+        if wire::is_asked(self.ipam) {
+            lines.extend(wire::answers(address, dev));
+            lines.extend(wire::ask(address, dev));
+        }
+        wire::look(self.hands, lines)
+    }
+
+    fn clear(&self) -> Result<(), CniError> {
+        if !wire::is_asked(self.ipam) {
+            return Ok(());
+        }
+        let clear = wire::clear(self.route.dst.ip(), &self.route.dev);
+        let line = |command: Command| wire::line(command, String::new());
+        wire::look(self.hands, clear.map(line).to_vec()).map(|_| ())
+    }
+}

@@ -1,0 +1,279 @@
+//! Several nodes that claim the same address: never two keep it, and one does. No routing daemon runs.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{Ipam, lab, signal, slow};
+use crate::support::lab::{Lab, address, until};
+use crate::support::plugin::Said;
+
+/// The address that everybody wants.
+const WANTED: &str = "10.9.0.60";
+
+/// How many claims at the same moment are made by two and by three nodes.
+const ROUNDS: usize = 25;
+
+/// `route-table` on each node, with a short wait.
+fn everywhere(lab: &Lab, wait: u64) -> Vec<Ipam<'_>> {
+    let more = json!({"propagationTimeoutMs": wait, "requestTimeoutMs": 10_000});
+    let ipam = |node| Ipam::new(node, json!({"subnet": super::SUBNET}), more.clone());
+    lab.nodes().iter().map(ipam).collect()
+}
+
+/// Tells which of those who asked for the wanted address have it, after giving it back everywhere.
+fn winners(ipams: &[Ipam<'_>], children: Vec<Child>) -> Vec<usize> {
+    let said: Vec<Said> = children.into_iter().map(Said::by).collect();
+    let mut won = Vec::new();
+    for (index, said) in said.iter().enumerate() {
+        if said.code == 0 {
+            assert_eq!(address(&said.ok(), 0), WANTED);
+            assert_eq!(ipams[index].claims(), [WANTED]);
+            won.push(index);
+        } else {
+            let why = said.error(11);
+            assert!(why.contains("is taken"), "{why}");
+            assert!(ipams[index].claims().is_empty(), "{why}");
+        }
+    }
+    for ipam in ipams {
+        ipam.del("a");
+        ipam.assert_nothing_left();
+        ipam.assert_nobody_is_asked();
+    }
+    won
+}
+
+/// Claims the wanted address on all nodes, each so much later than the one before.
+fn claim_everywhere(ipams: &[Ipam<'_>], offset: Duration) -> Vec<Child> {
+    let start = Instant::now();
+    let mut children = Vec::new();
+    for (index, ipam) in (0u32..).zip(ipams) {
+        until("the offset is over", || start.elapsed() >= offset * index);
+        children.push(ipam.wanting("a", WANTED).start());
+    }
+    children
+}
+
+#[test]
+fn of_nodes_that_claim_one_address_at_the_same_moment_exactly_one_gets_it() {
+    for nodes in [2, 3] {
+        let lab = lab(nodes);
+        let ipams = everywhere(&lab, 40);
+        let start = Instant::now();
+        let mut won = vec![0; nodes];
+        for round in 0..ROUNDS {
+            let winners = winners(&ipams, claim_everywhere(&ipams, Duration::ZERO));
+            assert_eq!(winners.len(), 1, "round {round}: {winners:?}");
+            won[winners[0]] += 1;
+        }
+        println!(
+            "{nodes} nodes, {ROUNDS} rounds, won {won:?}, {:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[test]
+fn of_nodes_that_claim_one_address_one_after_the_other_exactly_one_gets_it() {
+    let lab = lab(3);
+    // The first is done before the second begins from 40 ms on: what is left then is its beacon.
+    let ipams = everywhere(&lab, 40);
+    for offset in [1, 3, 10, 25, 38, 41, 45, 60, 90] {
+        let offset = Duration::from_millis(offset);
+        let winners = winners(&ipams, claim_everywhere(&ipams, offset));
+        assert_eq!(winners.len(), 1, "{offset:?}: {winners:?}");
+    }
+}
+
+#[test]
+fn an_address_is_not_lost_between_the_result_and_the_containers_own_answer() {
+    let lab = lab(2);
+    for family in [
+        json!({"subnet": super::SUBNET}),
+        json!({"subnet": "fd09::/64"}),
+    ] {
+        let wanted = match family["subnet"].as_str() {
+            Some(super::SUBNET) => WANTED,
+            _ => "fd09::60",
+        };
+        let [first, second] = [0, 1].map(|node| {
+            Ipam::new(
+                lab.node(node),
+                family.clone(),
+                json!({"propagationTimeoutMs": 20}),
+            )
+        });
+        for (first, second) in [(&first, &second), (&second, &first)] {
+            first.wanting("a", wanted).run().ok();
+            let said = second.wanting("b", wanted).run().error(11);
+            assert!(said.contains("claims it on eth0"), "{said}");
+            second.assert_nothing_left();
+            // Given back, it is free for everybody at once.
+            first.del("a");
+            first.assert_nothing_left();
+            second.wanting("b", wanted).run().ok();
+            second.del("b");
+        }
+    }
+}
+
+#[test]
+fn an_established_container_keeps_its_address_whatever_its_mac_is() {
+    let lab = lab(3);
+    let holder = lab.node(2);
+    holder.ip("link add pod type veth peer name other");
+    for mac in ["02:00:00:00:00:01", "fe:ff:ff:ff:ff:ff"] {
+        holder.ip(&format!("link set eth0 address {mac}"));
+        holder.ip(&format!("addr add {WANTED}/32 dev eth0"));
+        let ipams = everywhere(&lab, 40);
+        let two = &ipams[..2];
+        for _ in 0..3 {
+            let winners = winners(two, claim_everywhere(two, Duration::ZERO));
+            assert!(winners.is_empty(), "{mac}: {winners:?}");
+        }
+        holder.ip(&format!("addr del {WANTED}/32 dev eth0"));
+    }
+}
+
+#[test]
+fn a_pool_that_three_nodes_hand_out_at_once_has_no_duplicates() {
+    let lab = lab(3);
+    let more = json!({"propagationTimeoutMs": 40, "requestTimeoutMs": 20_000});
+    let range =
+        json!({"subnet": super::SUBNET, "rangeStart": "10.9.0.100", "rangeEnd": "10.9.0.115"});
+    let ipams: Vec<Ipam<'_>> = lab
+        .nodes()
+        .iter()
+        .map(|node| Ipam::new(node, range.clone(), more.clone()))
+        .collect();
+    let mut children = Vec::new();
+    for container in ["a", "b", "c", "d"] {
+        for ipam in &ipams {
+            children.push(ipam.call("ADD", container).start());
+        }
+    }
+    let said = children.into_iter().map(Said::by);
+    let mut got: Vec<String> = said.map(|said| address(&said.ok(), 0)).collect();
+    got.sort();
+    let count = got.len();
+    got.dedup();
+    assert_eq!((count, got.len()), (12, 12), "{got:?}");
+}
+
+#[test]
+fn families_are_claimed_together_and_a_contest_of_one_is_one_of_both() {
+    let lab = lab(2);
+    let ranges = json!([[{"subnet": super::SUBNET}], [{"subnet": "fd09::/64"}]]);
+    let ipams: Vec<Ipam<'_>> = everywhere(&lab, 40)
+        .into_iter()
+        .map(|ipam| ipam.with("/ipam/ranges", ranges.clone()))
+        .collect();
+    for round in 0..5 {
+        let both = format!("{WANTED},fd09::60");
+        let children: Vec<Child> = ipams
+            .iter()
+            .map(|ipam| ipam.wanting("a", &both).start())
+            .collect();
+        let codes: Vec<i32> = children
+            .into_iter()
+            .map(|child| Said::by(child).code)
+            .collect();
+        let won = codes.iter().filter(|code| **code == 0).count();
+        assert_eq!(won, 1, "round {round}: {codes:?}");
+        for ipam in &ipams {
+            ipam.del("a");
+            ipam.assert_nothing_left();
+        }
+    }
+}
+
+#[test]
+fn a_route_that_comes_while_claiming_wins_unless_it_gives_way_to_the_lower_next_hop() {
+    let lab = lab(2);
+    // The node, the other's next hop, and whether that route goes again.
+    for (node, hop, goes) in [
+        (0, "198.18.0.2", true),
+        (0, "198.18.0.2", false),
+        (1, "198.18.0.1", false),
+    ] {
+        let node = lab.node(node);
+        let ipam = slow(node).with("/ipam/propagationTimeoutMs", json!(400));
+        let child = ipam.wanting("a", WANTED).start();
+        until("the route is there", || ipam.claims().len() == 1);
+        let route = format!("{WANTED} via {hop} proto 186 metric 32");
+        node.ip(&format!("route add {route}"));
+        if goes {
+            let asked = || journal(&ipam).matches("use").count() > 2;
+            until("it looks again", asked);
+            node.ip(&format!("route del {route}"));
+        }
+        let said = Said::by(child);
+        if goes {
+            assert_eq!(address(&said.ok(), 0), WANTED);
+        } else {
+            assert!(said.error(11).contains(hop), "{said:?}");
+            node.ip(&format!("route del {route}"));
+        }
+        ipam.del("a");
+        ipam.assert_nothing_left();
+    }
+}
+
+fn journal(ipam: &Ipam<'_>) -> String {
+    std::fs::read_to_string(ipam.node.dir().join("route-table.log")).unwrap_or_default()
+}
+
+#[test]
+fn what_a_sigkill_in_the_middle_of_a_contest_leaves_is_freed_by_del() {
+    let lab = lab(2);
+    let ipam = slow(lab.node(0)).with("/ipam/propagationTimeoutMs", json!(1000));
+    // One that has an address and does not give way.
+    let beacon = "addr add 250.9.0.60/32 dev eth0 scope host";
+    lab.node(1).ip("link set eth0 address fe:ff:ff:ff:ff:ff");
+    lab.node(0).ip("link set eth0 address 02:00:00:00:00:01");
+    lab.node(1).ip(beacon);
+    let child = ipam.wanting("a", WANTED).start();
+    until("it looks again", || {
+        journal(&ipam).matches("use").count() > 2
+    });
+    signal(&child, "KILL");
+    assert_eq!(Said::by(child).code, -1);
+    assert_eq!(ipam.beacons(), ["250.9.0.60"]);
+    ipam.del("a");
+    ipam.assert_nothing_left();
+}
+
+#[test]
+fn an_uncontested_add_is_three_processes_with_and_without_a_wait() {
+    let lab = lab(1);
+    let node = lab.node(0);
+    let log = node.dir().join("calls");
+    let body = format!(
+        "export PATH={}\necho \"$@\" >>{}\nexec ip \"$@\"",
+        std::env::var("PATH").unwrap(),
+        log.display()
+    );
+    let stand_in = lab.script("bin", "ip", &body);
+    let path = format!("{}:{}", stand_in.display(), std::env::var("PATH").unwrap());
+    for (wait, both) in [(20, false), (0, false), (20, true)] {
+        let mut ipam = everywhere(&lab, wait).remove(0);
+        if both {
+            ipam = ipam.with(
+                "/ipam/ranges",
+                json!([[{"subnet": super::SUBNET}], [{"subnet": "fd09::/64"}]]),
+            );
+        }
+        std::fs::write(&log, "").unwrap();
+        ipam.call("ADD", "a").env("PATH", &path).run().ok();
+        let calls = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(calls.lines().count(), 3, "{calls}");
+        std::fs::write(&log, "").unwrap();
+        let said: Value = ipam.call("DEL", "a").env("PATH", &path).run().ok();
+        assert_eq!(said, Value::Null);
+        let calls = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(calls.lines().count(), 1 + usize::from(both), "{calls}");
+        ipam.assert_nothing_left();
+    }
+}
