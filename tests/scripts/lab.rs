@@ -10,7 +10,7 @@ use crate::{built, clone, end_of, ends_with, script, until};
 pub struct Lab(pub String);
 
 impl Lab {
-    fn named() -> Self {
+    pub fn named() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         Self(format!("t{}x{number}", std::process::id()))
@@ -22,7 +22,7 @@ impl Lab {
         lab
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut all = vec!["--name", &self.0];
         all.extend(arguments);
         script("lab", &all)
@@ -32,7 +32,7 @@ impl Lab {
         ends_with(0, &mut self.command(arguments))
     }
 
-    fn namespaces(&self) -> Vec<String> {
+    pub fn namespaces(&self) -> Vec<String> {
         let prefix = format!("vxlab-{}-", self.0);
         let Ok(entries) = std::fs::read_dir("/run/netns") else {
             return Vec::new();
@@ -47,7 +47,7 @@ impl Lab {
         Path::new("/run/vxlan-lab").join(&self.0)
     }
 
-    fn assert_gone(&self) {
+    pub fn assert_gone(&self) {
         assert_eq!(self.namespaces(), [""; 0]);
         assert!(!self.folder().exists(), "{:?} is there", self.folder());
     }

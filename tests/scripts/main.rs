@@ -9,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 mod lab;
+mod routing;
 mod trace;
 
 /// How long a condition is waited for. Far above what any takes: a machine may be busy.
@@ -150,6 +151,7 @@ fn a_script_that_needs_root_says_so() {
         "bench",
         "test",
         "node --number 1",
+        "routing --root / status",
     ] {
         let mut words = line.split(' ');
         let program = folder.path("scripts").join(words.next().unwrap());
