@@ -47,6 +47,19 @@ impl Lab {
         Path::new("/run/vxlan-lab").join(&self.0)
     }
 
+    /// Processes that were started with a file of this lab, and with another word.
+    pub fn processes(&self, word: &str) -> Vec<String> {
+        let folder = format!("{}/", self.folder().display());
+        let entries = std::fs::read_dir("/proc").unwrap();
+        // A process may be gone by now.
+        let started = |entry: std::fs::DirEntry| {
+            let line = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
+            let ours = line.contains(&folder) && line.contains(word);
+            ours.then(|| format!("{}: {}", entry.path().display(), line.replace('\0', " ")))
+        };
+        entries.filter_map(|entry| started(entry.ok()?)).collect()
+    }
+
     pub fn assert_gone(&self) {
         assert_eq!(self.namespaces(), [""; 0]);
         assert!(!self.folder().exists(), "{:?} is there", self.folder());

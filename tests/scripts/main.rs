@@ -9,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 mod lab;
+mod races;
 mod routing;
 mod trace;
 
@@ -151,6 +152,7 @@ fn a_script_that_needs_root_says_so() {
         "bench",
         "test",
         "node --number 1",
+        "races 1 --with none",
         "routing --root / status",
     ] {
         let mut words = line.split(' ');

@@ -5,19 +5,9 @@ use std::process::Stdio;
 use crate::lab::Lab;
 use crate::{built, end_of, ends_with, until};
 
-/// Processes that were started with a file of the lab's routing.
+/// The routing daemons of a lab.
 fn daemons(lab: &Lab) -> Vec<String> {
-    let folder = lab.folder().to_str().unwrap().to_owned() + "/";
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap() {
-        // A process may be gone by now.
-        let path = entry.unwrap().path();
-        let line = std::fs::read_to_string(path.join("cmdline")).unwrap_or_default();
-        if line.contains(&folder) && line.contains("/run/routing/") {
-            found.push(format!("{}: {}", path.display(), line.replace('\0', " ")));
-        }
-    }
-    found
+    lab.processes("/run/routing/")
 }
 
 /// How many lines of a status tell something.
