@@ -22,7 +22,7 @@ pub use attachment::{Attachment, Found};
 pub use error::StoreError;
 use lock::How;
 pub use lock::Lock;
-pub use under_way::UnderWay;
+pub use under_way::{Leaving, UnderWay};
 
 /// How often a folder is made that vanishes again; who takes it away does so once.
 const FOLDER_TRIES: usize = 100;
@@ -105,15 +105,28 @@ impl Store {
     }
 
     /// Waits until no ADD of an attachment is at work any more, whatever became of the program that
-    /// carried it out.
+    /// carried it out; nobody begins anything with it as long as the answer lives.
     ///
     /// # Errors
     /// [`StoreError::UnderWay`] when one was all the time, [`StoreError::File`].
-    pub fn wait_for_add(&self, container: &str, ifname: &str) -> Result<(), StoreError> {
+    pub fn wait_for_add(&self, container: &str, ifname: &str) -> Result<Vec<Leaving>, StoreError> {
+        let mut leaving = Vec::new();
         for network in self.networks()? {
-            under_way::wait(self.record(&network, container, ifname))?;
+            leaving.extend(under_way::wait(self.record(&network, container, ifname))?);
         }
-        Ok(())
+        Ok(leaving)
+    }
+
+    /// Marks an attachment as being worked on, so that a DEL of it waits; none where somebody else is at
+    /// work on it, or its record is another or gone by now.
+    pub fn begin(&self, attachment: &Attachment) -> Option<UnderWay> {
+        let (network, ifname) = (&attachment.network, attachment.ifname.as_str());
+        let path = self.record(network, &attachment.container, ifname);
+        let mark = under_way::mark_if_free(&path)?;
+        match read(path, network) {
+            Ok(Some((_, Found::Whole(now)))) if *now == *attachment => Some(mark),
+            _ => None,
+        }
     }
 
     /// Whether an ADD is at work on an attachment at this moment, by its record.

@@ -41,6 +41,7 @@ pub fn take_off(
     store: &Store,
     request: &Request,
 ) -> Result<(), CniError> {
+    let _leaving = store.wait_for_add(&request.container, &request.ifname)?;
     let known = Known::find(config, store, request)?;
     let name = known
         .network
@@ -91,7 +92,6 @@ struct Known {
 impl Known {
     /// From the record; where there is none, from what the runtime hands in.
     fn find(config: &Config, store: &Store, request: &Request) -> Result<Self, CniError> {
-        store.wait_for_add(&request.container, &request.ifname)?;
         Ok(match store.find(&request.container, &request.ifname)? {
             Some(Found::Whole(record)) => Self::by_record(config, &record),
             Some(Found::Damaged { network, .. }) => Self::by_name(config, request, &network),

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 
+use super::lock::is_still;
 use super::{StoreError, present};
 
 /// How long a DEL waits for the rest of an ADD: runtimes give a DEL at least as long.
@@ -36,6 +37,20 @@ impl UnderWay {
     }
 }
 
+/// Says, while it lives, that the attachment is being taken off.
+#[derive(Debug)]
+#[must_use]
+pub struct Leaving {
+    _record: File,
+}
+
+/// Marks what a record that others know of tells as being worked on; none where somebody else is at work
+/// on it, or it is gone.
+pub(super) fn mark_if_free(record: &Path) -> Option<UnderWay> {
+    let mark = UnderWay::mark(File::open(record).ok()?).ok()?;
+    is_still(&mark._record, record).then_some(mark)
+}
+
 /// Whether somebody is still at work on what a file records. One that is not there, or cannot be
 /// opened, is nobody's.
 pub(super) fn is_under_way(record: &Path) -> bool {
@@ -49,15 +64,24 @@ fn locked(path: &Path) -> Option<File> {
         .filter(|file| file.try_lock().is_err())
 }
 
-/// Waits until nobody is at work on what a file records.
+/// Waits until nobody is at work on what a file records, and keeps others from beginning; none where there
+/// is no such file.
 ///
 /// # Errors
 /// [`StoreError::UnderWay`] when somebody was all the time.
-pub(super) fn wait(record: PathBuf) -> Result<(), StoreError> {
+pub(super) fn wait(record: PathBuf) -> Result<Option<Leaving>, StoreError> {
     let (start, mut pause) = (Instant::now(), Duration::from_millis(1));
-    // Looked up anew each time: an ADD that ends well replaces the file. Kept open meanwhile, so that
-    // `fuser` shows who waits.
-    while let Some(_kept) = locked(&record) {
+    loop {
+        // Looked up anew each time: an ADD that ends well replaces the file. Kept open meanwhile, so that
+        // `fuser` shows who waits.
+        let Ok(file) = File::open(&record) else {
+            return Ok(None);
+        };
+        match file.try_lock() {
+            Ok(()) if is_still(&file, &record) => return Ok(Some(Leaving { _record: file })),
+            Ok(()) => continue,
+            Err(_) => {}
+        }
         if start.elapsed() >= LIMIT {
             return Err(StoreError::UnderWay {
                 record,
@@ -67,7 +91,6 @@ pub(super) fn wait(record: PathBuf) -> Result<(), StoreError> {
         std::thread::sleep(pause);
         pause = (pause * 2).min(PAUSE);
     }
-    Ok(())
 }
 
 /// Removes a draft that nobody is writing any more. Nothing there is fine.
@@ -103,6 +126,11 @@ mod tests {
         assert!(is_under_way(&path));
         orphan.kill().unwrap();
         orphan.wait().unwrap();
-        wait(path).unwrap();
+        let leaving = wait(path.clone()).unwrap();
+        assert!(leaving.is_some() && mark_if_free(&path).is_none());
+        drop(leaving);
+        assert!(mark_if_free(&path).is_some());
+        std::fs::remove_file(&path).unwrap();
+        assert!(wait(path).unwrap().is_none());
     }
 }
