@@ -26,6 +26,10 @@ pub struct Vxlan {
 pub enum VxlanVerb {
     /// Shows the networks of this node and who is on them
     Status(StatusOptions),
+    /// Looks at everything that must be so and tells what is not, how to see it and how to mend it
+    Doctor(DoctorOptions),
+    /// Makes every fact of every record true again and tells what it did
+    Repair(RepairOptions),
 }
 
 /// CNI IPAM plugin: the kernel's routing table as the cluster's address database.

@@ -3,9 +3,13 @@
 //! A verb computes what it has to say and whether all is well; here it is printed.
 
 pub mod args;
+pub mod doctor;
 pub mod list;
+pub mod look;
 pub mod node;
+pub mod progress;
 pub mod reconcile;
+pub mod repair;
 pub mod status;
 
 use std::io::Write;
@@ -58,6 +62,8 @@ pub fn vxlan() -> ExitCode {
     let Vxlan { verb, shared } = Vxlan::parse();
     let said = match &verb {
         VxlanVerb::Status(options) => status::run(&shared, options),
+        VxlanVerb::Doctor(options) => doctor::run(&shared, options),
+        VxlanVerb::Repair(options) => repair::run(&shared, options),
     };
     print("vxlan", said)
 }

@@ -9,8 +9,7 @@ mod refuse;
 use ipnetwork::IpNetwork;
 
 use self::ask::with_annotations;
-use self::refuse::refuse_foreign;
-use super::converge::Hands;
+use super::converge::{Hands, refuse_foreign};
 use super::leave::{leave_after_failure, vanished};
 use super::lines::{Failed, Line};
 use super::settle::until_settled;

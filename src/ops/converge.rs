@@ -9,6 +9,7 @@ use super::lines::{
     Failed, Line, Outcome, group, outcome, runs, sysctl_outcome, unreadable, write,
 };
 use crate::cni::{CniError, Code};
+use crate::config::Network;
 use crate::exec::{Exec, Pending};
 use crate::ip::batch::{Batch, Mood, says_absent};
 use crate::ip::stderr::Kind;
@@ -300,6 +301,25 @@ impl Started {
         }
         outcome(lines, &netns, mood, answers)
     }
+}
+
+/// A device of ours that is another than wanted is refused, never made anew under running containers.
+///
+/// # Errors
+/// Code 101 that names the device, what it is, and what to do.
+pub fn refuse_foreign(network: &Network, facts: &[Fact], seen: &Observed) -> Result<(), CniError> {
+    let foreign = plan::foreign(facts, seen);
+    let Some((Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. }, _)) = foreign.first() else {
+        return Ok(());
+    };
+    let error = not_true(&foreign, &Netns::Own);
+    let msg = format!("network \"{}\": {}", network.name, error.msg);
+    let mend = format!(
+        "correct the configuration, or, when nobody uses the device any more: ip link del dev {name}"
+    );
+    Err(CniError::new(error.code, msg)
+        .details(error.details)
+        .and(&mend))
 }
 
 /// The error that names every fact that does not hold, and the command that shows it.

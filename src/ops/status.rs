@@ -79,7 +79,7 @@ fn node(system: &System, config: &Config) -> Result<Vec<CniError>, CniError> {
 }
 
 /// What is wrong with a network's underlay device.
-fn underlay_fault(network: &Network, seen: &Observed) -> Option<CniError> {
+pub fn underlay_fault(network: &Network, seen: &Observed) -> Option<CniError> {
     let dev = network.options.vxlan.dev.as_ref()?;
     match (host::mtu(network, seen), seen.link(Side::Host, dev)) {
         (Err(error), _) => Some(unavailable(error.into())),
@@ -94,7 +94,7 @@ fn underlay_fault(network: &Network, seen: &Observed) -> Option<CniError> {
 }
 
 /// Another device with the same VNI on the same port: the kernel takes only one.
-fn clash(network: &Network, seen: &Observed) -> Option<CniError> {
+pub fn clash(network: &Network, seen: &Observed) -> Option<CniError> {
     let wanted = &network.options.vxlan;
     let same = |link: &&LinkRecord| {
         let found = link.data();

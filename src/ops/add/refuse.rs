@@ -3,13 +3,11 @@
 use super::Attempt;
 use crate::cni::delegate::Delegate;
 use crate::cni::{CniError, Code, Verb};
-use crate::config::Network;
-use crate::ip::Netns;
 use crate::ip::stderr::Kind;
 use crate::lease;
-use crate::ops::converge::{Asked, not_true};
+use crate::ops::converge::Asked;
 use crate::ops::lines::{Failed, Outcome};
-use crate::plan::{self, Fact, Observed, Read, Side};
+use crate::plan::{Read, Side};
 use crate::store::{Found, UnderWay};
 
 impl Attempt<'_> {
@@ -91,24 +89,4 @@ impl Attempt<'_> {
             None => Ok(()),
         }
     }
-}
-
-/// A device of ours that is another than wanted is refused, never made anew under running containers.
-pub(super) fn refuse_foreign(
-    network: &Network,
-    facts: &[Fact],
-    seen: &Observed,
-) -> Result<(), CniError> {
-    let foreign = plan::foreign(facts, seen);
-    let Some((Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. }, _)) = foreign.first() else {
-        return Ok(());
-    };
-    let error = not_true(&foreign, &Netns::Own);
-    let msg = format!("network \"{}\": {}", network.name, error.msg);
-    let mend = format!(
-        "correct the configuration, or, when nobody uses the device any more: ip link del dev {name}"
-    );
-    Err(CniError::new(error.code, msg)
-        .details(error.details)
-        .and(&mend))
 }

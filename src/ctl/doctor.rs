@@ -1,0 +1,71 @@
+//! `vxlan doctor`: every prerequisite and every fact, ticked or crossed, each cross with the command that
+//! shows it and the one that mends it. Changes nothing.
+
+mod claims;
+mod networks;
+mod others;
+mod places;
+mod probe;
+mod programs;
+mod report;
+mod wire;
+
+pub use claims::folders;
+
+use self::report::{Report, Section};
+use super::Said;
+use super::args::{DoctorOptions, Shared};
+use super::look::{Attached, hands, no_journal};
+use super::node::Node;
+use super::progress::Progress;
+use crate::cni::CniError;
+use crate::exec::System;
+
+/// Looks at everything.
+///
+/// # Errors
+/// When there is no configuration, or the folder of the records cannot be read.
+pub fn run(shared: &Shared, options: &DoctorOptions) -> Result<Said, CniError> {
+    let node = Node::open(shared)?;
+    let report = examine(&System::until_sigterm(), &node);
+    let said = Said::either(
+        shared,
+        || report.document(),
+        || report.text(is_plain(), options.verbose),
+    );
+    Ok(said.if_well(report.is_well()))
+}
+
+fn examine(system: &System, node: &Node) -> Report {
+    let mut here = programs::programs(system);
+    here.extend(places::places(node));
+    here.extend(others::others(system, node));
+    let mut sections = vec![Section::new("this node", here)];
+    if networks::can_look(system) {
+        let journal = no_journal();
+        let count = node.networks.iter().map(|one| one.attachments.len()).sum();
+        let mut progress = Progress::new(count);
+        let tell = |one: &Attached<'_>| progress.step(&one.shown());
+        sections.extend(networks::networks(
+            system,
+            &hands(system, &journal),
+            node,
+            tell,
+        ));
+        sections.extend(claims::claims(system, node));
+    }
+    Report(sections)
+}
+
+/// Whether the terminal knows ASCII only: the first of these that is set says (POSIX, locale).
+fn is_plain() -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|value| !value.is_empty());
+    let utf8 = |locale: String| {
+        let locale = locale.to_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    };
+    !set.is_some_and(utf8)
+}

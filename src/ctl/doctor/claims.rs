@@ -1,0 +1,109 @@
+//! The claims of `route-table`: every owner record beside the routing table.
+
+use super::report::{Finding, Section};
+use crate::cni::CniError;
+use crate::ctl::look::{hands, no_journal};
+use crate::ctl::node::{Node, State};
+use crate::exec::System;
+use crate::route_table::config::Ipam;
+use crate::route_table::ledger::{Claimed, Entry, Ledger, ipams};
+
+/// What mends them all.
+const MEND: &str = "vxlan repair, or route-table reconcile";
+
+/// The folders of claims: those of the configuration, and those that attachments were made with.
+pub fn folders(node: &Node) -> Vec<Ipam> {
+    let mut found = ipams(&node.raw);
+    let records = node
+        .networks
+        .iter()
+        .flat_map(|network| &network.attachments);
+    for record in records.filter_map(|one| one.record()) {
+        let same = |one: &Ipam, other: &Ipam| {
+            (&one.data_dir, one.protocol, one.table)
+                == (&other.data_dir, other.protocol, other.table)
+        };
+        let kept = ipams(&serde_json::json!({"ipam": record.ipam}));
+        for ipam in kept {
+            if !found.iter().any(|known| same(known, &ipam)) {
+                found.push(ipam);
+            }
+        }
+    }
+    found
+}
+
+/// Looks at them; none where nobody uses this IPAM.
+pub fn claims(system: &System, node: &Node) -> Option<Section> {
+    let folders = folders(node);
+    if folders.is_empty() {
+        return None;
+    }
+    let mut section = Section::new("claims of route-table", Vec::new());
+    for ipam in &folders {
+        let of = ipam.data_dir.display().to_string();
+        section.facts.push(match folder(system, node, ipam) {
+            Ok(findings) => (of, findings),
+            Err(error) => (of, vec![Finding::wrong(error.msg).mend(error.details)]),
+        });
+    }
+    Some(section)
+}
+
+fn folder(system: &System, node: &Node, ipam: &Ipam) -> Result<Vec<Finding>, CniError> {
+    let journal = no_journal();
+    let ledger = Ledger::read(&hands(system, &journal), ipam)?;
+    let settled = ledger.entries.iter().filter(|entry| !is_young(node, entry));
+    let mut findings: Vec<Finding> = settled.map(|entry| claim(entry, ipam)).collect();
+    findings.extend(ledger.orphans.iter().map(|route| {
+        Finding::wrong(format!("the claim {} is nobody's", route.shown()))
+            .see("route-table list")
+            .mend(MEND)
+    }));
+    Ok(findings)
+}
+
+/// Whether an ADD or DEL is at work on the container: a claim may be on its way.
+fn is_young(node: &Node, entry: &Entry) -> bool {
+    let Some(owner) = &entry.held.owner else {
+        return false;
+    };
+    let all = node
+        .networks
+        .iter()
+        .flat_map(|network| &network.attachments);
+    all.filter_map(|one| match &one.state {
+        State::Unfinished {
+            record,
+            under_way: true,
+        } => Some(record),
+        _ => None,
+    })
+    .any(|record| record.container == owner.container && record.ifname.as_str() == owner.ifname)
+}
+
+fn claim(entry: &Entry, ipam: &Ipam) -> Finding {
+    let address = entry.held.address;
+    let owner = entry.held.owner.as_ref().map(|owner| owner.shown());
+    let of = owner.map_or_else(String::new, |owner| format!(" of {owner}"));
+    let see = format!("ip route show exact {address} table {}", ipam.table);
+    match (&entry.elsewhere, entry.claim) {
+        (Some(route), _) => Finding::wrong(format!(
+            "{address}{of} is claimed elsewhere too: {}",
+            route.shown()
+        ))
+        .see(format!("ip route get fibmatch {address}"))
+        .mend("remove one of the two containers"),
+        (None, Claimed::Stands) => Finding::well(format!("the claim of {address}{of} stands")),
+        (None, Claimed::Unreadable) => {
+            Finding::wrong(format!("the record of {address} is cut short"))
+                .see("route-table list")
+                .mend("the DEL of its container removes it")
+        }
+        (None, state) => {
+            Finding::wrong(format!("the claim of {address}{of} is {}", state.as_str()))
+                .see(see)
+                .mend(MEND)
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Each network: its underlay, who else has its VNI, the facts of its node side and of everybody on it.
+
+use super::probe;
+use super::report::{Finding, Section};
+use super::wire;
+use crate::cni::CniError;
+use crate::config::Network;
+use crate::ctl::look::{Attached, Found, Judged, host_facts, host_reads, judge, look_at, shown};
+use crate::ctl::node::{Node, OnNode, Recorded, State};
+use crate::exec::System;
+use crate::ip::link::Setting;
+use crate::ip::sysctl::SysctlKey;
+use crate::ip::{Family, IfName, Netns};
+use crate::ops::converge::Hands;
+use crate::ops::status::{clash, underlay_fault};
+use crate::plan::{Fact, Observed, Read, Side, Verdict};
+
+/// What mends what a record tells of and nobody needs any more.
+const GONE: &str = "let the runtime remove the container (its DEL), or: vxlan gc";
+
+/// A network as it was looked at.
+struct Looked<'a> {
+    on: &'a OnNode,
+    network: Option<&'a Network>,
+    seen: Result<Observed, CniError>,
+    attached: Vec<Attached<'a>>,
+}
+
+/// Looks at every network. `tell` hears of each container that is done.
+pub fn networks(
+    system: &System,
+    hands: &Hands<'_>,
+    node: &Node,
+    mut tell: impl FnMut(&Attached<'_>),
+) -> Vec<Section> {
+    let looked: Vec<Looked<'_>> = node
+        .networks
+        .iter()
+        .map(|on| Looked::of(hands, node, on))
+        .collect();
+    let standing: Vec<&Network> = looked.iter().filter_map(Looked::standing).collect();
+    let mut duplicates = standing
+        .iter()
+        .zip(wire::duplicates(system, &standing))
+        .collect::<Vec<_>>();
+    let mut sections = Vec::new();
+    for one in &looked {
+        let mut section = one.section(system);
+        if let Some(place) = duplicates
+            .iter()
+            .position(|(network, _)| one.standing() == Some(network))
+        {
+            section.findings.extend(duplicates.remove(place).1);
+        }
+        section.facts.extend(one.facts(system, &mut tell));
+        section.findings.extend(one.records());
+        sections.push(section);
+    }
+    sections
+}
+
+impl<'a> Looked<'a> {
+    fn of(hands: &Hands<'_>, node: &'a Node, on: &'a OnNode) -> Self {
+        let network = on.standing().or(on.configured.as_ref());
+        let seen = match network {
+            None => Ok(Observed::default()),
+            Some(network) => {
+                let mut reads = host_reads(network);
+                let local = network.options.vxlan.local;
+                reads.extend(local.map(|local| Read::Lookup(Side::Host, local, None)));
+                reads.extend(
+                    ["all", network.mv.as_str()]
+                        .into_iter()
+                        .filter_map(reverse_filter),
+                );
+                hands.observe(reads)
+            }
+        };
+        Self {
+            on,
+            network,
+            seen,
+            attached: Attached::of(&node.store, on),
+        }
+    }
+
+    /// The network, where somebody is on it.
+    fn standing(&self) -> Option<&'a Network> {
+        self.network.filter(|_| !self.attached.is_empty())
+    }
+
+    fn section(&self, system: &System) -> Section {
+        let about = match self.network {
+            Some(network) => format!(
+                "network {} (VNI {}, {})",
+                network.name, network.options.vxlan.vni, network.vx
+            ),
+            None => format!("network {}", self.on.name),
+        };
+        let mut section = Section::new(about, Vec::new());
+        let (Some(network), Ok(seen)) = (self.network, &self.seen) else {
+            let why = self.seen.as_ref().err();
+            section.findings.extend(why.map(failed));
+            return section;
+        };
+        section.findings.push(underlay(network, seen));
+        section.findings.extend(source(network, seen));
+        section.findings.push(vni(network, seen));
+        if self.standing().is_some() {
+            section.findings.extend(filter(network, seen));
+            section
+                .findings
+                .extend(wire::crossing(system, network, seen));
+            let facts = host_facts(network, seen);
+            let facts = facts.map(|facts| findings(&judge(facts, seen), &Netns::Own));
+            let facts = facts.unwrap_or_else(|error| vec![failed(&error)]);
+            section.facts.push(("the node's side".to_owned(), facts));
+        }
+        section
+    }
+
+    /// The facts of everybody on it, and whether somebody is who has no record.
+    fn facts(
+        &self,
+        system: &System,
+        tell: &mut impl FnMut(&Attached<'_>),
+    ) -> Vec<(String, Vec<Finding>)> {
+        let (Some(network), Ok(seen)) = (self.network, &self.seen) else {
+            return Vec::new();
+        };
+        let found = look_at(system, &self.attached, |_| Some(seen), tell);
+        let mut facts: Vec<_> = found.iter().map(told).collect();
+        let strangers = strangers(network, seen, &found);
+        facts.extend(strangers.map(|finding| ("others".to_owned(), vec![finding])));
+        facts
+    }
+
+    /// Records that are not whole, or whose container has gone.
+    fn records(&self) -> Vec<Finding> {
+        let gone = self.attached.iter().filter(|one| one.netns.is_none());
+        let gone = gone.map(|one| {
+            let netns = &one.record.netns;
+            Finding::wrong(format!("{}: its namespace {netns} is gone", one.shown()))
+                .see(format!("ls -l {netns}"))
+                .mend(GONE)
+        });
+        let others = self.on.attachments.iter().filter_map(record);
+        gone.chain(others).collect()
+    }
+}
+
+fn reverse_filter(dev: &str) -> Option<Read> {
+    let key = match dev {
+        "all" => SysctlKey::All(Family::V4, "rp_filter"),
+        dev => SysctlKey::Device(Family::V4, dev.parse().ok()?, "rp_filter"),
+    };
+    Some(Read::Sysctl(Side::Host, key))
+}
+
+/// An error as a finding.
+fn failed(error: &CniError) -> Finding {
+    let finding = Finding::wrong(error.msg.clone());
+    match error.details.is_empty() {
+        true => finding,
+        false => finding.mend(error.details.clone()),
+    }
+}
+
+/// The underlay device must be there, up, with a carrier, and large enough.
+fn underlay(network: &Network, seen: &Observed) -> Finding {
+    let Some(dev) = &network.options.vxlan.dev else {
+        return Finding::unknown("options.vtepdev names no underlay device");
+    };
+    let see = format!("ip -d link show dev {dev}");
+    if let Some(fault) = underlay_fault(network, seen) {
+        return Finding::wrong(fault.msg).see(see).mend(fault.details);
+    }
+    let link = seen.link(Side::Host, dev);
+    if link.is_some_and(|link| link.flag("NO-CARRIER")) {
+        return Finding::wrong(format!("the underlay device `{dev}` has no carrier"))
+            .see(see)
+            .mend("plug the cable in, or bring its other end up");
+    }
+    let mtu = link.map_or(0, |link| link.mtu);
+    Finding::well(format!("the underlay device {dev} is up, MTU {mtu}"))
+}
+
+/// The address of the outer packets must be this node's.
+fn source(network: &Network, seen: &Observed) -> Option<Finding> {
+    let local = network.options.vxlan.local?;
+    let found = seen.lookup(Side::Host, local, None);
+    let own = found.is_some_and(|route| route.kind.as_deref() == Some("local"));
+    Some(match own {
+        true => Finding::well(format!("srcaddr {local} is this node's")),
+        false => Finding::wrong(format!(
+            "options.srcaddr {local} is no address of this node"
+        ))
+        .see(format!("ip route get {local}"))
+        .mend("correct options.srcaddr: ip -br addr"),
+    })
+}
+
+fn vni(network: &Network, seen: &Observed) -> Finding {
+    let vxlan = &network.options.vxlan;
+    match clash(network, seen) {
+        None => Finding::well(format!(
+            "no other device has VNI {} on port {}",
+            vxlan.vni, vxlan.dstport
+        )),
+        Some(fault) => {
+            let other = fault.msg.split_once(": ").map_or("", |(_, rest)| rest);
+            let other = other.split(' ').next().unwrap_or_default().to_owned();
+            Finding::wrong(fault.msg)
+                .see(format!("ip -d link show dev {other}"))
+                .mend(format!(
+                    "give the network another id or options.port, or, when nobody uses it: ip link del dev {other}"
+                ))
+        }
+    }
+}
+
+/// The kernel takes the larger of the device's and everybody's (`ip-sysctl`, `rp_filter`).
+fn filter(network: &Network, seen: &Observed) -> Option<Finding> {
+    network.cidr(Family::V4)?;
+    let value = |dev: &str| match reverse_filter(dev)? {
+        Read::Sysctl(side, key) => seen.sysctl(side, &key)?.parse::<u32>().ok(),
+        _ => None,
+    };
+    let (all, own) = (value("all")?, value(network.mv.as_str())?);
+    let mv = &network.mv;
+    Some(match all.max(own) {
+        1 => Finding::wrong(format!(
+            "rp_filter of {mv} is strict (all {all}, {mv} {own})"
+        ))
+        .see(format!(
+            "sysctl net.ipv4.conf.all.rp_filter net.ipv4.conf.{mv}.rp_filter"
+        ))
+        .mend(format!("sysctl -w net.ipv4.conf.{mv}.rp_filter=2")),
+        larger => Finding::well(format!(
+            "rp_filter of {mv} is {larger}, the larger of all and its own"
+        )),
+    })
+}
+
+/// Facts as findings, each with the command that shows it and the one that mends it.
+fn findings(judged: &[Judged], pod: &Netns) -> Vec<Finding> {
+    judged
+        .iter()
+        .map(|(fact, verdict)| finding(fact, verdict, pod))
+        .collect()
+}
+
+fn finding(fact: &Fact, verdict: &Verdict, pod: &Netns) -> Finding {
+    let netns = |side| match side {
+        Side::Host => &Netns::Own,
+        Side::Pod => pod,
+    };
+    let what = match verdict {
+        Verdict::Holds => return Finding::well(fact.to_string()),
+        Verdict::Missing => format!("{fact}: missing"),
+        Verdict::Differs { found } => format!("{fact}: found {found}"),
+    };
+    let finding = Finding::wrong(what);
+    let finding = match fact.show() {
+        Some(command) => finding.see(command.shown_in(netns(fact.side()))),
+        None => finding,
+    };
+    let (side, make) = fact.make(pod);
+    match (fact, verdict) {
+        (Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. }, Verdict::Differs { .. }) => {
+            let shown = netns(fact.side());
+            finding.mend(format!(
+                "correct the configuration, or, when nobody uses the device any more: {}",
+                crate::ip::link::del(name).shown_in(shown)
+            ))
+        }
+        _ => finding.mend(make.shown_in(netns(side))),
+    }
+}
+
+fn told(found: &Found<'_>) -> (String, Vec<Finding>) {
+    let pod = found.of.netns.as_ref().unwrap_or(&Netns::Own);
+    let findings = match &found.facts {
+        Ok(judged) => findings(judged, pod),
+        Err(error) => vec![failed(error)],
+    };
+    (found.of.shown(), findings)
+}
+
+/// Macvlans on the vxlan that no record knows of: a record that was deleted, or somebody else's.
+fn strangers(network: &Network, seen: &Observed, found: &[Found<'_>]) -> Option<Finding> {
+    let listeners = seen.maddr(&network.vx)?.listeners();
+    let is_up = |dev: &IfName, judged: &[Judged]| {
+        let holds = |wanted: &dyn Fn(&Fact) -> bool| {
+            let mut those = judged.iter().filter(|(fact, _)| wanted(fact));
+            those.all(|(_, verdict)| *verdict == Verdict::Holds)
+        };
+        let up = |fact: &Fact| matches!(fact, Fact::Setting { dev: of, setting: Setting::Up, .. } if of == dev);
+        holds(&|fact| matches!(fact, Fact::Macvlan { .. })) && holds(&up)
+    };
+    let known = found.iter().filter(|one| {
+        let judged = one.facts.as_ref();
+        judged.is_ok_and(|judged| is_up(&one.of.record.ifname, judged))
+    });
+    let gateway = seen.link(Side::Host, &network.mv);
+    let gateway = gateway.is_some_and(|mv| mv.flag("UP") && mv.kind() == "macvlan");
+    let known = u32::try_from(known.count()).unwrap_or(u32::MAX);
+    let more = listeners
+        .saturating_sub(known)
+        .saturating_sub(gateway.into());
+    let what = match more {
+        0 => return None,
+        1 => format!("a macvlan on {} has no record", network.vx),
+        more => format!("{more} macvlans on {} have no record", network.vx),
+    };
+    let mend =
+        "make its container anew: a DEL and an ADD write the record; what nobody needs: vxlan gc";
+    Some(
+        Finding::wrong(what)
+            .see(crate::ip::link::maddr(&network.vx).to_string())
+            .mend(mend),
+    )
+}
+
+/// What is wrong with a record by itself.
+fn record(recorded: &Recorded) -> Option<Finding> {
+    Some(match &recorded.state {
+        State::Whole(..) => return None,
+        State::Damaged(error) => Finding::wrong(error.msg.clone())
+            .see(format!("jq . '{}'", recorded.path.display()))
+            .mend(GONE),
+        State::EarlierBoot(record) => Finding::wrong(format!(
+            "{} is of an earlier boot: only its lease is left",
+            shown(record)
+        ))
+        .see(format!("jq .since '{}'", recorded.path.display()))
+        .mend(GONE),
+        State::Unfinished {
+            record,
+            under_way: true,
+        } => Finding::unknown(format!("{}: somebody is at work on it", shown(record))),
+        State::Unfinished { record, .. } => {
+            Finding::wrong(format!("{}: its ADD was ended half-way", shown(record)))
+                .see(format!("jq .lease '{}'", recorded.path.display()))
+                .mend(GONE)
+        }
+    })
+}
+
+/// Whether anything that is asked can be asked at all.
+pub fn can_look(system: &System) -> bool {
+    probe::said(&probe::ask(system, &["ip", "-V"])).is_some()
+}

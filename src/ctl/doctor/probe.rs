@@ -1,0 +1,42 @@
+//! Programs that tell something of the node: started, read, and never trusted to be there.
+
+use std::time::Duration;
+
+use crate::exec::{Exec, ExecError, Invocation, Output, Running, Stderr, System};
+
+/// How long one may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// What a program said, or why it did not.
+pub type Answer = Result<Output, ExecError>;
+
+/// Starts one; its arguments are words of this program's own and values that have been checked.
+///
+/// # Errors
+/// When it is not installed or cannot be started.
+pub fn start(system: &System, argv: &[&str]) -> Result<Box<dyn Running>, ExecError> {
+    system.start(&Invocation {
+        argv: argv.iter().map(|&word| word.to_owned()).collect(),
+        stdin: Vec::new(),
+        variables: vec![("LC_ALL".into(), "C".to_owned())],
+        stderr: Stderr::Read,
+        timeout: LIMIT,
+    })
+}
+
+/// Runs one to its end.
+///
+/// # Errors
+/// When it is not installed, or does not end.
+pub fn ask(system: &System, argv: &[&str]) -> Answer {
+    start(system, argv)?.wait()
+}
+
+/// What it printed, if it was content.
+pub fn said(answer: &Answer) -> Option<String> {
+    let output = answer
+        .as_ref()
+        .ok()
+        .filter(|output| output.code == Some(0))?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

@@ -1,0 +1,122 @@
+//! What the node must have before anything can work: programs and kernel drivers.
+
+use std::path::Path;
+
+use super::probe::{ask, said};
+use super::report::Finding;
+use crate::exec::System;
+
+/// The programs, the package that brings each, and whether nothing works without it.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("ip", "iproute2"),
+    ("bridge", "iproute2"),
+    ("sysctl", "procps"),
+    ("nsenter", "util-linux"),
+];
+
+/// The first iproute2 whose JSON tells everything that is asked.
+const OLDEST: (u32, u32) = (5, 3);
+
+/// The drivers, each with a function of it that the kernel's list of symbols shows once it is there.
+const DRIVERS: [(&str, &str); 2] = [
+    ("vxlan", "vxlan_newlink"),
+    ("macvlan", "macvlan_common_newlink"),
+];
+
+/// Looks at programs and drivers.
+pub fn programs(system: &System) -> Vec<Finding> {
+    let installed = PROGRAMS
+        .iter()
+        .map(|(program, package)| installed(system, program, package));
+    let mut findings: Vec<Finding> = installed.collect();
+    findings.push(json(system));
+    findings.extend(
+        DRIVERS
+            .iter()
+            .map(|(driver, symbol)| has(system, driver, symbol)),
+    );
+    findings
+}
+
+fn installed(system: &System, program: &str, package: &str) -> Finding {
+    let see = format!("{program} -V");
+    let wrong = |what: String| {
+        let mend = format!("install {package} from your distribution");
+        Finding::wrong(what).see(see.clone()).mend(mend)
+    };
+    let answer = ask(system, &[program, "-V"]);
+    match (said(&answer), answer) {
+        (Some(version), _) => match version_of(&version) {
+            Some(found) if program == "ip" && found < OLDEST => {
+                wrong(format!("{version} is older than 5.3"))
+            }
+            None if program == "ip" => {
+                wrong(format!("{version}: no version of iproute2 5.3 or newer"))
+            }
+            _ => Finding::well(version),
+        },
+        (None, Err(error)) => wrong(error.to_string()),
+        (None, Ok(output)) => wrong(format!("`{see}` failed: {}", output.stderr.trim())),
+    }
+}
+
+/// `ip utility, iproute2-6.1.0, ...`: 6.1. Before 5.0 it had dates for versions.
+fn version_of(text: &str) -> Option<(u32, u32)> {
+    let (_, rest) = text.split_once("iproute2-")?;
+    let mut numbers = rest.split(['.', ',', '-', ' ']).map(str::parse::<u32>);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+fn json(system: &System) -> Finding {
+    let see = "ip -j -d link show dev lo";
+    let argv: Vec<&str> = see.split(' ').collect();
+    let text = said(&ask(system, &argv)).unwrap_or_default();
+    let read: Result<Vec<serde_json::Value>, _> = serde_json::from_str(&text);
+    match read {
+        Ok(_) => Finding::well("ip prints JSON"),
+        Err(_) => Finding::wrong("ip prints no JSON")
+            .see(see)
+            .mend("install iproute2 5.3 or newer; the ip of busybox is another program"),
+    }
+}
+
+/// Whether the kernel has a driver, or would load it; nothing is loaded to find out.
+fn has(system: &System, driver: &str, symbol: &str) -> Finding {
+    let loaded = Path::new("/sys/module").join(driver).exists();
+    if loaded || kernel_has(symbol) {
+        return Finding::well(format!("the kernel has the driver {driver}"));
+    }
+    let see = format!("modprobe -n {driver}");
+    match ask(system, &["modprobe", "-n", "-q", driver]) {
+        Ok(output) if output.code == Some(0) => {
+            Finding::well(format!("the kernel would load the driver {driver}"))
+        }
+        Ok(_) => Finding::wrong(format!("the kernel has no driver {driver}"))
+            .see(see)
+            .mend(format!("install the kernel's modules (linux-modules-extra on Ubuntu), then: modprobe {driver}")),
+        Err(error) => Finding::unknown(format!("driver {driver}: {error}")).see(see),
+    }
+}
+
+/// A driver that is built in shows nowhere else unless it has parameters.
+fn kernel_has(symbol: &str) -> bool {
+    let symbols = std::fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+    symbols
+        .lines()
+        .any(|line| line.split_whitespace().nth(2) == Some(symbol))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_from_what_ip_prints_and_a_date_is_none() {
+        let said = "ip utility, iproute2-6.1.0, libbpf 1.1.2";
+        assert_eq!(version_of(said), Some((6, 1)));
+        assert_eq!(version_of("ip utility, iproute2-5.2"), Some((5, 2)));
+        assert!(version_of("ip utility, iproute2-5.2") < Some(OLDEST));
+        assert_eq!(version_of("ip utility, iproute2-ss190107"), None);
+        assert_eq!(version_of("BusyBox v1.36"), None);
+    }
+}

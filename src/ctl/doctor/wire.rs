@@ -1,0 +1,158 @@
+//! What can only be seen on the wire: whether a full packet crosses, and who else has the gateway's address.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::probe::{Answer, start};
+use super::report::Finding;
+use crate::config::Network;
+use crate::exec::System;
+use crate::ip::Family;
+use crate::plan::{Observed, Side};
+
+/// Bytes of an echo's own headers: IPv4 20 or IPv6 40, ICMP 8.
+const ECHO: [(Family, u32); 2] = [(Family::V4, 28), (Family::V6, 48)];
+
+/// An echo that fits everywhere.
+const SMALL: u32 = 56;
+
+/// How many are asked at a time.
+const SIDE_BY_SIDE: usize = 16;
+
+/// The VTEPs that a network's device knows: the one it was told of, and those it has learnt.
+pub fn peers(network: &Network, seen: &Observed) -> BTreeSet<IpAddr> {
+    let told = network.options.vxlan.group;
+    let learnt = seen.fdb(&network.vx).iter().filter_map(|entry| entry.dst);
+    let all = told.into_iter().chain(learnt);
+    all.filter(|address| !address.is_multicast()).collect()
+}
+
+/// Sends each peer an echo as large as the largest frame in its wrapping, which must not be split.
+pub fn crossing(system: &System, network: &Network, seen: &Observed) -> Vec<Finding> {
+    let Some(mtu) = seen.link(Side::Host, &network.vx).map(|link| link.mtu) else {
+        return Vec::new();
+    };
+    let whole = mtu + network.options.vxlan.overhead();
+    let peers: Vec<IpAddr> = peers(network, seen).into_iter().collect();
+    if peers.is_empty() {
+        let what = "no other node is known yet, so no full packet was sent to one";
+        return vec![Finding::unknown(what).see(format!("bridge fdb show dev {}", network.vx))];
+    }
+    let mut findings = Vec::new();
+    for wave in peers.chunks(SIDE_BY_SIDE) {
+        let large = echoes(system, network, wave, whole);
+        let small = echoes(system, network, wave, SMALL);
+        let each = wave.iter().zip(large.into_iter().zip(small));
+        findings.extend(
+            each.map(|(peer, (large, small))| crossed(network, *peer, whole, large, small)),
+        );
+    }
+    findings
+}
+
+/// One echo to each, all at once.
+fn echoes(system: &System, network: &Network, peers: &[IpAddr], whole: u32) -> Vec<Answer> {
+    let started: Vec<_> = peers
+        .iter()
+        .map(|peer| {
+            let argv = echo(network, *peer, whole);
+            start(system, &argv.iter().map(String::as_str).collect::<Vec<_>>())
+        })
+        .collect();
+    started.into_iter().map(|one| one?.wait()).collect()
+}
+
+fn echo(network: &Network, peer: IpAddr, whole: u32) -> Vec<String> {
+    let family = Family::of(peer);
+    let headers = ECHO.iter().find(|(of, _)| *of == family);
+    let payload = whole.saturating_sub(headers.map_or(0, |(_, bytes)| *bytes));
+    let mut line = format!("ping -n -q -c 1 -W 1 -M do -s {payload}");
+    if let Some(local) = network.options.vxlan.local {
+        line += &format!(" -I {local}");
+    }
+    let line = format!("{line} {peer}");
+    line.split(' ').map(str::to_owned).collect()
+}
+
+fn crossed(network: &Network, peer: IpAddr, whole: u32, large: Answer, small: Answer) -> Finding {
+    let came_back = |answer: &Answer| answer.as_ref().is_ok_and(|output| output.code == Some(0));
+    let see = echo(network, peer, whole).join(" ");
+    match (came_back(&large), came_back(&small), large) {
+        (true, ..) => Finding::well(format!("packets of {whole} bytes reach {peer}")),
+        (false, true, _) => Finding::wrong(format!(
+            "packets of {whole} bytes do not reach {peer}, small ones do: the underlay's MTU is smaller somewhere between"
+        ))
+        .see(see)
+        .mend(format!(
+            "raise the MTU of the way, or set mtu of network \"{}\" to what fits, less {}",
+            network.name,
+            network.options.vxlan.overhead()
+        )),
+        (false, false, Err(error)) => Finding::unknown(error.to_string()).see(see),
+        (false, false, Ok(_)) => Finding::unknown(format!("{peer} answers no echo at all")).see(see),
+    }
+}
+
+/// Asks each network's wire whether another host has its gateway's address: by a probe from nobody
+/// (RFC 5227, 2.1.1), which changes no one's memory of who has it.
+pub fn duplicates(system: &System, networks: &[&Network]) -> Vec<Vec<Finding>> {
+    let probe = |network: &Network| {
+        let gateway = network.cidr(Family::V4)?.ip();
+        Some(format!("arping -D -c 1 -w 1 -I {} {gateway}", network.mv))
+    };
+    let started: Vec<_> = networks
+        .iter()
+        .map(|network| {
+            let line = probe(network)?;
+            let running = start(system, &line.split(' ').collect::<Vec<_>>());
+            Some((line, running))
+        })
+        .collect();
+    let each = networks.iter().zip(started);
+    each.map(|(network, started)| {
+        let finding = started.map(|(line, running)| {
+            alone(network, line, running.and_then(|running| running.wait()))
+        });
+        finding.into_iter().collect()
+    })
+    .collect()
+}
+
+fn alone(network: &Network, see: String, answer: Answer) -> Finding {
+    let output = match answer {
+        Err(error) => {
+            return Finding::unknown(format!(
+                "nobody was asked for the gateway's address: {error}"
+            ))
+            .see(see)
+            .mend("install iputils-arping");
+        }
+        Ok(output) => output,
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    // `Unicast reply from 10.1.0.1 [0A:58:0A:01:00:01]  0.6ms`
+    let reply = said.lines().find(|line| line.contains("reply from"));
+    match reply {
+        // Over a device that is down nothing is sent.
+        None if !said.contains("Sent ") => {
+            let why = output.stderr.trim();
+            Finding::unknown(format!("nobody was asked for the gateway's address: {why}")).see(see)
+        }
+        None => Finding::well(format!(
+            "nobody else answers for the gateway's address on {}",
+            network.mv
+        )),
+        Some(reply) => {
+            let mac = reply.split(['[', ']']).nth(1).unwrap_or("another host");
+            Finding::wrong(format!(
+                "{mac} answers for the gateway's address on {} too",
+                network.mv
+            ))
+            .see(see)
+            .mend(format!(
+                "give each node an address of its own in cidr of network \"{}\"",
+                network.name
+            ))
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! A look at the node: every fact of every record, and whether it holds. Changes nothing.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::node::{Node, OnNode, State};
+use crate::cni::{CniError, CniResult, Version};
+use crate::config::Network;
+use crate::exec::System;
+use crate::ip::{IfName, Netns};
+use crate::journal::Journal;
+use crate::ops::converge::{Asked, Hands};
+use crate::ops::facts::{Facts, Promised};
+use crate::ops::namespace_inode;
+use crate::plan::{self, Fact, Look, Observed, Read, Side, Verdict, host};
+use crate::store::{Attachment, Store};
+
+/// How many containers are looked at side by side.
+const SIDE_BY_SIDE: usize = 8;
+
+/// Where libcni keeps what it was told of an attachment (libcni, `CacheDir`).
+const RESULTS: &str = "/var/lib/cni/results";
+
+/// A fact and whether it holds.
+pub type Judged = (Fact, Verdict);
+
+/// A journal for what only looks.
+pub fn no_journal() -> Journal {
+    Journal::new(Path::new("/dev/null"), "", "")
+}
+
+/// Hands that work on the node alone.
+pub fn hands<'a>(system: &'a System, journal: &'a Journal) -> Hands<'a> {
+    Hands {
+        exec: system,
+        journal,
+        pod: &Netns::Own,
+    }
+}
+
+/// Judges facts by what was seen.
+pub fn judge(facts: Vec<Fact>, seen: &Observed) -> Vec<Judged> {
+    let judged = facts.into_iter().map(|fact| {
+        let verdict = fact.verdict(seen);
+        (fact, verdict)
+    });
+    judged.collect()
+}
+
+/// The questions about a network's node side: its facts, who listens, and which other vxlans there are.
+pub fn host_reads(network: &Network) -> Vec<Read> {
+    let mut reads = host::reads(network, Look::Close);
+    reads.extend(plan::reads(&host::listed(network), Look::Close));
+    reads.extend([Read::Maddr(network.vx.clone()), Read::Vxlans]);
+    reads.sort();
+    reads.dedup();
+    reads
+}
+
+/// The facts of a network's node side, those that take a list to be seen behind the others.
+///
+/// # Errors
+/// When the underlay is not there or too small.
+pub fn host_facts(network: &Network, seen: &Observed) -> Result<Vec<Fact>, CniError> {
+    let mut facts = host::facts(network, seen)?;
+    facts.extend(host::listed(network));
+    Ok(facts)
+}
+
+impl OnNode {
+    /// The network as it stands on this node: as the last container joined it.
+    pub fn standing(&self) -> Option<&Network> {
+        let whole = self.attachments.iter().filter_map(|one| match &one.state {
+            State::Whole(record, network) => Some((&record.since, network.as_ref())),
+            _ => None,
+        });
+        whole
+            .max_by_key(|(since, _)| *since)
+            .map(|(_, network)| network)
+    }
+}
+
+/// One container that is attached, with what it takes to look at it.
+pub struct Attached<'a> {
+    /// Its record.
+    pub record: &'a Attachment,
+    /// Its network as it was then.
+    pub network: &'a Network,
+    /// Its namespace; none where it has gone, or is another container's by now.
+    pub netns: Option<Netns>,
+}
+
+/// What was found of one container.
+pub struct Found<'a> {
+    /// The container.
+    pub of: &'a Attached<'a>,
+    /// Its facts, or why they cannot be seen.
+    pub facts: Result<Vec<Judged>, CniError>,
+}
+
+impl<'a> Attached<'a> {
+    /// Everybody on a network.
+    pub fn of(store: &Store, network: &'a OnNode) -> Vec<Self> {
+        let attached = |state: &'a State| match state {
+            State::Whole(record, network) => Some(Self {
+                record,
+                network,
+                netns: netns(store, record),
+            }),
+            _ => None,
+        };
+        let all = network.attachments.iter();
+        all.filter_map(|one| attached(&one.state)).collect()
+    }
+
+    /// Everybody on the node.
+    pub fn all(node: &'a Node) -> Vec<Self> {
+        let networks = node.networks.iter();
+        networks
+            .flat_map(|network| Self::of(&node.store, network))
+            .collect()
+    }
+
+    /// Pod, where it is known, and `CONTAINER/IFNAME`.
+    pub fn shown(&self) -> String {
+        shown(self.record)
+    }
+
+    /// What must hold for it.
+    ///
+    /// # Errors
+    /// When the record is not whole.
+    pub fn facts(&self) -> Result<Facts<'_>, CniError> {
+        Facts::of(self.record, self.network, promised(self.record))
+    }
+
+    /// Looks closely at it, with what was seen of the node.
+    ///
+    /// # Errors
+    /// When it cannot be seen.
+    pub fn look(&self, hands: &Hands<'_>, host: &Observed) -> Result<Observed, CniError> {
+        let mut seen = host.clone();
+        seen.absorb(hands.observe(self.reads(Look::Close)?)?);
+        Ok(seen)
+    }
+
+    fn reads(&self, look: Look) -> Result<Vec<Read>, CniError> {
+        let mut reads = self.facts()?.own_reads(look);
+        reads.retain(|read| read.side() == Side::Pod);
+        reads.sort();
+        reads.dedup();
+        Ok(reads)
+    }
+
+    /// Judges by a glance, and where that leaves something open, by a close look.
+    fn judge(
+        &self,
+        hands: &Hands<'_>,
+        asked: Result<Asked, CniError>,
+        host: &Observed,
+    ) -> Result<Vec<Judged>, CniError> {
+        let mut seen = host.clone();
+        match asked.and_then(Asked::answers) {
+            Ok(glance) => seen.absorb(glance),
+            Err(_) => return Ok(judge(self.facts()?.own(host)?, &self.look(hands, host)?)),
+        }
+        let facts = self.facts()?.own(&seen)?;
+        if plan::broken(&facts, &seen).is_empty() {
+            return Ok(judge(facts, &seen));
+        }
+        let seen = self.look(hands, host)?;
+        Ok(judge(facts, &seen))
+    }
+}
+
+/// `NAMESPACE/POD CONTAINER/IFNAME`, as an operator finds it.
+pub fn shown(record: &Attachment) -> String {
+    match &record.pod {
+        Some(pod) => format!("{pod} {}", record.id()),
+        None => record.id(),
+    }
+}
+
+/// The namespace of a container, while it is still its own.
+fn netns(store: &Store, record: &Attachment) -> Option<Netns> {
+    let same = namespace_inode(Path::new(&record.netns)) == Some(record.inode);
+    let anothers = store.is_anothers(
+        record.inode,
+        &record.container,
+        &record.ifname,
+        &record.since,
+    );
+    let own = same && anothers.is_ok_and(|anothers| !anothers);
+    own.then(|| Netns::from_path(&record.netns).ok()).flatten()
+}
+
+/// Looks at many containers, several at a time; `tell` hears of each that is done.
+pub fn look_at<'a>(
+    system: &System,
+    attached: &'a [Attached<'a>],
+    host: impl Fn(&IfName) -> Option<&'a Observed>,
+    mut tell: impl FnMut(&Attached<'_>),
+) -> Vec<Found<'a>> {
+    let journal = no_journal();
+    let mut found = Vec::new();
+    for wave in attached.chunks(SIDE_BY_SIDE) {
+        let started: Vec<_> = wave
+            .iter()
+            .filter_map(|one| {
+                let hands = Hands {
+                    pod: one.netns.as_ref()?,
+                    ..hands(system, &journal)
+                };
+                let asked = one.reads(Look::Glance).and_then(|reads| hands.ask(reads));
+                Some((one, hands, asked, host(&one.network.vx)?))
+            })
+            .collect();
+        for (one, hands, asked, host) in started {
+            found.push(Found {
+                of: one,
+                facts: one.judge(&hands, asked, host),
+            });
+            tell(one);
+        }
+    }
+    found
+}
+
+/// What the runtime keeps of an attachment: a later plugin may have changed the interface, and said so.
+fn promised(record: &Attachment) -> Promised {
+    let name = format!("{}-{}-{}", record.name, record.container, record.ifname);
+    let file = PathBuf::from(RESULTS).join(name);
+    let read = || {
+        let cached: Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+        let result = &cached["result"];
+        let version = Version::of(result["cniVersion"].as_str()?)?;
+        CniResult::from_json(result, version).ok()
+    };
+    let result: Option<CniResult> = read();
+    result.map_or_else(Promised::default, |result| {
+        Promised::of(&result, &record.netns, &record.ifname)
+    })
+}

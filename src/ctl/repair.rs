@@ -1,0 +1,269 @@
+//! `vxlan repair`: makes every fact of every record true again.
+//!
+//! The node's side first, network by network and under its lock; then the claims; then the containers, each
+//! marked so that a DEL of it waits. What holds is not touched, what is another's is not taken away, and
+//! what an ADD or DEL is at work on is left to it.
+
+use serde_json::{Value, json};
+
+use super::Said;
+use super::args::{RepairOptions, Shared};
+use super::doctor::folders;
+use super::look::{Attached, Found, hands, host_facts, host_reads, look_at};
+use super::node::{Node, OnNode};
+use super::progress::Progress;
+use crate::cni::CniError;
+use crate::config::Network;
+use crate::exec::System;
+use crate::ip::{IfName, Netns};
+use crate::journal::Journal;
+use crate::ops::converge::{Hands, refuse_foreign};
+use crate::ops::namespace_inode;
+use crate::ops::status::clash;
+use crate::plan::{self, Observed, Side, Step, Verdict, host};
+use crate::route_table;
+
+/// What was done, and what was not.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Commands that were run, each with what it is of.
+    pub made: Vec<(String, String)>,
+    /// What failed, or is not this node's to mend.
+    pub failed: Vec<(String, CniError)>,
+    /// Attachments and networks that were looked at.
+    pub looked: usize,
+}
+
+/// Mends what can be mended and tells what was done.
+///
+/// # Errors
+/// When there is no configuration, or the folder of the records cannot be read.
+pub fn run(shared: &Shared, _: &RepairOptions) -> Result<Said, CniError> {
+    let node = Node::open(shared)?;
+    let done = repair(&System::until_sigterm(), &node)?;
+    let said = Said::either(shared, || done.document(), || done.text());
+    Ok(said.if_well(done.failed.is_empty()))
+}
+
+fn repair(system: &System, node: &Node) -> Result<Done, CniError> {
+    let mut done = Done::default();
+    let mut seen: Vec<(IfName, Observed)> = Vec::new();
+    for on in &node.networks {
+        let Some(network) = on.standing() else {
+            continue;
+        };
+        done.looked += 1;
+        let mut steps = Vec::new();
+        let mended = side(system, node, on, network, &mut steps);
+        done.tell(&format!("network {}", on.name), &steps, &Netns::Own);
+        match mended {
+            Ok(Some(now)) => seen.push((network.vx.clone(), now)),
+            Ok(None) => {}
+            Err(error) => done.failed.push((format!("network {}", on.name), error)),
+        }
+    }
+    claims(system, node, &mut done);
+    containers(system, node, &seen, &mut done);
+    Ok(done)
+}
+
+/// Makes the node's side of a network true; `None` where nobody is on it any more.
+fn side(
+    system: &System,
+    node: &Node,
+    on: &OnNode,
+    network: &Network,
+    steps: &mut Vec<Step>,
+) -> Result<Option<Observed>, CniError> {
+    let journal = journal(node, &on.name, "-", "");
+    let hands = hands(system, &journal);
+    let _alone = node.store.clone().until(system.stop()).hold(&on.name)?;
+    // The last container may have left since the records were read: nothing is made for nobody.
+    if !node.store.is_used_by_others(&on.name, "", "")? {
+        return Ok(None);
+    }
+    let mended = make_side(&hands, network, steps);
+    end(&journal, steps, mended.as_ref().err());
+    mended.map(Some)
+}
+
+fn make_side(
+    hands: &Hands<'_>,
+    network: &Network,
+    steps: &mut Vec<Step>,
+) -> Result<Observed, CniError> {
+    let seen = hands.observe(host_reads(network))?;
+    let facts = host::facts(network, &seen)?;
+    refuse_foreign(network, &facts, &seen)?;
+    if seen.link(Side::Host, &network.vx).is_none()
+        && let Some(fault) = clash(network, &seen)
+    {
+        return Err(fault);
+    }
+    hands.converge(&facts, seen, steps)?;
+    // What the devices bring along is there now; looked at again, only what is still missing is made.
+    let seen = hands.observe(host_reads(network))?;
+    let all = host_facts(network, &seen)?;
+    hands.converge(&all, seen, steps)?;
+    hands.observe(host_reads(network))
+}
+
+/// Puts claims back that went with the gateway's device.
+fn claims(system: &System, node: &Node, done: &mut Done) {
+    let folders = folders(node);
+    if folders.is_empty() {
+        return;
+    }
+    let of = "claims";
+    match route_table::reconcile::reconcile(system, &folders) {
+        Err(error) => done.failed.push((of.to_owned(), error)),
+        Ok(mended) => {
+            let put_back = mended
+                .put_back
+                .iter()
+                .map(|what| format!("put back {what}"));
+            let dropped = mended.dropped.iter().map(|what| format!("dropped {what}"));
+            done.made
+                .extend(put_back.chain(dropped).map(|what| (of.to_owned(), what)));
+            done.failed.extend(mended.failed.iter().map(|what| {
+                let error = CniError::new(crate::cni::Code::COMMAND_FAILED, what.clone());
+                (of.to_owned(), error)
+            }));
+        }
+    }
+}
+
+/// Looks at every container and mends those that are not as they should be.
+fn containers(system: &System, node: &Node, seen: &[(IfName, Observed)], done: &mut Done) {
+    let host = |vx: &IfName| {
+        let of = seen.iter().find(|(name, _)| name == vx);
+        of.map(|(_, seen)| seen)
+    };
+    let attached: Vec<Attached<'_>> = Attached::all(node)
+        .into_iter()
+        .filter(|one| one.netns.is_some() && host(&one.network.vx).is_some())
+        .collect();
+    done.looked += attached.len();
+    let mut progress = Progress::new(attached.len());
+    let found = look_at(system, &attached, host, |one| progress.step(&one.shown()));
+    for one in found.iter().filter(|one| !is_well(one)) {
+        let Some(host) = host(&one.of.network.vx) else {
+            continue;
+        };
+        let mut steps = Vec::new();
+        let mended = container(system, node, one.of, host, &mut steps);
+        let netns = one.of.netns.as_ref().unwrap_or(&Netns::Own);
+        done.tell(&one.of.shown(), &steps, netns);
+        done.failed
+            .extend(mended.err().map(|error| (one.of.shown(), error)));
+    }
+}
+
+fn is_well(found: &Found<'_>) -> bool {
+    let facts = found.facts.as_ref();
+    facts.is_ok_and(|facts| facts.iter().all(|(_, verdict)| *verdict == Verdict::Holds))
+}
+
+/// Mends one container, unless somebody else is at work on it or it has gone meanwhile.
+fn container(
+    system: &System,
+    node: &Node,
+    one: &Attached<'_>,
+    host: &Observed,
+    steps: &mut Vec<Step>,
+) -> Result<(), CniError> {
+    let (Some(netns), Some(_begun)) = (&one.netns, node.store.begin(one.record)) else {
+        return Ok(());
+    };
+    if namespace_inode(one.record.netns.as_ref()) != Some(one.record.inode) {
+        return Ok(());
+    }
+    let pod = one.record.pod.as_ref();
+    let notes = pod.map_or_else(String::new, |pod| format!(" pod={pod}"));
+    let journal = journal(node, &one.network.name, &one.record.id(), &notes);
+    let hands = Hands {
+        pod: netns,
+        ..hands(system, &journal)
+    };
+    let mended = make_container(&hands, one, host, steps);
+    end(&journal, steps, mended.as_ref().err());
+    mended
+}
+
+fn make_container(
+    hands: &Hands<'_>,
+    one: &Attached<'_>,
+    host: &Observed,
+    steps: &mut Vec<Step>,
+) -> Result<(), CniError> {
+    let seen = one.look(hands, host)?;
+    let mut all = one.facts()?;
+    let facts = all.own(&seen)?;
+    let foreign = plan::foreign(&facts, &seen);
+    if !foreign.is_empty() {
+        return Err(all
+            .explain(&foreign, hands.pod)
+            .and("it is another's interface: remove the container and make it anew"));
+    }
+    hands.converge(&facts, seen, steps)?;
+    Ok(())
+}
+
+/// The journal of what is mended.
+fn journal(node: &Node, network: &str, id: &str, notes: &str) -> Journal {
+    Journal::new(
+        &node.config.log_file,
+        &format!("REPAIR {network} {id}"),
+        notes,
+    )
+}
+
+/// Its last line; none where there was nothing to do.
+fn end(journal: &Journal, steps: &[Step], failed: Option<&CniError>) {
+    match failed {
+        Some(error) => journal.end(&format!("failed {}: {}", error.code.0, error.msg)),
+        None if steps.is_empty() => {}
+        None => journal.end("ok"),
+    }
+}
+
+impl Done {
+    fn tell(&mut self, of: &str, steps: &[Step], pod: &Netns) {
+        let shown = |step: &Step| {
+            let netns = match step.side {
+                Side::Host => &Netns::Own,
+                Side::Pod => pod,
+            };
+            (of.to_owned(), step.command.shown_in(netns))
+        };
+        self.made.extend(steps.iter().map(shown));
+    }
+
+    fn text(&self) -> String {
+        let made = self.made.iter().map(|(of, what)| format!("{of}: {what}\n"));
+        let failed = self.failed.iter().map(|(of, error)| {
+            let details = error.details.split("; ").filter(|line| !line.is_empty());
+            let lines: String = details.map(|line| format!("  {line}\n")).collect();
+            format!("FAILED {of}: {}\n{lines}", error.msg)
+        });
+        let text: String = made.chain(failed).collect();
+        let next = match (self.made.is_empty(), self.failed.is_empty()) {
+            (true, true) => "every fact holds, nothing was done\n",
+            (false, true) => "",
+            (_, false) => "`vxlan doctor` shows what is left and how to mend it\n",
+        };
+        text + next
+    }
+
+    /// `made`, a list of `of` and `command`; `failed`, a list of `of`, `msg` and `details`.
+    fn document(&self) -> Value {
+        let made = self.made.iter();
+        let failed = self.failed.iter();
+        json!({
+            "made": made.map(|(of, command)| json!({"of": of, "command": command})).collect::<Vec<_>>(),
+            "failed": failed
+                .map(|(of, error)| json!({"of": of, "msg": error.msg, "details": error.details}))
+                .collect::<Vec<_>>(),
+        })
+    }
+}

@@ -1,0 +1,15 @@
+//! The operator's verbs on nodes of a lab: what is broken by hand is found, explained and mended, and nobody
+//! else notices.
+//!
+//! Needs root, and fails without it. `cargo test --test operator`.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod broken;
+mod doctor;
+mod many;
+mod refused;
+mod stage;
