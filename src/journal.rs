@@ -5,6 +5,8 @@
 //! line belongs to the nearest head above it. Never fatal: a journal that cannot be written is told
 //! once on stderr.
 
+pub mod read;
+
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};

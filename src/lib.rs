@@ -17,8 +17,8 @@
 //! 7. One batch configures the container's side and looks at it; the plan must be empty now.
 //! 8. [`cni::result`]: what was seen is the result.
 //!
-//! Imports go leftwards only: words (`shown`, `columns`, `ip`, `cni`) → thought (`config`, `select`, `lease`, `plan`)
-//! → hands (`exec`, `journal`, `kube`, `store`, `conflist`) → verbs (`ops`, `route_table`, `ctl`) → doors (`cni::serve`,
+//! Imports go leftwards only: words (`shown`, `columns`, `ip`, `cni`) → thought (`config`, `select`, `lease`, `plan`,
+//! `deed`) → hands (`exec`, `journal`, `kube`, `store`, `conflist`) → verbs (`ops`, `route_table`, `ctl`) → doors (`cni::serve`,
 //! the programs).
 
 pub mod cni;
@@ -26,6 +26,7 @@ pub mod columns;
 pub mod config;
 pub mod conflist;
 pub mod ctl;
+pub mod deed;
 pub mod exec;
 pub mod ip;
 pub mod journal;

@@ -153,10 +153,53 @@ pub fn shell_line(words: &[String]) -> String {
         .join(" ")
 }
 
+/// The words of a line that [`shell_line`] made; none for a line that a shell would read otherwise.
+pub fn shell_words(line: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut rest = line;
+    while !rest.is_empty() {
+        let (word, behind) = first_word(rest)?;
+        words.push(word);
+        rest = behind;
+    }
+    Some(words)
+}
+
+/// The first word of a line, and what stands behind the space after it.
+fn first_word(line: &str) -> Option<(String, &str)> {
+    let (mut word, mut rest) = (String::new(), line);
+    loop {
+        let stop = rest.find(['\'', ' ', '\\']).unwrap_or(rest.len());
+        if !rest[..stop].chars().all(is_plain) {
+            return None;
+        }
+        word += &rest[..stop];
+        rest = &rest[stop..];
+        if let Some(behind) = rest.strip_prefix(r"\'") {
+            word.push('\'');
+            rest = behind;
+        } else if let Some(behind) = rest.strip_prefix('\'') {
+            let (quoted, behind) = behind.split_once('\'')?;
+            word += quoted;
+            rest = behind;
+        } else if rest.starts_with('\\') {
+            return None;
+        } else {
+            // Two spaces are one to a shell.
+            let read = rest.len() < line.len();
+            return read.then(|| (word, rest.strip_prefix(' ').unwrap_or(rest)));
+        }
+    }
+}
+
+/// Whether a shell takes a character for itself wherever it stands in a word.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-./:=,@+%".contains(c)
+}
+
 /// Quotes a word for a POSIX shell where it needs it.
 fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@+%".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
+    match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', r"'\''")),
     }
@@ -172,6 +215,7 @@ pub(in crate::ip) fn is_word(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn sample() -> Command {
@@ -200,5 +244,26 @@ mod tests {
             shell_line(&words),
             r#"'a b' 'it'\''s' '' '$(id)' 'x"y' plain"#
         );
+        assert_eq!(shell_words(&shell_line(&words)).unwrap(), words);
+    }
+
+    #[test]
+    fn a_line_with_more_than_words_is_not_taken_for_one() {
+        for line in [
+            "ip link; reboot",
+            "ip $(id)",
+            "ip `id`",
+            "ip > /x",
+            "ip 'open",
+            "ip a\\ b",
+            "ip &",
+            "ip \"x\"",
+            "ip *",
+            "~/x",
+            "a  b",
+        ] {
+            assert_eq!(shell_words(line), None, "{line}");
+        }
+        assert_eq!(shell_words("").unwrap(), [""; 0]);
     }
 }

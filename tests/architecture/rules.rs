@@ -39,6 +39,7 @@ fn place(module: &[String]) -> Option<(Room, &'static str)> {
         ("select", _) => (Room::Thought, "select"),
         ("lease", _) => (Room::Thought, "lease"),
         ("plan", _) => (Room::Thought, "plan"),
+        ("deed", _) => (Room::Thought, "deed"),
         ("route_table", "pool") => (Room::Thought, "route_table::pool"),
         ("route_table", "config") => (Room::Thought, "route_table::config"),
         ("exec", _) => (Room::Hands, "exec"),
