@@ -30,6 +30,10 @@ pub enum VxlanVerb {
     Doctor(DoctorOptions),
     /// Makes every fact of every record true again and tells what it did
     Repair(RepairOptions),
+    /// Prints the commands that rebuild an attachment on a blank node, or runs them
+    Replay(ReplayOptions),
+    /// Shows the journal: which verb ran which commands, and what came of it
+    Log(LogOptions),
 }
 
 /// CNI IPAM plugin: the kernel's routing table as the cluster's address database.
@@ -154,6 +158,14 @@ pub struct RepairOptions {}
 
 /// `vxlan replay`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vxlan replay                 everybody who is attached, as a script
+  vxlan replay 3f2a            one container, by the start of its id
+  vxlan replay 3f2a/eth0 >a.sh; sh -ex a.sh
+                               rebuilds it on a blank node with the same underlay
+  vxlan replay 3f2a --run      runs the lines here, up to the first that fails
+  vxlan replay --failed --since 1h
+                               every command of what failed, and what took it back")]
 pub struct ReplayOptions {
     /// Whose lines, by the container's id or its start; else everybody's
     #[arg(value_name = "CONTAINER[/IFNAME]")]
@@ -201,6 +213,13 @@ pub enum Format {
 
 /// `vxlan log`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vxlan log --since 10m        what happened in the last ten minutes
+  vxlan log --pod shop/web-1   everything about one pod, its addresses' claims too
+  vxlan log --failed           what failed, and why
+  vxlan log --verb del -f      every DEL, and those that come
+  vxlan log --json | jq 'select(.milliseconds > 500)'
+                               what took long")]
 pub struct LogOptions {
     /// Only this pod's, NAMESPACE/NAME or NAME
     #[arg(long, value_name = "POD")]

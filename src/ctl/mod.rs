@@ -4,12 +4,15 @@
 
 pub mod args;
 pub mod doctor;
+pub mod journals;
 pub mod list;
+pub mod log;
 pub mod look;
 pub mod node;
 pub mod progress;
 pub mod reconcile;
 pub mod repair;
+pub mod replay;
 pub mod status;
 
 use std::io::Write;
@@ -64,6 +67,8 @@ pub fn vxlan() -> ExitCode {
         VxlanVerb::Status(options) => status::run(&shared, options),
         VxlanVerb::Doctor(options) => doctor::run(&shared, options),
         VxlanVerb::Repair(options) => repair::run(&shared, options),
+        VxlanVerb::Replay(options) => replay::run(&shared, options),
+        VxlanVerb::Log(options) => log::run(&shared, options),
     };
     print("vxlan", said)
 }

@@ -12,7 +12,7 @@ use crate::ops;
 use crate::store::{Attachment, Found, Store};
 
 /// Which configuration is looked for.
-const WANTED: Wanted = Wanted {
+pub(super) const WANTED: Wanted = Wanted {
     words: "type vxlan",
     is: |plugin| plugin["type"] == "vxlan",
 };

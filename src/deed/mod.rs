@@ -238,7 +238,8 @@ fn subject(time: &str, words: &[&str]) -> Deed {
         began: time.to_owned(),
         verb: words.first().map_or(String::new(), |&verb| verb.to_owned()),
         network: word(1),
-        id: word(2),
+        // A verb of no container in particular says so.
+        id: word(2).filter(|id| id != "-" && id != "/"),
         ..Deed::default()
     }
 }

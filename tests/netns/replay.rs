@@ -2,44 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Lab, Net, Node, Ns};
-
-/// What differs between any two namespaces, and what the kernel draws at random.
-const OWN: [&str; 6] = [
-    "ifindex",
-    "link_index",
-    "link_netnsid",
-    "operstate",
-    "address",
-    "flags",
-];
-
-/// Devices, addresses, routes of all tables and rules, without what is a namespace's own. A pod's MAC
-/// stays, since it is derived from its address.
-fn state(ns: &Ns, keep: &[&str]) -> Vec<String> {
-    let four = ["addr show", "route show table all", "rule show"];
-    let mut all = ns.questions(&[], &four);
-    all.extend(ns.questions(&["-6"], &["route show table all", "rule show"]));
-    let items = all.iter().filter_map(Value::as_array).flatten();
-    let mut lines: Vec<String> = items.filter_map(|item| line(item.clone(), keep)).collect();
-    lines.sort();
-    lines
-}
-
-fn line(mut item: Value, keep: &[&str]) -> Option<String> {
-    let object = item.as_object_mut()?;
-    let dst = object.get("dst").and_then(Value::as_str).unwrap_or("");
-    // Link-local ones come and settle at a time of their own; eth0 is the node's own business.
-    let own = object.get("ifname").or(object.get("dev")) == Some(&json!("eth0")) && keep.is_empty();
-    if dst.starts_with("fe80") || dst.starts_with("ff00") || object.is_empty() || own {
-        return None;
-    }
-    object.retain(|key, _| keep.contains(&&**key) || !OWN.contains(&&**key));
-    if let Some(addresses) = object.get_mut("addr_info").and_then(Value::as_array_mut) {
-        addresses.retain(|address| address["scope"] != "link");
-    }
-    Some(item.to_string())
-}
+use crate::support::lab::{Lab, Net, Node, state};
 
 /// The lines of the one ADD in a node's journal.
 fn script(node: &Node) -> String {
@@ -65,15 +28,15 @@ fn rebuilds(blue: &Net, more: Value) {
     let file = file.to_str().unwrap();
     blank.run(&["sh", "-n", file]);
     blank.run(&["sh", "-e", file]);
-    let made = state(one, &[]);
+    let made = state::of(one, &[]);
     assert!(made.iter().any(|line| line.contains("vx_blue")), "{made:?}");
-    assert_eq!(made, state(blank, &[]));
+    assert_eq!(made, state::of(blank, &[]));
     assert_eq!(
-        state(&pod, &["address", "flags"]),
-        state(&twin, &["address", "flags"])
+        state::of(&pod, &["address", "flags"]),
+        state::of(&twin, &["address", "flags"])
     );
     assert!(
-        state(&pod, &["address"])
+        state::of(&pod, &["address"])
             .iter()
             .any(|line| line.contains("macvlan"))
     );

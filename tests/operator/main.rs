@@ -10,6 +10,9 @@ mod support;
 
 mod broken;
 mod doctor;
+mod log;
 mod many;
 mod refused;
+mod replay;
 mod stage;
+mod typed;

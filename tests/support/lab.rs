@@ -21,6 +21,7 @@ pub mod node;
 pub mod ns;
 pub mod pod;
 pub mod snapshot;
+pub mod state;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
