@@ -32,6 +32,8 @@ pub enum VxlanVerb {
     Repair(RepairOptions),
     /// Prints the commands that rebuild an attachment on a blank node, or runs them
     Replay(ReplayOptions),
+    /// Removes what no living pod holds
+    Gc(GcOptions),
     /// Shows the journal: which verb ran which commands, and what came of it
     Log(LogOptions),
 }
@@ -183,6 +185,10 @@ pub struct ReplayOptions {
 
 /// `vxlan gc`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vxlan gc --dry-run           what no living pod holds: attachments, devices, claims
+  vxlan gc                     the same, and asks whether to remove it
+  vxlan gc --yes               removes it; without a terminal nothing else does")]
 pub struct GcOptions {
     /// Shows what would be removed and removes nothing
     #[arg(long)]

@@ -4,6 +4,7 @@
 
 pub mod args;
 pub mod doctor;
+pub mod gc;
 pub mod journals;
 pub mod list;
 pub mod log;
@@ -68,6 +69,7 @@ pub fn vxlan() -> ExitCode {
         VxlanVerb::Doctor(options) => doctor::run(&shared, options),
         VxlanVerb::Repair(options) => repair::run(&shared, options),
         VxlanVerb::Replay(options) => replay::run(&shared, options),
+        VxlanVerb::Gc(options) => gc::run(&shared, options),
         VxlanVerb::Log(options) => log::run(&shared, options),
     };
     print("vxlan", said)

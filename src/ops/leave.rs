@@ -39,13 +39,12 @@ pub fn leave(
 /// # Errors
 /// Everything that could not be removed.
 pub fn leave_if_idle(hands: &Hands<'_>, store: &Store, network: &Network) -> Result<(), CniError> {
-    let used = || store.is_used_by_others(&network.name, "", "");
-    if used()? || !is_idle(hands, network)? {
+    if !is_left_over(hands, store, network)? {
         return Ok(());
     }
     let alone = store.hold(&network.name)?;
     // Somebody may have joined meanwhile.
-    if used()? {
+    if store.is_used_by_others(&network.name, "", "")? {
         return Ok(());
     }
     let taken = take_away(hands, network);
@@ -54,6 +53,14 @@ pub fn leave_if_idle(hands: &Hands<'_>, store: &Store, network: &Network) -> Res
         alone.remove();
     }
     taken
+}
+
+/// Whether something of the node's side of a network is there that nobody is on.
+///
+/// # Errors
+/// When the records or the state cannot be read.
+pub fn is_left_over(hands: &Hands<'_>, store: &Store, network: &Network) -> Result<bool, CniError> {
+    Ok(!store.is_used_by_others(&network.name, "", "")? && is_idle(hands, network)?)
 }
 
 /// Whether something of the node's side is there, and nobody listens through it. One look: what is about

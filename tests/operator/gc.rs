@@ -1,0 +1,321 @@
+//! `vxlan gc`: what no living pod holds goes, whatever is alive stays.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use super::typed::{conflist, unwell, vxlan, well};
+use crate::support::lab::{Config, Lab, Net, Node, Ns, Pod, until};
+
+/// A node with pods on two networks, and its configuration's file.
+struct Scene {
+    lab: Lab,
+    nets: [Net; 2],
+    config: Config,
+    conf: String,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let lab = Lab::new(1);
+        let node = lab.node(0);
+        let nets = [Net::new("blue", 10), Net::new("green", 11)];
+        let mut ipam = node.route_table();
+        ipam["propagationTimeoutMs"] = json!(0);
+        let config = node.config(&[&nets[0], &nets[1]]).ipam(ipam);
+        let conf = conflist(node, &config);
+        Self {
+            nets,
+            config,
+            conf,
+            lab,
+        }
+    }
+
+    fn node(&self) -> &Node {
+        self.lab.node(0)
+    }
+
+    /// A pod that joined a network by its number.
+    fn joined(&self, name: &str, net: usize) -> Pod {
+        let pod = self.node().pod(name);
+        let config = self.config.clone().joining(&self.nets[net]);
+        self.node().ask(&config, &pod).add();
+        pod
+    }
+
+    fn gc(&self, words: &[&str]) -> String {
+        let words: Vec<&str> = ["gc"].iter().chain(words).copied().collect();
+        well(self.node(), &self.conf, &words)
+    }
+}
+
+fn list(document: &Value, key: &str) -> Vec<String> {
+    let items = document[key].as_array().unwrap();
+    items
+        .iter()
+        .map(|item| match item {
+            Value::String(text) => text.clone(),
+            one => one["container"].as_str().unwrap().to_owned(),
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_alive_is_no_ones_to_remove() {
+    let scene = Scene::new();
+    let _pods = [scene.joined("a", 0), scene.joined("b", 1)];
+    let process = scene.node().process_pod("process");
+    scene.node().ask(&scene.config, &process).add();
+    let before = scene.node().snapshot();
+    assert_eq!(scene.gc(&["--dry-run"]), "nothing is held by nobody\n");
+    assert_eq!(scene.gc(&["--yes"]), "nothing is held by nobody\n");
+    scene.node().snapshot().assert_same(&before);
+}
+
+#[test]
+fn the_attachment_of_a_namespace_that_is_gone_goes_with_its_lease_and_nothing_else() {
+    let scene = Scene::new();
+    let living = scene.joined("living", 0);
+    let before = scene.node().snapshot();
+    let mut pods = vec![
+        scene.joined("named", 0),
+        scene.node().process_pod("process"),
+    ];
+    scene.node().ask(&scene.config, &pods[1]).add();
+    let mut reborn = scene.joined("reborn", 0);
+    pods.iter_mut().for_each(Pod::end);
+    let other = reborn.reborn();
+    pods.push(reborn);
+    let shown: Value = serde_json::from_str(&scene.gc(&["--dry-run", "--json"])).unwrap();
+    let mut wanted: Vec<String> = pods.iter().map(|pod| pod.container.clone()).collect();
+    wanted.sort();
+    assert_eq!(list(&shown, "attachments"), wanted);
+    let text = scene.gc(&["--dry-run"]);
+    for words in ["is gone", "is another namespace by now", "would remove "] {
+        assert!(text.contains(words), "{text}");
+    }
+    let removed = scene.gc(&["--yes"]);
+    assert_eq!(removed.lines().count(), 3, "{removed}");
+    assert!(
+        removed.lines().all(|line| line.starts_with("removed ")),
+        "{removed}"
+    );
+    scene.node().snapshot().assert_same(&before);
+    assert!(
+        living.device("eth0")["mtu"].is_u64(),
+        "the living one stays"
+    );
+    assert!(other.device("lo")["mtu"].is_u64());
+    // The same words as DEL's in the journal, under a verb of its own.
+    let log = well(
+        scene.node(),
+        &scene.conf,
+        &["log", "--verb", "gc", "--json"],
+    );
+    assert_eq!(log.lines().count(), 3, "{log}");
+}
+
+#[test]
+fn a_pod_whose_name_is_gone_while_its_process_runs_is_alive() {
+    let scene = Scene::new();
+    let mut pod = scene.joined("a", 0);
+    let mut process = pod.command(&["cat"]).stdin(Stdio::piped()).spawn().unwrap();
+    let inside = || Ns::at(Path::new(&format!("/proc/{}/ns/net", process.id())));
+    until("the process is in the namespace", || {
+        !inside().device("eth0").is_null() && namespace(inside().path()) == namespace(pod.path())
+    });
+    pod.end();
+    assert_eq!(scene.gc(&["--yes"]), "nothing is held by nobody\n");
+    assert!(!inside().device("eth0").is_null());
+    // What is in it is not the pod's any more: a new namespace may have the number of an old one.
+    inside().ip("link del eth0");
+    let removed = scene.gc(&["--yes"]);
+    assert!(removed.contains("removed "), "{removed}");
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+fn namespace(path: &str) -> u64 {
+    std::fs::metadata(path).unwrap().ino()
+}
+
+#[test]
+fn without_a_terminal_and_without_yes_nothing_is_removed() {
+    let scene = Scene::new();
+    let mut pod = scene.joined("a", 0);
+    pod.end();
+    let before = scene.node().snapshot();
+    let said = unwell(scene.node(), &scene.conf, &["gc"]);
+    assert!(
+        said.stdout
+            .contains(&format!("would remove {}/eth0", pod.container)),
+        "{said:?}"
+    );
+    assert!(
+        said.stdout.contains("`vxlan gc --yes` removes it"),
+        "{said:?}"
+    );
+    scene.node().snapshot().assert_same(&before);
+}
+
+#[test]
+fn on_a_terminal_it_asks_and_takes_the_answer() {
+    let scene = Scene::new();
+    let mut pod = scene.joined("a", 0);
+    pod.end();
+    let call = vxlan(scene.node(), &scene.conf, &["gc"]);
+    // `script` gives it a terminal, and what it reads.
+    let line = format!(
+        "nsenter --net={} {} gc --conf {}",
+        scene.node().path(),
+        crate::support::plugin::Program::Vxlan.path(),
+        scene.conf
+    );
+    let path = call.environment()["CNI_PATH"].clone();
+    let typed = |answer: &str| {
+        let command = format!("printf '{answer}\n' | script -qec \"{line}\" /dev/null");
+        let said = scene
+            .node()
+            .command(&["sh", "-c", &command])
+            .env("CNI_PATH", &path)
+            .output();
+        String::from_utf8(said.unwrap().stdout).unwrap()
+    };
+    let before = scene.node().snapshot();
+    assert!(typed("n").contains("remove it? [y/N]"));
+    scene.node().snapshot().assert_same(&before);
+    let said = typed("y");
+    assert!(said.contains("removed "), "{said}");
+    assert!(!scene.node().record("blue", &pod, "eth0").exists());
+}
+
+#[test]
+fn devices_that_nobody_uses_go_and_those_of_a_network_in_use_stay() {
+    let scene = Scene::new();
+    let before = scene.node().snapshot();
+    let (a, b) = (scene.joined("a", 0), scene.joined("b", 1));
+    // The records of one network are lost, and its pod ends.
+    std::fs::remove_dir_all(scene.node().data().join("blue")).unwrap();
+    let dry = scene.gc(&["--dry-run"]);
+    assert_eq!(
+        dry, "nothing is held by nobody\n",
+        "a pod without a record still listens"
+    );
+    drop(a);
+    until("the kernel has taken the pod's link down", || {
+        scene
+            .gc(&["--dry-run"])
+            .contains("vx_blue, mv_blue and the rules of network blue")
+    });
+    let removed = scene.gc(&["--yes"]);
+    assert!(
+        removed.contains("removed the devices of network blue"),
+        "{removed}"
+    );
+    assert!(scene.node().device("vx_blue").is_null());
+    assert!(scene.node().device("vx_green")["mtu"].is_u64());
+    scene
+        .node()
+        .ask(&scene.config.clone().joining(&scene.nets[1]), &b)
+        .del();
+    // The switches of the whole node stay, and the claim whose device went with it.
+    let left = scene.node().snapshot().changes_since(&before);
+    assert!(
+        left.iter()
+            .all(|line| !line.contains("vx_") || line.contains("ipam")),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn a_stray_claim_and_a_record_of_an_earlier_boot_go() {
+    let scene = Scene::new();
+    let a = scene.joined("a", 0);
+    let before = scene.node().snapshot();
+    let b = scene.joined("b", 0);
+    let record = scene.node().record("blue", &b, "eth0");
+    let text = std::fs::read_to_string(&record).unwrap();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let earlier = text.replace(boot.trim(), "00000000-0000-0000-0000-000000000000");
+    assert_ne!(earlier, text);
+    std::fs::write(&record, earlier).unwrap();
+    scene
+        .node()
+        .ip("route add 10.10.1.250/32 dev mv_blue proto 192 metric 4194304000");
+    let dry = scene.gc(&["--dry-run"]);
+    for words in ["it is of an earlier boot", "10.10.1.250", "nobody's"] {
+        assert!(dry.contains(words), "{dry}");
+    }
+    let removed = scene.gc(&["--yes"]);
+    assert!(
+        removed.contains("removed the claim 10.10.1.250"),
+        "{removed}"
+    );
+    // Its link went with that boot, in which there was none.
+    drop(b);
+    assert!(!record.exists());
+    scene.node().snapshot().assert_same(&before);
+    assert!(a.device("eth0")["mtu"].is_u64());
+}
+
+#[test]
+fn what_is_under_way_or_cannot_be_told_is_left_alone() {
+    let scene = Scene::new();
+    let mut pod = scene.joined("a", 0);
+    let mut other = scene.joined("b", 0);
+    let record = scene.node().record("blue", &pod, "eth0");
+    let damaged = scene.node().record("blue", &other, "eth0");
+    std::fs::write(&damaged, "{").unwrap();
+    pod.end();
+    other.end();
+    let under_way = std::fs::File::open(&record).unwrap();
+    under_way.lock_shared().unwrap();
+    let said = scene.gc(&["--yes"]);
+    assert!(said.starts_with("left alone: "), "{said}");
+    assert!(
+        said.contains("a DEL of that attachment removes it"),
+        "{said}"
+    );
+    assert!(record.exists() && damaged.exists());
+    drop(under_way);
+    let said = scene.gc(&["--yes"]);
+    assert!(said.contains("removed "), "{said}");
+    assert!(!record.exists() && damaged.exists());
+    // A file in the place of a namespace may be one that is mounted elsewhere.
+    let third = scene.joined("c", 1);
+    let record = scene.node().record("green", &third, "eth0");
+    let text = std::fs::read_to_string(&record).unwrap();
+    let file = scene.lab.dir().join("file");
+    std::fs::write(&file, "").unwrap();
+    std::fs::write(&record, text.replace(third.path(), file.to_str().unwrap())).unwrap();
+    let said = scene.gc(&["--dry-run"]);
+    assert!(
+        said.contains("is a file and no namespace") && !said.contains("would remove"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_cannot_be_released_is_told_and_stays_for_the_next_time() {
+    let scene = Scene::new();
+    let mut pod = scene.joined("a", 0);
+    pod.end();
+    let call = vxlan(scene.node(), &scene.conf, &["gc", "--yes"]);
+    let said = call.clone().env("CNI_PATH", "/nowhere").run();
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(
+        said.stdout.contains("FAILED ") && said.stdout.contains("/nowhere"),
+        "{said:?}"
+    );
+    assert!(scene.node().record("blue", &pod, "eth0").exists());
+    // Without CNI_PATH the plugins are where this program is.
+    let said = call.without("CNI_PATH").run();
+    assert_eq!(
+        (said.code, said.stdout.contains("removed ")),
+        (0, true),
+        "{said:?}"
+    );
+}
