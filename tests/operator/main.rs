@@ -10,6 +10,7 @@ mod support;
 
 mod broken;
 mod doctor;
+mod gc;
 mod log;
 mod many;
 mod refused;
