@@ -200,7 +200,9 @@ impl Claims<'_> {
     fn make(&self, round: &mut [Claim]) -> Result<Vec<Option<String>>, CniError> {
         let mut lines: Vec<Line> = round.iter().map(add_route).collect();
         if wire::is_asked(self.ipam) {
-            let hold = |claim: &Claim| wire::hold(claim.address(), &claim.route.dev, self.ipam);
+            let hold = |claim: &Claim| {
+                wire::hold(&self.hands, claim.address(), &claim.route.dev, self.ipam)
+            };
             let ask = |claim: &Claim| wire::ask(claim.address(), &claim.route.dev);
             // All beacons stand before anybody is asked: of two that claim at the same moment, one sees the other.
             lines.extend(round.iter().map(hold));
@@ -369,8 +371,10 @@ fn add_route(claim: &Claim) -> Line {
 /// What takes a claim back. A route that was there before it is another's and stays.
 fn undo(claim: &Claim) -> Vec<(Side, Command)> {
     let (address, dev) = (claim.address(), &claim.route.dev);
-    let ours = (claim.state != State::Recorded)
-        .then(|| [route::del(&claim.route), wire::release(address, dev)]);
-    let commands = ours.into_iter().flatten().chain(wire::clear(address, dev));
+    let ours = claim.state != State::Recorded;
+    let route = ours.then(|| route::del(&claim.route));
+    let beacon = ours.then(|| wire::release(address, dev));
+    let commands = route.into_iter().chain(beacon.into_iter().flatten());
+    let commands = commands.chain(wire::clear(address, dev));
     commands.map(|command| (Side::Host, command)).collect()
 }

@@ -70,9 +70,8 @@ impl Rival {
     /// What tells the own number.
     fn question(&self, dev: &IfName) -> Option<Read> {
         match self {
-            Self::Mac(_) => Some(Read::Link(Side::Host, dev.clone())),
+            Self::Mac(_) | Self::Unknown => Some(Read::Link(Side::Host, dev.clone())),
             Self::Hop { dev, .. } => Some(Read::Addr(Side::Host, dev.clone()?)),
-            Self::Unknown => None,
         }
     }
 
@@ -114,7 +113,8 @@ pub fn evidence(route: &Route, ipam: &Ipam, seen: &Observed) -> Result<Evidence,
     if let Some(mac) = wire::rival(address, dev, seen) {
         return Err(Rival::Mac(mac));
     }
-    if wire::is_asked(ipam) && !wire::is_told(address, dev, seen) {
+    let told = wire::is_told(address, dev, seen) || wire::is_silent(dev, seen);
+    if wire::is_asked(ipam) && !told {
         return Err(Rival::Unknown);
     }
     match Use::of(address, seen) {
@@ -154,6 +154,11 @@ impl Contest<'_> {
         let dev = &self.route.dev;
         let end = self.deadline.min(Instant::now() + self.ipam.contest());
         let mut seen = self.look(&rival)?;
+        if wire::is_silent(dev, &seen)
+            && let Ok(settled) = evidence(self.route, self.ipam, &seen)
+        {
+            return Ok(settled);
+        }
         loop {
             if !rival.gives_way(dev, &seen) || Instant::now() >= end {
                 return Ok(Evidence::Taken(rival.shown(dev)));

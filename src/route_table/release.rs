@@ -75,8 +75,9 @@ pub fn give_back(
 ) -> Result<(), CniError> {
     if let Some(route) = claim(hands, ipam, held)? {
         // The beacon goes with the route: another node may have the address at once.
-        let both = [route::del(&route), wire::release(held.address, &route.dev)];
-        let left = hands.remove(both.map(|command| (Side::Host, command)).to_vec());
+        let beacon = wire::release(held.address, &route.dev);
+        let all = std::iter::once(route::del(&route)).chain(beacon);
+        let left = hands.remove(all.map(|command| (Side::Host, command)).collect());
         if !left.is_empty() {
             let msg = format!("{} could not be given back: {}", held.address, left[0]);
             return Err(CniError::new(Code::COMMAND_FAILED, msg).details(left.join("; ")));

@@ -1,5 +1,7 @@
 //! CHECK and STATUS: is every claim seen, and nobody else's; could another be made.
 
+use std::net::IpAddr;
+
 use super::config::Ipam;
 use super::owners::{Held, Owners};
 use super::pool::{Pool, Seed};
@@ -11,6 +13,7 @@ use crate::journal::Journal;
 use crate::ops::status::{unavailable, unwritable};
 use crate::ops::{all, journal};
 use crate::plan::{Observed, Read, Side};
+use crate::store::boot_id;
 
 /// The largest pool of which STATUS tells whether it is full: one process looks all of it up in a few
 /// milliseconds, and STATUS is asked every few seconds.
@@ -70,6 +73,7 @@ fn broken(held: &Held, seen: &Observed) -> Option<CniError> {
 pub fn status(system: &System, request: &Request) -> Result<(), CniError> {
     let ipam = Ipam::read(request).map_err(unavailable)?;
     let mut errors: Vec<CniError> = unwritable(&ipam.data_dir).into_iter().collect();
+    let owners = Owners::new(&ipam.data_dir);
     let journal = Journal::new(&ipam.log_file, "STATUS", "");
     let hands = super::hands(system, &journal);
     for pool in &ipam.pools {
@@ -87,10 +91,31 @@ pub fn status(system: &System, request: &Request) -> Result<(), CniError> {
                 let free = |address: &_| matches!(Use::of(*address, &seen), Use::Free(_));
                 let full = count == some.len() && !some.iter().any(free);
                 errors.extend(full.then(|| exhausted(pool, count)));
+                let looked_at = some[..count].iter();
+                errors.extend(looked_at.filter_map(|address| two_owners(*address, &seen, &owners)));
             }
         }
     }
     all(errors)
+}
+
+/// An address that a container of this node has and a route from elsewhere leads to: both claimed it while
+/// they could not see each other.
+fn two_owners(address: IpAddr, seen: &Observed, owners: &Owners) -> Option<CniError> {
+    let Use::Taken(record) = Use::of(address, seen) else {
+        return None;
+    };
+    record.gateway.as_ref()?;
+    let here = owners.holder(address).ok().flatten()?;
+    if here.boot != boot_id() {
+        return None;
+    }
+    let msg = format!(
+        "{address} has two owners: {} on this node, and the route `{}`",
+        here.shown(),
+        record.shown()
+    );
+    Some(CniError::new(Code::NOT_AVAILABLE, msg).details("remove one of the two containers"))
 }
 
 fn exhausted(pool: &Pool, count: usize) -> CniError {

@@ -1,9 +1,9 @@
 //! The wire as evidence: whoever has an address on the network answers for it, and so does a claim.
 //!
 //! A container that is not up yet cannot answer for its address, and the node must not take its traffic.
-//! So a claim puts another address on its device, its beacon, which follows from the claimed one, which
-//! nobody sends anything to, and which answers for the claim until the container does. The kernel
-//! takes it off again by itself.
+//! So a claim puts another address up, its beacon, which follows from the claimed one, which nobody
+//! sends anything to, and which answers for the claim until the container does. The kernel takes it off
+//! again by itself.
 //!
 //! The kernel is told to resolve address and beacon on the claim's device (ARP, neighbour solicitation)
 //! and asked after a while whether somebody answered; nothing of that stays behind.
@@ -19,7 +19,8 @@ use crate::cni::CniError;
 use crate::exec::System;
 use crate::ip::batch::Mood;
 use crate::ip::stderr::Kind;
-use crate::ip::{Command, IfName, addr, neigh};
+use crate::ip::sysctl::SysctlKey;
+use crate::ip::{Command, Family, IfName, addr, neigh};
 use crate::ops::converge::Hands;
 use crate::ops::lines::{Failed, Line};
 use crate::plan::{Observed, Read, Side, Step};
@@ -52,19 +53,46 @@ pub fn beacon(address: IpAddr) -> IpAddr {
     Ipv4Addr::from((BEACONS | low).min(u32::MAX - 1)).into()
 }
 
-/// Puts the beacon of a claim on its device, for as long as it may take to be seen and answered for.
-pub fn hold(address: IpAddr, dev: &IfName, ipam: &Ipam) -> Line {
+/// Puts the beacon of a claim up, for as long as it may take to be seen and answered for.
+pub fn hold(hands: &Hands<'_>, address: IpAddr, dev: &IfName, ipam: &Ipam) -> Line {
     let time = BEACON + ipam.propagation + ipam.contest();
     let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    let [lo, dev] = posts(dev);
+    let post = if ipam.is_bridge || answers_for_lo(hands, &dev) {
+        lo
+    } else {
+        dev
+    };
     line(
-        addr::lend(IpNetwork::from(beacon(address)), dev, seconds),
+        addr::lend(IpNetwork::from(beacon(address)), &post, seconds),
         format!("the claim of {address} answers for itself"),
     )
 }
 
-/// Takes the beacon of a claim off its device.
-pub fn release(address: IpAddr, dev: &IfName) -> Command {
-    addr::del(IpNetwork::from(beacon(address)), dev)
+/// Takes the beacon of a claim off.
+pub fn release(address: IpAddr, dev: &IfName) -> [Command; 2] {
+    posts(dev).map(|post| addr::del(IpNetwork::from(beacon(address)), &post))
+}
+
+/// Where a beacon may be. The loopback device is as good as the claim's where the node answers for all of its
+/// addresses on each device, and leaves that as it is: the reference plugin `bridge` refuses a bridge
+/// that has an address which is not its own.
+fn posts(dev: &IfName) -> [IfName; 2] {
+    [
+        IfName::new("lo").unwrap_or_else(|_| dev.clone()),
+        dev.clone(),
+    ]
+}
+
+/// Whether a device answers for addresses of others (`arp_ignore` 0; the higher of the two counts).
+fn answers_for_lo(hands: &Hands<'_>, dev: &IfName) -> bool {
+    let ignores = |dev: IfName| {
+        let key = SysctlKey::Device(Family::V4, dev, "arp_ignore");
+        let value = hands.exec.sysctl(&key).ok().flatten();
+        value.is_some_and(|value| value.trim() != "0")
+    };
+    let all = IfName::new("all").is_ok_and(ignores);
+    !all && !ignores(dev.clone())
 }
 
 /// A change as a line of a batch. What takes it back depends on how far a claim has come, not on the line.
@@ -131,6 +159,15 @@ pub fn look(hands: &Hands<'_>, lines: Vec<Line>) -> Result<Observed, CniError> {
 pub fn is_told(address: IpAddr, dev: &IfName, seen: &Observed) -> bool {
     let entry = |who| seen.neighbour(dev, who).is_some();
     entry(address) && entry(beacon(address))
+}
+
+/// Whether nobody can be asked on a device: it is known, and it has no neighbours (`arp_constructor`,
+/// `net/ipv4/arp.c`). Then only the table tells.
+pub fn is_silent(dev: &IfName, seen: &Observed) -> bool {
+    const SILENT: [&str; 2] = ["LOOPBACK", "POINTOPOINT"];
+    let silent = |flag: &String| SILENT.contains(&&**flag);
+    seen.link(Side::Host, dev)
+        .is_some_and(|link| link.flags.iter().any(silent))
 }
 
 /// Who has an address: only a container or another host answers for it.

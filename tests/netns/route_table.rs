@@ -1,6 +1,7 @@
 //! The IPAM `route-table` on the real kernel: two nodes whose `eth0` is the network of the pool.
 
 mod contest;
+mod plugins;
 
 use std::path::PathBuf;
 use std::process::Child;
@@ -121,9 +122,14 @@ impl<'a> Ipam<'a> {
 
     /// The beacons of claims on this node.
     fn beacons(&self) -> Vec<String> {
-        let device = self.node.device("eth0");
-        let local = |address: &Value| address["local"].as_str().unwrap().to_owned();
-        let all = device["addr_info"].as_array().unwrap().iter().map(local);
+        let of = |name| {
+            self.node.device(name)["addr_info"]
+                .as_array()
+                .unwrap()
+                .clone()
+        };
+        let local = |address: Value| address["local"].as_str().unwrap().to_owned();
+        let all = ["eth0", "lo"].into_iter().flat_map(of).map(local);
         all.filter(|address| {
             address
                 .parse()
@@ -501,6 +507,10 @@ fn check_names_a_claim_that_is_missing_or_seen_elsewhere() {
     let said = ipam.say("CHECK", "a").error(101);
     assert!(said.contains("claimed by somebody else too"), "{said}");
     assert!(said.contains("via 198.18.0.2"), "{said}");
+    let wider = Ipam::small(node, 50, 60);
+    let said = wider.say("STATUS", "").error(50);
+    let two = "10.9.0.50 has two owners: container a/eth0 on this node, and the route `10.9.0.50 via 198.18.0.2";
+    assert!(said.contains(two), "{said}");
     node.ip("route del 10.9.0.50 via 198.18.0.2");
     node.ip("route del 10.9.0.50 proto 192");
     let said = ipam.say("CHECK", "a").error(101);
