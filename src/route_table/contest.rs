@@ -1,7 +1,8 @@
 //! Who keeps an address that several nodes claim at the same moment: never two of them, and one.
 //!
 //! Each compares a number that both know: on the wire the MACs of the two devices, in the table the two
-//! next hops. Whose is higher gives way at once. Whose is lower does not just keep: a claim that was made
+//! next hops. Whose is higher gives way: at once by the MACs, after half of the time by the table, which
+//! may still show one who has given way. Whose is lower does not just keep: a claim that was made
 //! before this one has not seen it and will not give way, so the lower one looks again until the
 //! other has gone, and gives way itself when that does not happen in time.
 
@@ -152,7 +153,9 @@ impl Contest<'_> {
     /// When something cannot be looked at, or this program is told to end.
     pub fn settle(&self, mut rival: Rival) -> Result<Evidence, CniError> {
         let dev = &self.route.dev;
-        let end = self.deadline.min(Instant::now() + self.ipam.contest());
+        let start = Instant::now();
+        let until = |time: Duration| self.deadline.min(start + time);
+        let (half, end) = (until(self.ipam.contest() / 2), until(self.ipam.contest()));
         let mut seen = self.look(&rival)?;
         if wire::is_silent(dev, &seen)
             && let Ok(settled) = evidence(self.route, self.ipam, &seen)
@@ -160,7 +163,14 @@ impl Contest<'_> {
             return Ok(settled);
         }
         loop {
-            if !rival.gives_way(dev, &seen) || Instant::now() >= end {
+            let patience = match (&rival, rival.gives_way(dev, &seen)) {
+                (_, true) => end,
+                // A daemon takes its time to withdraw the route of one who gave way, who may be the last
+                // one; whose is lower waits for longer, so that of two who are both there one stays.
+                (Rival::Hop { .. }, false) => half,
+                (Rival::Mac(_) | Rival::Unknown, false) => start,
+            };
+            if Instant::now() >= patience {
                 return Ok(Evidence::Taken(rival.shown(dev)));
             }
             self.system.pause(self.step(&rival))?;
