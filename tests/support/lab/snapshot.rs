@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::node::Node;
 use super::ns::Ns;
+use super::state::is_beacon;
 
 /// Files of host-local's own bookkeeping, which outlive every lease.
 const BOOKKEEPING: [&str; 2] = ["last_reserved_ip", "lock"];
@@ -121,11 +122,12 @@ fn told(topic: &str, mut item: Value) -> Option<String> {
         flags.retain(|flag| flag != "LOWER_UP" && flag != "NO-CARRIER");
     }
     if let Some(addresses) = object.get_mut("addr_info").and_then(Value::as_array_mut) {
-        addresses.retain(|address| address["scope"] != "link");
+        addresses.retain(|address| address["scope"] != "link" && !is_beacon(&address["local"]));
     }
     let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
     let by_itself = topic == "route"
         && (text("dst").starts_with("fe80:")
+            || is_beacon(&json!(text("dst")))
             // A router's address of a subnet (RFC 4291, 2.6.1) comes with IPv6 forwarding.
             || (text("type") == "anycast" && text("dev") == "eth0"));
     (!by_itself).then(|| format!("{topic} {item}"))

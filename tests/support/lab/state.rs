@@ -1,5 +1,7 @@
 //! What a namespace is, without what is its own or drawn at random: for comparing two that were made alike.
 
+use std::net::Ipv4Addr;
+
 use serde_json::{Value, json};
 
 use super::ns::Ns;
@@ -29,14 +31,28 @@ pub fn of(ns: &Ns, keep: &[&str]) -> Vec<String> {
 fn line(mut item: Value, keep: &[&str]) -> Option<String> {
     let object = item.as_object_mut()?;
     let dst = object.get("dst").and_then(Value::as_str).unwrap_or("");
-    // Link-local ones come and settle at a time of their own; eth0 is the node's own business.
+    // Link-local ones come and settle at a time of their own; eth0 is the node's own business; a beacon of
+    // a claim (240.0.0.0/4) goes by itself.
     let own = object.get("ifname").or(object.get("dev")) == Some(&json!("eth0")) && keep.is_empty();
-    if dst.starts_with("fe80") || dst.starts_with("ff00") || object.is_empty() || own {
+    if is_beacon(&json!(dst))
+        || dst.starts_with("fe80")
+        || dst.starts_with("ff00")
+        || object.is_empty()
+        || own
+    {
         return None;
     }
     object.retain(|key, _| keep.contains(&&**key) || !OWN.contains(&&**key));
     if let Some(addresses) = object.get_mut("addr_info").and_then(Value::as_array_mut) {
-        addresses.retain(|address| address["scope"] != "link");
+        addresses.retain(|address| address["scope"] != "link" && !is_beacon(&address["local"]));
     }
     Some(item.to_string())
+}
+
+/// Whether an address is one that nobody's traffic goes to: a claim's beacon, which the kernel takes off.
+pub fn is_beacon(address: &Value) -> bool {
+    let address = address
+        .as_str()
+        .and_then(|text| text.parse::<Ipv4Addr>().ok());
+    address.is_some_and(|address| !address.is_broadcast() && address.octets()[0] >= 240)
 }
