@@ -40,14 +40,14 @@ fn is_pod(deed: &Deed, wanted: &str) -> bool {
     pod == wanted || pod.split_once('/').map(|(_, name)| name) == Some(wanted)
 }
 
-/// Whether a verb is of a container, by the start of its id; before a `/` the id must be whole.
+/// Whether a verb is of a container, by its id or the start of it, and of the interface where one is named.
 pub fn is_container(deed: &Deed, wanted: &str) -> bool {
-    match wanted.contains('/') {
-        true => deed.id.as_deref() == Some(wanted),
-        false => deed
-            .container()
-            .is_some_and(|container| container.starts_with(wanted)),
-    }
+    let (wanted, ifname) = match wanted.split_once('/') {
+        Some((wanted, ifname)) => (wanted, Some(ifname)),
+        None => (wanted, None),
+    };
+    let starts = |container: &str| container.starts_with(wanted);
+    deed.container().is_some_and(starts) && (ifname.is_none() || deed.ifname() == ifname)
 }
 
 #[cfg(test)]
