@@ -34,6 +34,8 @@ pub enum VxlanVerb {
     Replay(ReplayOptions),
     /// Removes what no living pod holds
     Gc(GcOptions),
+    /// Draws this node's devices, networks and pods
+    Graph(GraphOptions),
     /// Shows the journal: which verb ran which commands, and what came of it
     Log(LogOptions),
 }
@@ -200,6 +202,12 @@ pub struct GcOptions {
 
 /// `vxlan graph`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vxlan graph                  a mermaid block for an issue or a wiki
+  vxlan graph --format svg >node.svg
+                               a picture for a browser
+  vxlan graph --format dot | dot -Tpdf >node.pdf
+                               the same by graphviz")]
 pub struct GraphOptions {
     /// In which language
     #[arg(long, value_enum, default_value_t = Format::Mermaid)]

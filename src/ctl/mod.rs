@@ -5,6 +5,7 @@
 pub mod args;
 pub mod doctor;
 pub mod gc;
+pub mod graph;
 pub mod journals;
 pub mod list;
 pub mod log;
@@ -70,6 +71,7 @@ pub fn vxlan() -> ExitCode {
         VxlanVerb::Repair(options) => repair::run(&shared, options),
         VxlanVerb::Replay(options) => replay::run(&shared, options),
         VxlanVerb::Gc(options) => gc::run(&shared, options),
+        VxlanVerb::Graph(options) => graph::run(&shared, options),
         VxlanVerb::Log(options) => log::run(&shared, options),
     };
     print("vxlan", said)

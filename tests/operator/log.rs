@@ -1,6 +1,7 @@
 //! `vxlan log`: both journals, by container and time, filtered and followed.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
@@ -180,6 +181,36 @@ fn a_follower_hears_every_verb_also_when_the_journal_is_put_aside_meanwhile() {
             .any(|line| line.contains("DEL") || line.contains("shop/three")),
         "{left:?}"
     );
+}
+
+#[test]
+fn what_logrotate_put_aside_is_shown_too() {
+    let scene = Scene::new();
+    let rules = include_str!("../../deploy/logrotate");
+    let dir = scene.node().dir().to_str().unwrap();
+    let rules = rules.replace("/var/log", dir);
+    let (file, state) = (format!("{dir}/rules"), format!("{dir}/state"));
+    std::fs::write(&file, rules).unwrap();
+    let rotate = |flag: &str| scene.node().run(&["logrotate", flag, "-s", &state, &file]);
+    rotate("-d");
+    let pods = ["one", "two", "three"].map(|name| scene.node().pod(name));
+    for (number, pod) in pods.iter().enumerate() {
+        scene.add(pod, "web", "blue");
+        if number < 2 {
+            rotate("-f");
+        }
+    }
+    // The second rotation has packed what the first put aside.
+    assert!(scene.node().dir().join("vxlan.log.2.gz").exists());
+    let shown = scene.log(&["--verb", "ADD"]);
+    let has = |pod: &Pod| shown.contains(&pod.container);
+    assert_eq!(
+        [has(&pods[0]), has(&pods[1]), has(&pods[2])],
+        [false, true, true],
+        "{shown}"
+    );
+    let mode = std::fs::metadata(scene.node().log()).unwrap().permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
 }
 
 #[test]

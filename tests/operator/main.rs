@@ -10,7 +10,9 @@ mod support;
 
 mod broken;
 mod doctor;
+mod examples;
 mod gc;
+mod graph;
 mod log;
 mod many;
 mod refused;

@@ -1,0 +1,117 @@
+//! `vxlan graph`: what is on the node, in three languages; one of its pictures is in README.
+
+use serde_json::{Value, json};
+
+use super::typed::{conflist, vxlan, well};
+use crate::support::lab::{Lab, Net, Node, Pod};
+
+/// A node as README has it: two pods on one network, one on another.
+struct Scene {
+    lab: Lab,
+    conf: String,
+    pods: Vec<Pod>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let lab = Lab::new(1);
+        let node = lab.node(0);
+        let blue = Net::new("blue", 1).dual().with(json!({"id": 100}));
+        let green = Net::new("green", 2).with(json!({"id": 200}));
+        let config = node.config(&[&blue, &green]);
+        let conf = conflist(node, &config);
+        let mut pods = Vec::new();
+        for (name, net) in [("web-1", &blue), ("web-2", &blue), ("db-1", &green)] {
+            let pod = node.pod(name);
+            let args = format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME={name}");
+            let ask = node.ask(&config.clone().joining(net), &pod);
+            ask.args(&args).add();
+            pods.push(pod);
+        }
+        Self { conf, pods, lab }
+    }
+
+    fn node(&self) -> &Node {
+        self.lab.node(0)
+    }
+
+    /// As on a node of that name.
+    fn graph(&self, words: &[&str]) -> String {
+        let words: Vec<&str> = ["graph"].iter().chain(words).copied().collect();
+        let named = "echo node1 >/proc/sys/kernel/hostname; exec \"$@\"";
+        let call = vxlan(self.node(), &self.conf, &words);
+        let said = call
+            .behind(&["unshare", "--uts", "sh", "-ec", named, "sh"])
+            .run();
+        assert_eq!(said.code, 0, "{said:?}");
+        said.stdout
+    }
+}
+
+#[test]
+fn the_picture_in_readme_is_made_by_it() {
+    let readme = include_str!("../../README.md");
+    let drawn = Scene::new().graph(&[]);
+    let blocks = readme.split("```mermaid\n").skip(1);
+    let mut blocks = blocks.map(|block| block.split("```").next().unwrap());
+    assert!(
+        blocks.any(|block| block == drawn),
+        "README has no block as:\n{drawn}"
+    );
+}
+
+#[test]
+fn the_svg_is_well_formed_and_names_everything_also_with_hostile_names() {
+    let scene = Scene::new();
+    let pod = scene.node().pod("hostile");
+    let config = scene
+        .node()
+        .config(&[&Net::new("blue", 1).dual().with(json!({"id": 100}))]);
+    let args = "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=]]><script>&\"'</text>--";
+    scene.node().ask(&config, &pod).args(args).add();
+    let svg = scene.graph(&["--format", "svg"]);
+    let document = roxmltree::Document::parse(&svg).unwrap();
+    let texts: Vec<&str> = document
+        .descendants()
+        .filter_map(|node| node.text())
+        .collect();
+    for text in [
+        "node1",
+        "eth0",
+        "vx_blue",
+        "mv_green",
+        "shop/web-1",
+        "10.1.1.0",
+        "10.2.0.1/16",
+    ] {
+        assert!(texts.contains(&text), "{text} is not in {texts:?}");
+    }
+    let hostile = texts.iter().find(|text| text.contains("<script>"));
+    assert!(hostile.is_some(), "{texts:?}");
+    assert!(
+        !document
+            .descendants()
+            .any(|node| node.has_tag_name("script"))
+    );
+}
+
+#[test]
+fn the_document_has_every_thing_and_what_it_is_joined_to() {
+    let mut scene = Scene::new();
+    // Nobody has read the record of one pod since: it is in the picture all the same.
+    let record = scene.node().record("green", &scene.pods[2], "eth0");
+    std::fs::write(&record, "{").unwrap();
+    let shown: Value =
+        serde_json::from_str(&well(scene.node(), &scene.conf, &["graph", "-j"])).unwrap();
+    let things = shown["things"].as_array().unwrap();
+    let kinds = |kind: &str| things.iter().filter(|thing| thing["kind"] == kind).count();
+    let counts = ["underlay", "vxlan", "gateway", "pod"].map(kinds);
+    assert_eq!(counts, [1, 2, 2, 3]);
+    assert_eq!(shown["joined"].as_array().unwrap().len(), 2 * 2 + 3);
+    let lines = json!(["(unreadable record)"]);
+    assert!(
+        things.iter().any(|thing| thing["lines"] == lines),
+        "{shown}"
+    );
+    scene.pods.clear();
+}
