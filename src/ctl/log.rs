@@ -148,6 +148,7 @@ impl Follow {
         Ok(Said::well(""))
     }
 
+    /// What has ended, then what goes on.
     fn all_there_is(&mut self) -> Result<String, CniError> {
         let mut over: Vec<Vec<Deed>> = Vec::new();
         for source in &mut self.sources {
@@ -162,7 +163,29 @@ impl Follow {
         let node = over.remove(0);
         let all = merged(node, over.concat()).into_iter();
         let taken = all.filter(|deed| self.filter.takes(deed));
-        Ok(taken.map(|deed| self.style.whole(&deed)).collect())
+        let ended: String = taken.map(|deed| self.style.whole(&deed)).collect();
+        self.askers = self.sources[0].reader.going().cloned().collect();
+        let sources = 0..self.sources.len();
+        let going: String = sources.map(|index| self.going(index)).collect();
+        Ok(ended + &going)
+    }
+
+    /// What a journal has of verbs that go on, but for what is shown as a whole only.
+    fn going(&mut self, index: usize) -> String {
+        if self.style == Style::Json || self.filter.failed {
+            return String::new();
+        }
+        let mut shown = String::new();
+        let going: Vec<Deed> = self.sources[index].reader.going().cloned().collect();
+        for deed in going {
+            let deed = self.with_asker(index, deed);
+            if self.filter.takes(&deed) {
+                let lines = deed.so_far();
+                shown.extend(lines.iter().map(|line| self.style.line(line, &deed)));
+                self.last = Some((index, deed.subject()));
+            }
+        }
+        shown
     }
 
     /// What has come to a journal.
@@ -186,19 +209,23 @@ impl Follow {
         Ok(shown)
     }
 
-    /// With what the node's journal tells of the verb for which an IPAM's is.
+    /// With what the node's journal tells of it; that journal's own are kept as long as they go on.
     fn known(&mut self, index: usize, deed: Deed, is_over: bool) -> Deed {
         if index == 0 {
             self.askers.retain(|asker| asker.id != deed.id);
             if !is_over {
                 self.askers.push(deed.clone());
             }
-            return deed;
         }
-        let asker = self.askers.iter().find(|asker| asker.id == deed.id);
-        match asker.filter(|asker| asker.id.is_some()) {
-            Some(asker) => with(deed, asker),
-            None => deed,
+        self.with_asker(index, deed)
+    }
+
+    /// With the network and pod of the node's verb for which an IPAM's is.
+    fn with_asker(&self, index: usize, deed: Deed) -> Deed {
+        let same = |asker: &&Deed| asker.id.is_some() && asker.id == deed.id;
+        match self.askers.iter().find(same) {
+            Some(asker) if index > 0 => with(deed, asker),
+            _ => deed,
         }
     }
 

@@ -63,7 +63,7 @@ fn attached<'a>(node: &'a [Deed], wanted: &Filter) -> Vec<&'a Deed> {
         match deed.verb.as_str() {
             "ADD" if succeeded => {
                 attached.retain(|other| other.id != deed.id);
-                attached.push(deed);
+                attached.extend(wanted.takes(deed).then_some(deed));
             }
             "DEL" | "GC" if succeeded && wanted.container.is_none() => {
                 attached.retain(|other| other.id != deed.id);
@@ -71,7 +71,6 @@ fn attached<'a>(node: &'a [Deed], wanted: &Filter) -> Vec<&'a Deed> {
             _ => {}
         }
     }
-    attached.retain(|deed| wanted.takes(deed));
     attached
 }
 
@@ -173,10 +172,9 @@ fn document(deeds: &[&Deed], lines: &[(&Deed, String)]) -> Value {
 fn namespaces(lines: &[(&Deed, String)]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for act in lines.iter().filter_map(|(_, line)| Act::of(line)) {
-        let made = act.makes().and_then(|(netns, _)| netns);
-        for netns in act.netns.as_deref().into_iter().chain(made) {
-            if !found.iter().any(|other| other == netns) {
-                found.push(netns.to_owned());
+        for place in act.places() {
+            if !found.iter().any(|other| other == place) {
+                found.push(place.to_owned());
             }
         }
     }

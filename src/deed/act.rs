@@ -105,6 +105,13 @@ impl Act {
         Some((self.behind("netns").or(self.netns.as_deref()), name))
     }
 
+    /// The namespaces, other than the node's, that it runs in or puts a device into.
+    pub fn places(&self) -> impl Iterator<Item = &str> {
+        let made = self.makes().and_then(|(netns, _)| netns);
+        let other = made.filter(|made| Some(*made) != self.netns.as_deref());
+        self.netns.as_deref().into_iter().chain(other)
+    }
+
     /// The device below the one it makes, in the namespace where it runs.
     pub fn parent(&self) -> Option<&str> {
         self.makes()?;

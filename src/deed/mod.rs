@@ -110,10 +110,15 @@ impl Deed {
 
     /// All of it as it stands in the journal, with its lines together. One without an end says so.
     pub fn text(&self) -> Vec<String> {
+        let tail = self.tail().unwrap_or_else(|| NO_END.to_owned());
+        self.so_far().into_iter().chain([tail]).collect()
+    }
+
+    /// Its head and its lines; nothing of one that ended before it had any.
+    pub fn so_far(&self) -> Vec<String> {
         let head = (!self.lines.is_empty() || self.end.is_none()).then(|| self.head());
         let lines = self.lines.iter().map(|line| line.text.clone());
-        let tail = self.tail().unwrap_or_else(|| NO_END.to_owned());
-        head.into_iter().chain(lines).chain([tail]).collect()
+        head.into_iter().chain(lines).collect()
     }
 
     /// Whether it failed; one without an end was cut off, or is under way.
@@ -281,6 +286,11 @@ impl Reader {
             Said::End(end) => Heard::Over(Box::new(self.over(*end))),
             Said::Line => self.line(text),
         }
+    }
+
+    /// The verbs that go on.
+    pub fn going(&self) -> impl Iterator<Item = &Deed> {
+        self.open.values()
     }
 
     /// The verbs that have not ended.

@@ -18,24 +18,28 @@ pub struct Standing<'a> {
     pub deed: &'a Deed,
 }
 
-/// What stands of the commands of some verbs of one journal, up to a place in it.
-pub fn standing(deeds: &[Deed], until: usize) -> Vec<Standing<'_>> {
+/// What stands of the commands that are looked at, of some verbs of one journal, up to a place in it.
+fn standing(
+    deeds: &[Deed],
+    until: usize,
+    looked_at: impl Fn(&Deed, &Act) -> bool,
+) -> Vec<Standing<'_>> {
     let lines = |deed| Deed::commands(deed).map(move |line| (deed, line));
     let mut lines: Vec<(&Deed, &Line)> = deeds.iter().flat_map(lines).collect();
     lines.retain(|(_, line)| line.position <= until);
     lines.sort_by_key(|(_, line)| line.position);
     let mut left = Vec::new();
     for (deed, line) in lines {
+        let position = line.position;
         // Whatever else is in the file is none of our commands.
-        for act in Act::of(&line.text).into_iter().flat_map(Act::parts) {
-            take(
-                &mut left,
-                Standing {
-                    act,
-                    position: line.position,
-                    deed,
-                },
-            );
+        let act = Act::of(&line.text).filter(|act| looked_at(deed, act));
+        for act in act.into_iter().flat_map(Act::parts) {
+            let new = Standing {
+                act,
+                position,
+                deed,
+            };
+            take(&mut left, new);
         }
     }
     left
@@ -96,7 +100,13 @@ fn rules_go(left: &mut Vec<Standing<'_>>, netns: Option<&str>, dev: &str) {
 /// That is: their own; what stands of their networks on the node, whoever made it; and the switches that
 /// are the whole node's.
 pub fn of_verbs<'a>(deeds: &'a [Deed], until: usize, wanted: &[&Deed]) -> Vec<Standing<'a>> {
-    let all = standing(deeds, until);
+    let is_own = |deed: &Deed| wanted.iter().any(|own| std::ptr::eq(*own, deed));
+    // What others did in namespaces that none of these is in changes nothing for them.
+    let own_places = places(wanted);
+    let all = standing(deeds, until, |deed, act| {
+        let mut places = act.places();
+        is_own(deed) || places.all(|place| own_places.iter().any(|own| own == place))
+    });
     let made: Vec<String> = all
         .iter()
         .filter_map(|one| match one.act.makes()? {
@@ -104,7 +114,6 @@ pub fn of_verbs<'a>(deeds: &'a [Deed], until: usize, wanted: &[&Deed]) -> Vec<St
             _ => None,
         })
         .collect();
-    let is_own = |one: &Standing<'_>| wanted.iter().any(|deed| std::ptr::eq(*deed, one.deed));
     let joined = |one: &Standing<'_>| wanted.iter().any(|deed| deed.on() == one.deed.on());
     let of_node = |one: &Standing<'_>| {
         let key = one.act.switch()?;
@@ -114,9 +123,21 @@ pub fn of_verbs<'a>(deeds: &'a [Deed], until: usize, wanted: &[&Deed]) -> Vec<St
     let is_needed = |one: &Standing<'_>| {
         let here =
             one.act.netns.is_none() && one.act.makes().is_none_or(|(netns, _)| netns.is_none());
-        is_own(one) || here && (joined(one) || of_node(one) == Some(true))
+        is_own(one.deed) || here && (joined(one) || of_node(one) == Some(true))
     };
     all.into_iter().filter(is_needed).collect()
+}
+
+/// The namespaces that verbs worked in.
+fn places(deeds: &[&Deed]) -> Vec<String> {
+    let lines = deeds.iter().flat_map(|deed| deed.commands());
+    let acts = lines.filter_map(|line| Act::of(&line.text));
+    let mut places: Vec<String> = acts
+        .flat_map(|act| act.places().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    places.sort();
+    places.dedup();
+    places
 }
 
 /// The claims that an IPAM's ADD ended with: not those that turned out to be another's.
@@ -126,7 +147,7 @@ pub fn claims(deed: &Deed) -> Vec<Standing<'_>> {
         .split(' ')
         .filter_map(|ip| ip.split('/').next())
         .collect();
-    let mut left = standing(std::slice::from_ref(deed), usize::MAX);
+    let mut left = standing(std::slice::from_ref(deed), usize::MAX, |_, _| true);
     left.retain(|one| {
         let address = one.act.target().split('/').next().unwrap_or_default();
         address.parse::<std::net::IpAddr>().is_err() || given.contains(&address)

@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 
 use super::typed::{conflist, unwell, vxlan, well};
-use crate::support::lab::{Config, Lab, Net, Node, Pod};
+use crate::support::lab::{Config, Lab, Net, Node, Pod, until};
+use crate::support::plugin::Said;
 
 /// A node with two networks and claimed addresses, and its configuration's file.
 struct Scene {
@@ -143,7 +144,7 @@ fn a_follower_hears_every_verb_also_when_the_journal_is_put_aside_meanwhile() {
     let mut child = vxlan(scene.node(), &scene.conf, &words).start();
     let mut heard = BufReader::new(child.stdout.take().unwrap()).lines();
     // Ends with its head and its end: what was written before is shown first.
-    let mut until = |pod: &str, end: &str| {
+    let mut heard_until = |pod: &str, end: &str| {
         let mut lines: Vec<String> = Vec::new();
         while !lines
             .last()
@@ -154,17 +155,17 @@ fn a_follower_hears_every_verb_also_when_the_journal_is_put_aside_meanwhile() {
         lines
     };
     let ipams_end = |pod: &Pod| format!("ADD lab {}/eth0 ok", pod.container);
-    let first = until(&pods[0].container, "ADD lab");
+    let first = heard_until(&pods[0].container, "ADD lab");
     assert!(first[0].contains("ADD blue"), "{first:?}");
-    until(&pods[0].container, &ipams_end(&pods[0]));
+    heard_until(&pods[0].container, &ipams_end(&pods[0]));
     std::fs::rename(scene.node().log(), scene.node().dir().join("vxlan.log.1")).unwrap();
     scene.add(&pods[1], "two", "blue");
-    let second = until(&pods[1].container, "ADD blue");
+    let second = heard_until(&pods[1].container, "ADD blue");
     assert!(
         second.last().unwrap().contains("pod=shop/two"),
         "{second:?}"
     );
-    let rest = until(&pods[1].container, " ok ");
+    let rest = heard_until(&pods[1].container, " ok ");
     assert!(
         rest.iter()
             .any(|line| line.starts_with("ip -n ") || line.contains("netns")),
@@ -181,6 +182,47 @@ fn a_follower_hears_every_verb_also_when_the_journal_is_put_aside_meanwhile() {
             .any(|line| line.contains("DEL") || line.contains("shop/three")),
         "{left:?}"
     );
+}
+
+#[test]
+fn a_follower_sees_what_is_under_way() {
+    let scene = Scene::new();
+    let web = scene.node().pod("web");
+    let slow = scene
+        .lab
+        .waiting_script("slow", "host-local", "exec /usr/lib/cni/host-local");
+    let ipam = json!({"type": "host-local", "dataDir": scene.node().ipam()});
+    let ask = scene.node().ask(&scene.config.clone().ipam(ipam), &web);
+    let add = ask.plugins_first(&slow).verb("ADD").start();
+    until("the IPAM is asked", || slow.join("asked").exists());
+    until("the pod's link is named", || {
+        scene.node().journal().contains(" netns ")
+    });
+    let mut child = vxlan(scene.node(), &scene.conf, &["log", "-f"]).start();
+    let mut heard = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || heard.next().unwrap().unwrap();
+    let head = next();
+    assert!(
+        head.contains("ADD blue") && head.contains(&web.container),
+        "{head}"
+    );
+    while !next().starts_with("ip link add name eth0 link vx_blue netns ") {}
+    std::fs::write(slow.join("pipe"), "go\n").unwrap();
+    assert_eq!(Said::by(add).code, 0);
+    // The same verb goes on below the same head.
+    let mut rest = vec![next()];
+    while !rest.last().unwrap().contains(" ok ") {
+        rest.push(next());
+    }
+    assert!(
+        rest.len() > 4
+            && !rest[..rest.len() - 1]
+                .iter()
+                .any(|line| line.contains("because=")),
+        "{rest:?}"
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::typed::{conflist, unwell, vxlan, well};
 use crate::support::lab::{Config, Lab, Net, Node, Pod, state};
 
 /// How many configurations are tried: each is a node, two pods, and a blank node, on the real kernel.
-const CASES: u32 = 12;
+const CASES: u32 = 16;
 
 /// What a configuration may say, beside what every lab's does.
 #[derive(Debug, Clone)]
@@ -18,17 +18,43 @@ struct Said {
     options: Value,
     config: Value,
     claims: bool,
+    meanwhile: Meanwhile,
+}
+
+/// What happens between the two ADDs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    Nothing,
+    /// The first pod leaves, and with it the node's side.
+    Leaves,
+    /// Somebody removes the gateway, or the vxlan with everything on it, or the rules.
+    Removed(&'static str),
+}
+
+fn meanwhile() -> impl Strategy<Value = Meanwhile> {
+    use Meanwhile::{Leaves, Nothing, Removed};
+    prop_oneof![
+        Just(Nothing),
+        Just(Leaves),
+        Just(Removed("ip link del mv_blue")),
+        Just(Removed("ip link del vx_blue")),
+        Just(Removed(
+            "for f in 4 6; do ip -$f rule del table 199 || :; done"
+        )),
+    ]
 }
 
 fn said() -> impl Strategy<Value = Said> {
     let families = prop_oneof![Just("4"), Just("6"), Just("46")];
-    (families, network(), options(), numbers(), any::<bool>()).prop_map(
-        |(families, network, options, config, claims)| Said {
+    let node = (numbers(), any::<bool>(), meanwhile());
+    (families, network(), options(), node).prop_map(
+        |(families, network, options, (config, claims, meanwhile))| Said {
             families,
             network,
             options,
             config,
             claims,
+            meanwhile,
         },
     )
 }
@@ -75,7 +101,7 @@ fn options() -> impl Strategy<Value = Value> {
 }
 
 fn numbers() -> impl Strategy<Value = Value> {
-    (prop_oneof![Just(192u32), 1..250u32], 1..32000u32)
+    (prop_oneof![Just(199u32), 1..250u32], 1..32000u32)
         .prop_map(|(table, pref)| json!({"routeTable": table, "rulePriority": pref}))
 }
 
@@ -143,7 +169,7 @@ fn assert_same(made: &[String], rebuilt: &[String], script: &str) {
     );
 }
 
-/// One pod joins, a second one, and the first leaves; the second one's lines must make on a blank node,
+/// One pod joins, something happens, a second one joins, and the first leaves; the second one's lines must make on a blank node,
 /// in a namespace at the same path, what the two verbs left.
 fn is_rebuilt(said: &Said) {
     let mut lab = Lab::new(1);
@@ -153,6 +179,11 @@ fn is_rebuilt(said: &Said) {
     let conf = conflist(one, &config);
     let (first, mut second) = (one.pod("first"), one.pod("second"));
     one.ask(&config, &first).add();
+    match said.meanwhile {
+        Meanwhile::Nothing => {}
+        Meanwhile::Leaves => one.ask(&config, &first).del(),
+        Meanwhile::Removed(line) => drop(one.sh(line)),
+    }
     one.ask(&config, &second).add();
     one.ask(&config, &first).del();
     let random = said.network["mac"] == "random";
