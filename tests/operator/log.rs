@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::typed::{conflist, unwell, vxlan, well};
 use crate::support::lab::{Config, Lab, Net, Node, Pod, until};
-use crate::support::plugin::Said;
+use crate::support::plugin::{Program, Said};
 
 /// A node with two networks and claimed addresses, and its configuration's file.
 struct Scene {
@@ -182,6 +182,33 @@ fn a_follower_hears_every_verb_also_when_the_journal_is_put_aside_meanwhile() {
             .any(|line| line.contains("DEL") || line.contains("shop/three")),
         "{left:?}"
     );
+}
+
+#[test]
+fn a_terminal_gets_colours_unless_it_wants_none() {
+    let scene = Scene::new();
+    let web = scene.node().pod("web");
+    scene.add(&web, "web-1", "blue");
+    let line = format!("{} log --conf {}", Program::Vxlan.path(), scene.conf);
+    let shown = |settings: &[&str]| {
+        // `script` gives it a terminal.
+        let words = ["script", "-qec", line.as_str(), "/dev/null"];
+        let argv: Vec<&str> = ["env"]
+            .iter()
+            .chain(settings)
+            .chain(&words)
+            .copied()
+            .collect();
+        scene.node().run(&argv).replace("\r\n", "\n")
+    };
+    let coloured = shown(&["TERM=xterm", "NO_COLOR="]);
+    assert!(
+        coloured.starts_with("\u{1b}[1m# 2") && coloured.contains("\u{1b}[32m# 2"),
+        "{coloured}"
+    );
+    let plain = scene.log(&[]);
+    assert_eq!(shown(&["TERM=xterm", "NO_COLOR=1"]), plain);
+    assert_eq!(shown(&["TERM=dumb"]), plain);
 }
 
 #[test]

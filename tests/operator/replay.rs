@@ -7,15 +7,19 @@ use serde_json::{Value, json};
 use super::typed::{conflist, unwell, vxlan, well};
 use crate::support::lab::{Config, Lab, Net, Node, Pod, state};
 
-/// How many configurations are tried: each is a node, two pods, and a blank node, on the real kernel.
-const CASES: u32 = 16;
+/// How many configurations are tried where `PROPTEST_CASES` does not say: each is a node, two pods, and a
+/// blank node, on the real kernel.
+const CASES: u32 = 20;
 
 /// What a configuration may say, beside what every lab's does.
 #[derive(Debug, Clone)]
 struct Said {
     families: &'static str,
+    /// The last part of the node's addresses.
+    gateway: u8,
     network: Value,
     options: Value,
+    ends: Value,
     config: Value,
     claims: bool,
     meanwhile: Meanwhile,
@@ -45,13 +49,15 @@ fn meanwhile() -> impl Strategy<Value = Meanwhile> {
 }
 
 fn said() -> impl Strategy<Value = Said> {
-    let families = prop_oneof![Just("4"), Just("6"), Just("46")];
+    let families = (prop_oneof![Just("4"), Just("6"), Just("46")], 1..250u8);
     let node = (numbers(), any::<bool>(), meanwhile());
-    (families, network(), options(), node).prop_map(
-        |(families, network, options, (config, claims, meanwhile))| Said {
+    (families, network(), (options(), ends()), node).prop_map(
+        |((families, gateway), network, (options, ends), (config, claims, meanwhile))| Said {
             families,
+            gateway,
             network,
             options,
+            ends,
             config,
             claims,
             meanwhile,
@@ -100,6 +106,16 @@ fn options() -> impl Strategy<Value = Value> {
     )
 }
 
+/// Where a vxlan's packets go and come from.
+fn ends() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(json!({})),
+        Just(json!({"group": "ff05::100", "srcaddr": "fd00:198:18::1"})),
+        Just(json!({"group": "198.18.0.77"})),
+        Just(json!({"srcaddr": "198.18.0.1", "vxlanhardwareaddr": "0a:00:00:00:00:64"})),
+    ]
+}
+
 fn numbers() -> impl Strategy<Value = Value> {
     (prop_oneof![Just(199u32), 1..250u32], 1..32000u32)
         .prop_map(|(table, pref)| json!({"routeTable": table, "rulePriority": pref}))
@@ -113,14 +129,24 @@ impl Said {
             "6" => blue.v6(),
             _ => blue.dual(),
         };
+        let cidrs = [
+            ("4", format!("10.100.0.{}/16", self.gateway)),
+            ("6", format!("fd10:64::{:x}/112", self.gateway)),
+        ];
+        let cidrs = cidrs
+            .iter()
+            .filter(|(family, _)| self.families.contains(family));
+        let cidrs: Vec<&String> = cidrs.map(|(_, cidr)| cidr).collect();
         let mut network = self.network.clone();
+        network["cidr"] = json!(cidrs);
         let listed = network["routes"].as_array().unwrap().clone();
         let routes: Vec<Value> = listed
             .iter()
             .flat_map(|number| self.routes(number))
             .collect();
         network["routes"] = json!(routes);
-        blue.with(network).with(json!({"options": self.options}))
+        let blue = blue.with(network).with(json!({"options": self.options}));
+        blue.with(json!({"options": self.ends}))
     }
 
     /// A route of each family.
@@ -204,12 +230,14 @@ fn is_rebuilt(said: &Said) {
 
 #[test]
 fn whatever_the_configuration_an_attachments_lines_rebuild_its_state_on_a_blank_node() {
-    let tried = Tried {
-        cases: CASES,
+    let mut tried = Tried {
         failure_persistence: None,
         max_shrink_iters: 20,
         ..Tried::default()
     };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        tried.cases = CASES;
+    }
     let mut runner = TestRunner::new(tried);
     let tried = runner.run(&said(), |said| {
         is_rebuilt(&said);
