@@ -28,6 +28,8 @@ pub enum VxlanVerb {
     Status(StatusOptions),
     /// Looks at everything that must be so and tells what is not, how to see it and how to mend it
     Doctor(DoctorOptions),
+    /// Shows what an ADD, a DEL or a repair would run, as a script, and changes nothing
+    Plan(PlanOptions),
     /// Makes every fact of every record true again and tells what it did
     Repair(RepairOptions),
     /// Prints the commands that rebuild an attachment on a blank node, or runs them

@@ -5,7 +5,7 @@ mod claims;
 mod networks;
 mod others;
 mod places;
-mod probe;
+pub(super) mod probe;
 mod programs;
 mod report;
 mod wire;

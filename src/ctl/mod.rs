@@ -11,11 +11,13 @@ pub mod list;
 pub mod log;
 pub mod look;
 pub mod node;
+pub mod plan;
 pub mod progress;
 pub mod reconcile;
 pub mod repair;
 pub mod replay;
 pub mod status;
+pub mod terminal;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -68,6 +70,7 @@ pub fn vxlan() -> ExitCode {
     let said = match &verb {
         VxlanVerb::Status(options) => status::run(&shared, options),
         VxlanVerb::Doctor(options) => doctor::run(&shared, options),
+        VxlanVerb::Plan(options) => plan::run(&shared, options),
         VxlanVerb::Repair(options) => repair::run(&shared, options),
         VxlanVerb::Replay(options) => replay::run(&shared, options),
         VxlanVerb::Gc(options) => gc::run(&shared, options),

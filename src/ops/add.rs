@@ -8,7 +8,7 @@ mod refuse;
 
 use ipnetwork::IpNetwork;
 
-use self::ask::with_annotations;
+pub use self::ask::with_annotations;
 use super::converge::{Hands, refuse_foreign};
 use super::leave::{leave_after_failure, vanished};
 use super::lines::{Failed, Line};

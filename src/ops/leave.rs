@@ -70,6 +70,29 @@ fn is_idle(hands: &Hands<'_>, network: &Network) -> Result<bool, CniError> {
     Ok(other_users(network, &seen) == 0 && !removals(network, &seen).is_empty())
 }
 
+/// The commands that would take the node's side away once an attachment has left, `own` of whose macvlans
+/// listen through it; none while others are on the network. Removes nothing.
+///
+/// # Errors
+/// When the node or the records cannot be looked at.
+pub fn planned(
+    hands: &Hands<'_>,
+    store: &Store,
+    network: &Network,
+    container: &str,
+    ifname: &str,
+    own: u32,
+) -> Result<Vec<Command>, CniError> {
+    if store.is_used_by_others(&network.name, container, ifname)? {
+        return Ok(Vec::new());
+    }
+    let seen = hands.observe(questions(network))?;
+    match other_users(network, &seen) > own {
+        true => Ok(Vec::new()),
+        false => Ok(removals(network, &seen)),
+    }
+}
+
 /// After an ADD that failed: forgets the attachment if everything else was taken back, and takes the
 /// node's side back unless somebody else joined meanwhile: all of it where this program made it,
 /// whichever ADD that was, else the steps of this one. Tells what could not be done.

@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod beside;
 mod broken;
 mod doctor;
 mod examples;
@@ -15,7 +16,9 @@ mod gc;
 mod graph;
 mod log;
 mod many;
+mod plan;
 mod refused;
 mod replay;
 mod stage;
+mod status;
 mod typed;

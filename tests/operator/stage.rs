@@ -89,6 +89,19 @@ impl Stage {
         }
     }
 
+    /// Puts one pod on a network, with `CNI_ARGS`.
+    pub fn join_as(&mut self, net: usize, name: &str, args: &str) {
+        let pod = self.node().pod(name);
+        let result = self.node().ask(&self.config(net), &pod).args(args).add();
+        self.members.push(Member { net, pod, result });
+    }
+
+    /// Does something and tells what there is when that has settled.
+    pub fn settled_after(&self, act: impl FnOnce(&Self)) -> Snapshot {
+        act(self);
+        self.settled()
+    }
+
     /// The same on several networks, a few pods at a time.
     pub fn join_at_once(&mut self, groups: &[(usize, &str, usize)]) {
         let node = self.node();
@@ -139,13 +152,21 @@ impl Stage {
         self.call(words).run()
     }
 
-    /// Everything there is on the node, once each gateway listens as a router does (RFC 4291, 2.6.1): that
-    /// is when its link-local address is no longer tentative.
+    /// Everything there is on the node, once each gateway's link-local address is no longer tentative: a
+    /// router listens for its subnet then (RFC 4291, 2.6.1).
     pub fn settled(&self) -> Snapshot {
         until("the gateways are settled", || {
             let seen = self.node().snapshot();
             let listening = seen.with("33:33:ff:00:00:00");
-            let settled = |net: &Net| listening.iter().any(|line| line.contains(&net.mv()));
+            let settled = |net: &Net| {
+                let addresses = self.node().device(&net.mv())["addr_info"].clone();
+                let addresses = addresses.as_array().cloned().unwrap_or_default();
+                let tentative = addresses.iter().any(|one| one["tentative"] == true);
+                let key = format!("net/ipv6/conf/{}/forwarding", net.mv());
+                let router = !addresses.is_empty() && self.node().sysctl(&key) == "1";
+                let listens = listening.iter().any(|line| line.contains(&net.mv()));
+                !tentative && (!router || listens)
+            };
             self.nets.iter().all(settled)
         });
         self.node().snapshot()

@@ -1,0 +1,109 @@
+//! What a DEL would run.
+
+use super::script::Script;
+use crate::cni::{CniError, Code};
+use crate::ctl::look::{Attached, hands, no_journal};
+use crate::ctl::node::{Node, State};
+use crate::exec::System;
+use crate::ip::{Netns, link};
+use crate::ops::converge::Hands;
+use crate::ops::leave::planned;
+use crate::plan::{Read, Side, Verdict, container};
+use crate::shown::printable;
+use crate::store::Attachment;
+
+/// What a DEL of an attachment would run; every interface of a container, where none is named.
+///
+/// # Errors
+/// When nobody is meant, or the node cannot be looked at.
+pub fn script(system: &System, node: &Node, of: &str) -> Result<Script, CniError> {
+    let mut script = Script::default();
+    let all = Attached::all(node);
+    let meant: Vec<&Attached<'_>> = all.iter().filter(|one| is(one.record, of)).collect();
+    if meant.is_empty() && !damaged(node, of, &mut script) {
+        let msg = format!("nobody on this node is `{}`", printable(of));
+        return Err(
+            CniError::new(Code::UNKNOWN_CONTAINER, msg).details("`vxlan status` shows everybody")
+        );
+    }
+    for one in meant {
+        attachment(system, node, one, &mut script)?;
+    }
+    Ok(script)
+}
+
+/// By `CONTAINER/IFNAME`, or by the start of the container's id.
+fn is(record: &Attachment, of: &str) -> bool {
+    record.id() == of || record.container.starts_with(of)
+}
+
+/// Records that are not whole: what a DEL does with them cannot be told from here.
+fn damaged(node: &Node, of: &str, script: &mut Script) -> bool {
+    let all = node
+        .networks
+        .iter()
+        .flat_map(|network| &network.attachments);
+    let others = all.filter(|one| !matches!(one.state, State::Whole(..)));
+    let before = script.clone();
+    for one in others.filter(|one| one.record().is_some_and(|record| is(record, of))) {
+        script.remark(format!(
+            "{}: {}; a DEL releases its lease and removes the record",
+            one.path.display(),
+            one.state.as_str()
+        ));
+    }
+    *script != before
+}
+
+fn attachment(
+    system: &System,
+    node: &Node,
+    one: &Attached<'_>,
+    script: &mut Script,
+) -> Result<(), CniError> {
+    let record = one.record;
+    script.remark(format!(
+        "what a DEL of {} would run on this node now",
+        one.shown()
+    ));
+    let lease = record.lease.iter().flat_map(|lease| &lease.ips);
+    let addresses: Vec<String> = lease.map(|ip| ip.address.to_string()).collect();
+    script.remark(format!(
+        "beside it the IPAM plugin `{}` releases {}",
+        printable(record.ipam["type"].as_str().unwrap_or_default()),
+        addresses.join(" ")
+    ));
+    let journal = no_journal();
+    let node_hands = hands(system, &journal);
+    let mut own = 0;
+    if let Some(netns) = &one.netns {
+        let hands = Hands {
+            pod: netns,
+            ..node_hands
+        };
+        let seen = hands.observe(vec![Read::Addr(Side::Pod, record.ifname.clone())])?;
+        let fact = container::link(one.network, &record.ifname);
+        if fact.verdict(&seen) == Verdict::Holds {
+            script.command(&link::del(&record.ifname), netns);
+            let up = seen.link(Side::Pod, &record.ifname);
+            own = u32::from(up.is_some_and(|link| link.flag("UP")));
+        }
+    }
+    let ifname = record.ifname.as_str();
+    let last = planned(
+        &node_hands,
+        &node.store,
+        one.network,
+        &record.container,
+        ifname,
+        own,
+    )?;
+    match last.is_empty() {
+        true => script.remark("others are on the network: the node's side stays"),
+        false => script.remark("nobody else is on the network: the node's side goes"),
+    }
+    for command in &last {
+        script.command(command, &Netns::Own);
+    }
+    Ok(())
+}

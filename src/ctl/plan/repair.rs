@@ -1,0 +1,107 @@
+//! What `vxlan repair` would run.
+
+use super::script::Script;
+use crate::cni::CniError;
+use crate::config::Network;
+use crate::ctl::doctor::folders;
+use crate::ctl::look::{Attached, Found, hands, host_facts, host_reads, look_at, no_journal};
+use crate::ctl::node::Node;
+use crate::exec::System;
+use crate::ip::{IfName, Netns, route};
+use crate::ops::converge::{Hands, refuse_foreign};
+use crate::ops::status::clash;
+use crate::plan::{self, Fact, Observed, Plan, Side, Verdict, host};
+use crate::route_table::ledger::{Claimed, Ledger};
+
+/// What a repair would run.
+///
+/// # Errors
+/// When the node cannot be looked at.
+pub fn script(system: &System, node: &Node) -> Result<Script, CniError> {
+    let mut script = Script::default();
+    script.remark("what `vxlan repair` would run on this node now");
+    let journal = no_journal();
+    let hands = hands(system, &journal);
+    let mut seen: Vec<(IfName, Observed)> = Vec::new();
+    for network in node.networks.iter().filter_map(|on| on.standing()) {
+        let now = hands.observe(host_reads(network))?;
+        match side(network, &now) {
+            Ok(steps) => {
+                script.steps(&steps, &Netns::Own);
+                seen.push((network.vx.clone(), now));
+            }
+            Err(error) => script.remark(format!("refused: {}; {}", error.msg, error.details)),
+        }
+    }
+    claims(&hands, node, &mut script)?;
+    containers(system, node, &seen, &mut script)?;
+    if script.is_empty() {
+        script.remark("nothing: every fact holds");
+    }
+    Ok(script)
+}
+
+fn side(network: &Network, seen: &Observed) -> Result<Plan, CniError> {
+    let facts = host::facts(network, seen)?;
+    refuse_foreign(network, &facts, seen)?;
+    let there = seen.link(Side::Host, &network.vx).is_some();
+    match clash(network, seen) {
+        Some(fault) if !there => Err(fault),
+        _ if there => Ok(plan::plan(&host_facts(network, seen)?, seen, &Netns::Own)),
+        // What is listed comes with the device.
+        _ => Ok(plan::plan(&facts, seen, &Netns::Own)),
+    }
+}
+
+fn claims(hands: &Hands<'_>, node: &Node, script: &mut Script) -> Result<(), CniError> {
+    for ipam in folders(node) {
+        let ledger = Ledger::read(hands, &ipam)?;
+        for entry in &ledger.entries {
+            if let (Claimed::Missing, Some(owner)) = (entry.claim, &entry.held.owner) {
+                script.command(&route::add(&owner.route), &Netns::Own);
+            }
+        }
+        for orphan in &ledger.orphans {
+            script.remark(format!(
+                "dropped, where it is still nobody's: {}",
+                orphan.shown()
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn containers(
+    system: &System,
+    node: &Node,
+    seen: &[(IfName, Observed)],
+    script: &mut Script,
+) -> Result<(), CniError> {
+    let host = |vx: &IfName| {
+        let of = seen.iter().find(|(name, _)| name == vx);
+        of.map(|(_, seen)| seen)
+    };
+    let attached = Attached::all(node);
+    for Found { of, facts } in look_at(system, &attached, host, |_| {}) {
+        let (Some(netns), Some(host)) = (&of.netns, host(&of.network.vx)) else {
+            continue;
+        };
+        let broken = facts?.iter().any(|(_, verdict)| *verdict != Verdict::Holds);
+        if !broken {
+            continue;
+        }
+        let journal = no_journal();
+        let hands = Hands {
+            pod: netns,
+            ..hands(system, &journal)
+        };
+        let now = of.look(&hands, host)?;
+        let facts: Vec<Fact> = of.facts()?.own(&now)?;
+        script.remark(of.shown());
+        match plan::foreign(&facts, &now).is_empty() {
+            true => script.steps(&plan::plan(&facts, &now, netns), netns),
+            false => script.remark("refused: it is another's interface"),
+        }
+    }
+    Ok(())
+}

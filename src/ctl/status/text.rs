@@ -1,0 +1,231 @@
+//! Status for people, on wide terminals and narrow ones.
+
+use super::seen::{Counted, Counters, Seen, age, gateway, network};
+use crate::columns::columns;
+use crate::config::Network;
+use crate::ctl::node::{OnNode, Recorded, State};
+use crate::ip::IfName;
+use crate::plan::Side;
+
+/// The heads of the columns.
+const HEADS: [&str; 6] = ["POD", "ADDRESS", "AGE", "CLAIM", "STATE", "CONTAINER"];
+
+/// Everything; `width` columns, where that is known.
+pub fn text(seen: &Seen<'_>, width: Option<usize>) -> String {
+    let each = seen.node.networks.iter().zip(&seen.counters);
+    let parts: Vec<String> = each
+        .map(|(on, counters)| head(seen, on, *counters) + &attachments(seen, on, width))
+        .collect();
+    match parts.is_empty() {
+        true => "no network is configured, and nobody is on one\n".to_owned(),
+        false => parts.join("\n"),
+    }
+}
+
+/// What a network is.
+fn head(seen: &Seen<'_>, on: &OnNode, counters: Option<Counters>) -> String {
+    let Some(network) = network(on) else {
+        return format!("network {}, of which only records tell\n", on.name);
+    };
+    let vxlan = &network.options.vxlan;
+    let title = match &on.configured {
+        Some(_) => format!("network {}, VNI {}\n", on.name, vxlan.vni),
+        None => format!(
+            "network {}, VNI {}, no longer in the configuration\n",
+            on.name, vxlan.vni
+        ),
+    };
+    let under = vxlan.dev.as_ref().map(|dev| device(seen, dev));
+    let peers = seen.peers(network);
+    let rows = [
+        ("device", device(seen, &network.vx)),
+        (
+            "gateway",
+            format!("{}, {}", device(seen, &network.mv), gateway(network)),
+        ),
+        (
+            "underlay",
+            under.unwrap_or_else(|| "by the routing table".to_owned()),
+        ),
+        ("peers", told_peers(network, peers.len())),
+        (
+            "traffic",
+            counters.map_or_else(|| "none".to_owned(), traffic),
+        ),
+    ];
+    let rows = rows.map(|(word, what)| format!("  {word:<8}  {what}\n"));
+    title + &rows.concat()
+}
+
+fn device(seen: &Seen<'_>, dev: &IfName) -> String {
+    match seen.devices.link(Side::Host, dev) {
+        None => format!("{dev} (not there)"),
+        Some(link) if !link.flag("UP") => format!("{dev} (down), MTU {}", link.mtu),
+        Some(link) if link.flag("NO-CARRIER") => format!("{dev} (no carrier), MTU {}", link.mtu),
+        Some(link) => format!("{dev}, MTU {}", link.mtu),
+    }
+}
+
+fn told_peers(network: &Network, learnt: usize) -> String {
+    let vxlan = &network.options.vxlan;
+    let toward = match vxlan.group {
+        Some(group) if group.is_multicast() => format!("group {group}"),
+        Some(peer) => format!("VTEP {peer}"),
+        None => "none".to_owned(),
+    };
+    format!("{toward}, port {}, {learnt} known", vxlan.dstport)
+}
+
+fn traffic(counters: Counters) -> String {
+    let of = |word: &str, one: Counted| {
+        let lost = match (one.errors, one.dropped) {
+            (0, 0) => String::new(),
+            (errors, dropped) => format!(" ({errors} errors, {dropped} dropped)"),
+        };
+        format!(
+            "{word} {} in {} packets{lost}",
+            bytes(one.bytes),
+            one.packets
+        )
+    };
+    format!("{}, {}", of("in", counters.rx), of("out", counters.tx))
+}
+
+/// Bytes in the largest unit that leaves a number of at least one.
+fn bytes(count: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    match units.iter().find(|(_, bits)| count >> bits > 0) {
+        Some((unit, bits)) => format!("{:.1} {unit}", count as f64 / f64::from(1_u32 << bits)),
+        None => format!("{count} B"),
+    }
+}
+
+/// A table where it fits, else a few lines for each.
+fn attachments(seen: &Seen<'_>, on: &OnNode, width: Option<usize>) -> String {
+    if on.attachments.is_empty() {
+        return "  nobody is on it\n".to_owned();
+    }
+    let rows: Vec<Vec<String>> = on.attachments.iter().map(|one| row(seen, one)).collect();
+    let indented = |lines: String| {
+        let lines = lines.lines().map(|line| format!("  {line}\n"));
+        lines.collect::<String>()
+    };
+    let heads = std::iter::once(HEADS.map(str::to_owned).to_vec());
+    let all: Vec<Vec<String>> = heads.chain(rows.iter().cloned()).collect();
+    let table = indented(columns(&without_empty(&all)));
+    let widest = table.lines().map(|line| line.chars().count()).max();
+    match width {
+        Some(width) if widest > Some(width) => rows.iter().map(|row| block(row)).collect(),
+        _ => table,
+    }
+}
+
+/// Leaves out the columns that say nothing of anybody.
+fn without_empty(rows: &[Vec<String>]) -> Vec<Vec<String>> {
+    let said: Vec<bool> = (0..HEADS.len())
+        .map(|column| rows.iter().skip(1).any(|row| row[column] != "-"))
+        .collect();
+    let kept = |row: &Vec<String>| {
+        let cells = row.iter().zip(&said);
+        cells
+            .filter(|(_, said)| **said)
+            .map(|(cell, _)| cell.clone())
+            .collect()
+    };
+    rows.iter().map(kept).collect()
+}
+
+fn row(seen: &Seen<'_>, one: &Recorded) -> Vec<String> {
+    let state = match &one.state {
+        State::Whole(..) => "-",
+        state => state.as_str(),
+    };
+    let dash = || "-".to_owned();
+    let Some(record) = one.record() else {
+        let file = one.path.display().to_string();
+        return vec![dash(), dash(), dash(), dash(), state.to_owned(), file];
+    };
+    vec![
+        record.pod.clone().unwrap_or_else(dash),
+        match super::addresses(record) {
+            addresses if addresses.is_empty() => dash(),
+            addresses => addresses.join(" "),
+        },
+        age(&record.since).map_or_else(dash, shown_age),
+        seen.claim(one).unwrap_or_else(dash),
+        state.to_owned(),
+        record.id(),
+    ]
+}
+
+/// The same as a few short lines.
+fn block(row: &[String]) -> String {
+    let [pod, address, age, claim, state, container] = row else {
+        return String::new();
+    };
+    let title = if pod == "-" { container } else { pod };
+    let line = |word: &str, text: &String| match text.as_str() {
+        "-" => String::new(),
+        text if text == title => String::new(),
+        text => format!("    {word}{text}\n"),
+    };
+    [
+        format!("  {title}\n"),
+        address
+            .split(' ')
+            .map(|one| line("", &one.to_owned()))
+            .collect(),
+        line("age ", age),
+        line("claim ", claim),
+        line("", state),
+        line("", container),
+    ]
+    .concat()
+}
+
+/// In the largest unit of which there is at least one.
+pub fn shown_age(seconds: u64) -> String {
+    let units = [("d", 86_400), ("h", 3_600), ("m", 60)];
+    match units.iter().find(|(_, unit)| seconds >= *unit) {
+        Some((name, unit)) => format!("{}{name}", seconds / unit),
+        None => format!("{seconds}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_and_bytes_are_told_in_their_largest_unit() {
+        let ages = [0, 59, 60, 7_300, 200_000].map(shown_age);
+        assert_eq!(ages, ["0s", "59s", "1m", "2h", "2d"]);
+        let sizes = [0, 1_023, 1_024, 1_572_864, 3 << 30].map(bytes);
+        assert_eq!(sizes, ["0 B", "1023 B", "1.0 KiB", "1.5 MiB", "3.0 GiB"]);
+    }
+
+    #[test]
+    fn a_column_that_says_nothing_is_left_out() {
+        let row = |pod: &str| [pod, "10.1.0.9/16", "3m", "-", "-", "a/eth0"].map(str::to_owned);
+        let rows = [HEADS.map(str::to_owned).to_vec(), row("web").to_vec()];
+        let kept = without_empty(&rows);
+        assert_eq!(kept[0], ["POD", "ADDRESS", "AGE", "CONTAINER"]);
+        assert_eq!(kept[1], ["web", "10.1.0.9/16", "3m", "a/eth0"]);
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_short_lines() {
+        let row = [
+            "web",
+            "10.1.0.9/16 fd10::9/64",
+            "3m",
+            "stands",
+            "-",
+            "a/eth0",
+        ];
+        let text = block(&row.map(str::to_owned));
+        let wanted =
+            "  web\n    10.1.0.9/16\n    fd10::9/64\n    age 3m\n    claim stands\n    a/eth0\n";
+        assert_eq!(text, wanted);
+    }
+}
