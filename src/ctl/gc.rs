@@ -199,6 +199,7 @@ impl<'a> Dead<'a> {
                     .iter()
                     .map(|claim| format!("the claim {claim}")),
             );
+            done.put_back.extend(reconciled.put_back);
             done.failed.extend(reconciled.failed);
         }
         Ok(done)
@@ -233,7 +234,7 @@ impl<'a> Dead<'a> {
             + &unclear
     }
 
-    /// `attachments`, `idle`, `claims`, `unclear`: what there is; `removed`, `failed`: what was done.
+    /// `attachments`, `idle`, `claims`, `unclear`: what there is; `removed`, `putBack`, `failed`: what was done.
     fn document(&self, done: &Done) -> Value {
         let one = |(record, why): &(&Attachment, String)| {
             json!({"container": record.container, "ifname": record.ifname, "network": record.network,
@@ -245,6 +246,7 @@ impl<'a> Dead<'a> {
             "claims": self.claims,
             "unclear": self.unclear,
             "removed": done.removed,
+            "putBack": done.put_back,
             "failed": done.failed,
         })
     }
@@ -254,6 +256,8 @@ impl<'a> Dead<'a> {
 #[derive(Debug, Default)]
 struct Done {
     removed: Vec<String>,
+    /// Claims that were flushed, found on the way.
+    put_back: Vec<String>,
     failed: Vec<String>,
 }
 
@@ -273,6 +277,7 @@ impl Done {
             lines.collect::<String>()
         };
         told("removed", &self.removed)
+            + &told("put back the claim", &self.put_back)
             + &told("FAILED", &self.failed)
             + &told("left alone:", &dead.unclear)
     }

@@ -4,6 +4,8 @@
 //! that is taken away takes along what was done to it and what was made on it; of a command that was
 //! given twice the later counts, and so does the later value of a switch.
 
+use std::collections::BTreeMap;
+
 use super::act::{Act, device_of_switch};
 use super::{Deed, Line};
 
@@ -97,10 +99,16 @@ fn rules_go(left: &mut Vec<Standing<'_>>, netns: Option<&str>, dev: &str) {
 
 /// The commands that make the node what some verbs found or left, and those of these verbs.
 ///
-/// That is: their own; what stands of their networks on the node, whoever made it; and the switches that
+/// That is: their own, and those given for the same containers since; what stands of their networks on the node, whoever made it; and the switches that
 /// are the whole node's.
-pub fn of_verbs<'a>(deeds: &'a [Deed], until: usize, wanted: &[&Deed]) -> Vec<Standing<'a>> {
-    let is_own = |deed: &Deed| wanted.iter().any(|own| std::ptr::eq(*own, deed));
+pub fn of_verbs<'a>(deeds: &'a [Deed], until: usize, wanted: &[&'a Deed]) -> Vec<Standing<'a>> {
+    // What was done for the same container since, as a repair, is its own too.
+    let began = |own: &&'a Deed| Some((own.id.as_deref()?, own.began.as_str()));
+    let began: BTreeMap<&str, &str> = wanted.iter().filter_map(began).collect();
+    let is_own = |deed: &Deed| {
+        let own = deed.id.as_deref().and_then(|id| began.get(id));
+        own.is_some_and(|began| *began <= deed.began.as_str())
+    };
     // What others did in namespaces that none of these is in changes nothing for them.
     let own_places = places(wanted);
     let all = standing(deeds, until, |deed, act| {
@@ -300,6 +308,43 @@ ip link add vx_blue type vxlan id 100 dev eth0
 # 2031-05-02T10:00:02.110Z ADD blue b/eth0 ok 10.0 ms 10.1.0.8/16
 ";
         assert_eq!(replayed(failed, "b/eth0"), lines(failed, 6, 1));
+    }
+
+    #[test]
+    fn what_was_mended_for_a_pod_since_is_its_own_and_of_another_it_is_not() {
+        let mended = "\
+# 2031-05-02T10:00:03.100Z REPAIR blue a/eth0
+ip -n a addr replace 10.1.0.9/16 dev eth0
+ip -n a route add default via 10.1.0.1 dev eth0
+# 2031-05-02T10:00:03.110Z REPAIR blue a/eth0 ok 1.0 ms
+# 2031-05-02T10:00:04.100Z ADD blue c/eth0
+ip link add name eth0 link vx_blue netns c type macvlan mode bridge
+# 2031-05-02T10:00:04.110Z ADD blue c/eth0 ok 10.0 ms 10.1.0.7/16
+";
+        let text = format!("{HOST}{mended}");
+        let deeds = read(text.lines());
+        let adds = |ids: &[&str]| {
+            let is_it =
+                |deed: &&Deed| deed.verb == "ADD" && ids.contains(&deed.id.as_deref().unwrap());
+            deeds.iter().filter(is_it).collect::<Vec<_>>()
+        };
+        let lines = |ids: &[&str]| {
+            let lines = super::lines(&of_verbs(&deeds, usize::MAX, &adds(ids)));
+            lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>()
+        };
+        let both = lines(&["a/eth0", "c/eth0"]);
+        for line in mended.lines().filter(|line| !line.starts_with('#')) {
+            assert_eq!(
+                both.iter().filter(|other| *other == line).count(),
+                1,
+                "{line}"
+            );
+        }
+        assert!(
+            !lines(&["c/eth0"])
+                .iter()
+                .any(|line| line.starts_with("ip -n a "))
+        );
     }
 
     #[test]

@@ -285,6 +285,13 @@ fn a_replay_of_everybody_is_of_those_who_are_there_and_rebuilds_all_of_them() {
     let gone = scene.node().pod("gone");
     scene.node().ask(&scene.config, &gone).add();
     scene.node().ask(&scene.config, &gone).del();
+    // What was mended is made as it was mended, also for whoever joined before.
+    scene.pods[0].sh("ip route del default; ip link set eth0 down");
+    scene.node().ip("link del mv_blue");
+    well(scene.node(), &scene.conf, &["repair"]);
+    let third = scene.node().pod("third");
+    scene.node().ask(&scene.config, &third).add();
+    scene.pods.push(third);
     let made: Vec<_> = scene
         .pods
         .iter()
