@@ -28,7 +28,7 @@ fn crosses(stage: &Stage, words: &[&str]) {
 fn a_foreign_vxlan_with_the_same_vni_and_port_is_named_and_never_removed() {
     let stage = stage();
     let node = stage.node();
-    node.sh("ip link del vx_blue; ip link add other type vxlan id 100 dev eth0 dstport 4789; ip link set other up");
+    node.sh("ip link del vx_blue; ip link add other type vxlan id 100 dev eth0 dstport 4789; ip link set other addrgenmode none; ip link set other up");
     crosses(
         &stage,
         &[
