@@ -1,7 +1,7 @@
 //! The journals that a configuration names: the node's, and those of our own IPAM.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::args::Shared;
 use super::node::WANTED;
@@ -86,8 +86,12 @@ pub fn since(text: Option<&str>, now: SystemTime) -> Result<Option<String>, CniE
     let Some(text) = text else {
         return Ok(None);
     };
-    let age = humantime::parse_duration(text).ok();
-    let ago = age.and_then(|age| now.checked_sub(age));
+    // Whatever is older than any clock is everything.
+    let ago = |age| {
+        now.checked_sub(age)
+            .map_or(UNIX_EPOCH, |ago| ago.max(UNIX_EPOCH))
+    };
+    let ago = humantime::parse_duration(text).ok().map(ago);
     let time = ago.or_else(|| humantime::parse_rfc3339_weak(text).ok());
     match time {
         Some(time) => Ok(Some(humantime::format_rfc3339_millis(time).to_string())),
@@ -115,10 +119,17 @@ mod tests {
             ("1h 30m", "1970-01-01T00:30:00.000Z"),
             ("2031-05-02T10:00:00Z", "2031-05-02T10:00:00.000Z"),
             ("2031-05-02 10:00:00", "2031-05-02T10:00:00.000Z"),
+            ("100years", "1970-01-01T00:00:00.000Z"),
         ] {
             assert_eq!(at(text).unwrap().as_deref(), Some(time), "{text}");
         }
-        for text in ["", "yesterday", "10000000000years", "2031-05-02T10:00"] {
+        for text in [
+            "",
+            "yesterday",
+            "-1h",
+            "99999999999999999999y",
+            "2031-05-02T10:00",
+        ] {
             let error = at(text).unwrap_err();
             assert!(error.msg.contains("no time and no age"), "{error}");
         }

@@ -357,7 +357,9 @@ fn beginning(deed: &Deed, end: Option<&End>) -> String {
     let counted = |end: &End| {
         let took = Duration::try_from_secs_f64((end.milliseconds + 1.0) / 1e3).ok()?;
         let ended = humantime::parse_rfc3339(&end.time).ok()?;
-        let began = ended.checked_sub(took)?;
+        // No time before that can be written.
+        let first = humantime::parse_rfc3339("1970-01-01T00:00:00Z").ok()?;
+        let began = ended.checked_sub(took)?.max(first);
         Some(humantime::format_rfc3339_millis(began).to_string())
     };
     let counted = end.and_then(counted);
@@ -482,6 +484,17 @@ true 3
             (&deeds[0].end, deeds[0].pod.as_deref()),
             (&None, Some("ok/1"))
         );
+    }
+
+    #[test]
+    fn what_nobody_would_write_is_read_all_the_same() {
+        let text = "# 1970-01-01T00:00:00.000Z ADD blue a/eth0 ok 99999.0 ms\n\
+                    # 9999-99-99T99:99:99.999Z ADD blue b/eth0 ok 1e300 ms\n\
+                    # 2031-05-02T10:00:00.100Z ADD blue c/eth0 ok NaN ms x";
+        let deeds = read(text.lines());
+        assert_eq!(deeds[0].began, "1970-01-01T00:00:00.000Z");
+        assert_eq!(deeds[2].began, deeds[2].started);
+        assert!(deeds.iter().all(|deed| deed.to_json()["outcome"] == "ok"));
     }
 
     #[test]
