@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod golden;
+mod journal;
 mod laws;
 mod nearly;
 mod outside;
