@@ -96,7 +96,8 @@ pub struct StatusOptions {
 #[command(after_help = "Examples:
   vxlan doctor                 what is wrong, how to see it, how to mend it
   vxlan doctor --verbose       every fact by itself, those that hold too
-  vxlan doctor || vxlan repair mends what is this node's")]
+  vxlan doctor || vxlan repair
+                               mends what is this node's")]
 pub struct DoctorOptions {
     /// Tells every fact that holds by itself, not how many
     #[arg(short, long)]
