@@ -22,3 +22,4 @@ mod replay;
 mod stage;
 mod status;
 mod typed;
+mod units;
