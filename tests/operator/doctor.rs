@@ -32,6 +32,6 @@ fn a_node_where_all_is_well_gets_ticks_only_and_is_left_as_it_is() {
     ] {
         assert!(said.stdout.contains(told), "{told}\n{}", said.stdout);
     }
-    stage.node().snapshot().assert_same(&before);
+    stage.is_as(&before);
     assert_eq!(stage.node().journal().matches("REPAIR").count(), 0);
 }

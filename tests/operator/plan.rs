@@ -61,7 +61,7 @@ fn the_plan_of_an_add_is_a_script_that_does_what_the_add_does() {
         "{}",
         said.stdout
     );
-    stage.node().snapshot().assert_same(&before);
+    stage.is_as(&before);
     assert!(!said.stdout.contains('$'), "{}", said.stdout);
     let ours = stage.settled_after(|stage| run(stage, &said.stdout, &[]));
     by_hand.ping("10.100.0.1");
@@ -173,7 +173,7 @@ fn the_plan_of_a_del_takes_the_nodes_side_away_with_the_last_one_only() {
         first.contains(" link del dev eth0") && !first.contains("vx_blue"),
         "{first}"
     );
-    stage.node().snapshot().assert_same(&before);
+    stage.is_as(&before);
     let web = &stage.members[0];
     stage
         .node()
@@ -216,7 +216,7 @@ fn the_plan_of_a_repair_run_by_hand_makes_every_fact_true() {
     stage.members[1].pod.ip("route del default");
     let before = stage.node().snapshot();
     let said = stage.operate(&["plan", "repair"]);
-    stage.node().snapshot().assert_same(&before);
+    stage.is_as(&before);
     let claim = address(&stage.members[0].result, 0);
     for line in [
         "ip link set dev mv_blue up",

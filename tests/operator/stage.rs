@@ -172,6 +172,19 @@ impl Stage {
         self.node().snapshot()
     }
 
+    /// The node must be as before; but for the loopback, where a claim's address ends by itself some time after.
+    pub fn is_as(&self, before: &Snapshot) {
+        let changes = self.node().snapshot().changes_since(before);
+        let loopback =
+            |line: &String| line.contains("\"ifname\":\"lo\"") || line.contains("\"dev\":\"lo\"");
+        let changes: Vec<_> = changes.into_iter().filter(|line| !loopback(line)).collect();
+        assert!(
+            changes.is_empty(),
+            "the node is not as before:\n{}",
+            changes.join("\n")
+        );
+    }
+
     /// Doctor must be content.
     pub fn is_well(&self) {
         let said = self.operate(&["doctor"]);

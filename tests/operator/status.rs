@@ -45,7 +45,7 @@ fn a_wide_terminal_gets_tables_and_a_narrow_one_short_lines() {
         "{}",
         narrow.stdout
     );
-    stage.node().snapshot().assert_same(&before);
+    stage.is_as(&before);
 }
 
 #[test]

@@ -135,7 +135,9 @@ fn alone(network: &Network, see: String, answer: Answer) -> Finding {
     match reply {
         // Over a device that is down nothing is sent.
         None if !said.contains("Sent ") => {
-            let why = output.stderr.trim();
+            let told = [output.stderr.as_str(), &said];
+            let why = told.iter().find_map(|text| text.lines().next());
+            let why = why.unwrap_or("arping says nothing");
             Finding::unknown(format!("nobody was asked for the gateway's address: {why}")).see(see)
         }
         None => Finding::well(format!(

@@ -205,7 +205,11 @@ fn head(script: &mut Script, config: &Config, selection: &Selection<'_>, options
     };
     script.remark(format!(
         "what an ADD of {of} to network \"{}\" would run on this node now ({})",
-        network.name, selection.because
+        network.name,
+        options
+            .network
+            .as_ref()
+            .map_or(selection.because.as_str(), |_| "--network")
     ));
     let ipam = lease::ipam(config.ipam.as_ref(), network);
     let name = ipam["type"].as_str().unwrap_or_default();

@@ -80,15 +80,11 @@ fn traffic(counters: Counters) -> String {
     let of = |word: &str, one: Counted| {
         let lost = match (one.errors, one.dropped) {
             (0, 0) => String::new(),
-            (errors, dropped) => format!(" ({errors} errors, {dropped} dropped)"),
+            (errors, dropped) => format!(", {errors} errors, {dropped} dropped"),
         };
-        format!(
-            "{word} {} in {} packets{lost}",
-            bytes(one.bytes),
-            one.packets
-        )
+        format!("{word} {} packets, {}{lost}", one.packets, bytes(one.bytes))
     };
-    format!("{}, {}", of("in", counters.rx), of("out", counters.tx))
+    format!("{}; {}", of("in", counters.rx), of("out", counters.tx))
 }
 
 /// Bytes in the largest unit that leaves a number of at least one.
