@@ -37,7 +37,7 @@ fn interface(pod: &Ns) -> Value {
     // The kernel's own address settles in its own time.
     let addresses = object["addr_info"].as_array_mut().unwrap();
     addresses.retain(|address| address["scope"] != "link");
-    let routes = pod.show("route show table all dev eth0");
+    let routes = pod.show("-4 route show table all dev eth0");
     serde_json::json!([device, routes])
 }
 
