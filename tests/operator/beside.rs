@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 
 use crate::stage::{Stage, claimed};
 use crate::support::lab::{Lab, Net, mac, until};
-use crate::support::plugin::Said;
+use crate::support::plugin::{Call, Program, Said};
 
 #[test]
 fn what_an_add_is_at_work_on_is_left_to_it() {
@@ -204,4 +204,35 @@ fn programs_that_take_away_or_do_not_see_what_is_ours_are_named_with_their_setti
         text.contains("✓ NetworkManager manages no device of ours"),
         "{text}"
     );
+}
+
+#[test]
+fn long_work_tells_how_far_it_is_on_a_terminal_and_nowhere_else() {
+    let mut stage = Stage::new(Lab::new(1), vec![Net::new("blue", 100)]);
+    stage.join(0, "web", 3);
+    for verb in ["doctor", "repair"] {
+        let plain = stage.operate(&[verb]);
+        assert_eq!(
+            (plain.code, plain.stderr.as_str()),
+            (0, ""),
+            "{}",
+            plain.stdout
+        );
+        assert!(!plain.stdout.contains("\u{1b}"), "{}", plain.stdout);
+        // `script` gives what it runs a terminal.
+        let line = format!(
+            "{} {verb} --conf {}",
+            Program::Vxlan.path(),
+            stage.conf().display()
+        );
+        let [nsenter, net] = stage.node().enter();
+        let said = Call::at("/usr/bin/script")
+            .arg("-qec")
+            .arg(&format!("{nsenter} {net} {line}"))
+            .arg("/dev/null")
+            .env("CNI_PATH", "/usr/lib/cni")
+            .run();
+        assert!(said.stdout.contains("3/3 shop/web-2 "), "{said:?}");
+        assert!(said.stdout.contains("\r\u{1b}[K"), "{said:?}");
+    }
 }
