@@ -137,6 +137,8 @@ const ROWS: [Row; 15] = [
         by: "ip link del vx_blue",
         found: &[
             "✗ the node's side: vxlan vx_blue with VNI 100 is there: missing",
+            "mend  ip link add vx_blue type vxlan id 100",
+            "✗ the node's side: mv_blue has 10.100.0.1/16: missing\n      see   ip -d addr show dev mv_blue\n      mend  vxlan repair\n",
             "✗ the node's side: macvlan mv_blue on vx_blue is there: missing",
             "macvlan eth0 on vx_blue is there: missing",
         ],

@@ -244,10 +244,46 @@ fn filter(network: &Network, seen: &Observed) -> Option<Finding> {
 
 /// Facts as findings, each with the command that shows it and the one that mends it.
 fn findings(judged: &[Judged], pod: &Netns) -> Vec<Finding> {
-    judged
-        .iter()
-        .map(|(fact, verdict)| finding(fact, verdict, pod))
-        .collect()
+    let missing: Vec<&IfName> = judged.iter().filter_map(missing_device).collect();
+    let each = judged.iter().map(|(fact, verdict)| {
+        let finding = finding(fact, verdict, pod);
+        // By itself its command would only fail.
+        match device(fact).is_some_and(|dev| missing.contains(&dev)) {
+            true if *verdict != Verdict::Holds => finding.mend("vxlan repair"),
+            _ => finding,
+        }
+    });
+    each.collect()
+}
+
+/// A device that should be there and is not.
+fn missing_device((fact, verdict): &Judged) -> Option<&IfName> {
+    match fact {
+        Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. } if *verdict == Verdict::Missing => {
+            Some(name)
+        }
+        _ => None,
+    }
+}
+
+/// The device that a fact needs: it is no fact of that device's being there.
+fn device(fact: &Fact) -> Option<&IfName> {
+    match fact {
+        Fact::Macvlan {
+            side: Side::Host,
+            parent,
+            ..
+        } => Some(parent),
+        Fact::Setting { dev, .. } | Fact::Address { dev, .. } | Fact::Flood { dev, .. } => {
+            Some(dev)
+        }
+        Fact::Route { route, .. } => Some(&route.dev),
+        Fact::Sysctl {
+            key: SysctlKey::Device(_, dev, _),
+            ..
+        } => Some(dev),
+        _ => None,
+    }
 }
 
 fn finding(fact: &Fact, verdict: &Verdict, pod: &Netns) -> Finding {
