@@ -8,6 +8,7 @@ mod places;
 pub(super) mod probe;
 mod programs;
 mod report;
+mod shared;
 mod wire;
 
 pub use claims::folders;

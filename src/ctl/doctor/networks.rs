@@ -2,6 +2,7 @@
 
 use super::probe;
 use super::report::{Finding, Section};
+use super::shared;
 use super::wire;
 use crate::cni::CniError;
 use crate::config::Network;
@@ -43,6 +44,13 @@ pub fn networks(
         .iter()
         .zip(wire::duplicates(system, &standing))
         .collect::<Vec<_>>();
+    let asked: Vec<(&OnNode, &Network)> = looked
+        .iter()
+        .filter_map(|one| Some((one.on, one.standing()?)))
+        .collect();
+    for ((_, findings), more) in duplicates.iter_mut().zip(shared::addresses(system, &asked)) {
+        findings.extend(more);
+    }
     let mut sections = Vec::new();
     for one in &looked {
         let mut section = one.section(system);
