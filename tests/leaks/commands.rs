@@ -15,7 +15,7 @@ use crate::support::plugin::Said;
 const VERBS: [&str; 5] = ["ADD", "DEL", "GC", "CHECK", "STATUS"];
 
 /// More points than any verb has: a fault that is met for ever is one too.
-const ENDLESS: u32 = 60;
+const ENDLESS: u32 = 200;
 
 /// How many points each verb had, and what was wrong.
 #[derive(Default)]

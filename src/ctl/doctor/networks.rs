@@ -3,7 +3,7 @@
 use super::probe;
 use super::report::{Finding, Section};
 use super::shared;
-use super::wire;
+use super::wire::{self, Probe};
 use crate::cni::CniError;
 use crate::config::Network;
 use crate::ctl::look::{Attached, Found, Judged, host_facts, host_reads, judge, look_at, shown};
@@ -39,32 +39,25 @@ pub fn networks(
         .iter()
         .map(|on| Looked::of(hands, node, on))
         .collect();
-    let standing: Vec<&Network> = looked.iter().filter_map(Looked::standing).collect();
-    let mut duplicates = standing
+    // Under way while everything else is looked at.
+    let probes: Vec<Option<Probe>> = looked
         .iter()
-        .zip(wire::duplicates(system, &standing))
-        .collect::<Vec<_>>();
-    let asked: Vec<(&OnNode, &Network)> = looked
-        .iter()
-        .filter_map(|one| Some((one.on, one.standing()?)))
+        .map(|one| wire::probe(system, one.standing()?))
         .collect();
-    for ((_, findings), more) in duplicates.iter_mut().zip(shared::addresses(system, &asked)) {
-        findings.extend(more);
-    }
-    let mut sections = Vec::new();
-    for one in &looked {
+    let each = looked.iter().zip(probes);
+    each.map(|(one, probe)| {
         let mut section = one.section(system);
-        if let Some(place) = duplicates
-            .iter()
-            .position(|(network, _)| one.standing() == Some(network))
-        {
-            section.findings.extend(duplicates.remove(place).1);
-        }
         section.facts.extend(one.facts(system, &mut tell));
+        let answer = one.standing().zip(probe);
+        let answer = answer.map(|(network, probe)| probe.answer(network));
+        section.findings.extend(answer);
+        let standing = one.standing();
+        let asked = standing.map(|network| shared::addresses(system, one.on, network));
+        section.findings.extend(asked.into_iter().flatten());
         section.findings.extend(one.records());
-        sections.push(section);
-    }
-    sections
+        section
+    })
+    .collect()
 }
 
 impl<'a> Looked<'a> {

@@ -12,16 +12,9 @@ use crate::exec::System;
 /// How many addresses are asked about at a time.
 const SIDE_BY_SIDE: usize = 64;
 
-/// Asks each network's wire for the addresses of the containers that are on it here: more answers than
+/// Asks a network's wire for the addresses of the containers that are on it here: more answers than
 /// questions are from more than one owner, whatever their MACs. IPv4 only, as far as `arping` goes.
-pub fn addresses(system: &System, networks: &[(&OnNode, &Network)]) -> Vec<Vec<Finding>> {
-    networks
-        .iter()
-        .map(|(on, network)| of_network(system, on, network))
-        .collect()
-}
-
-fn of_network(system: &System, on: &OnNode, network: &Network) -> Vec<Finding> {
+pub fn addresses(system: &System, on: &OnNode, network: &Network) -> Vec<Finding> {
     let owned = owned(on);
     let mut findings = Vec::new();
     for wave in owned.chunks(SIDE_BY_SIDE) {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::probe::{Answer, start};
 use super::report::Finding;
 use crate::config::Network;
-use crate::exec::System;
+use crate::exec::{ExecError, Running, System};
 use crate::ip::Family;
 use crate::plan::{Observed, Side};
 
@@ -93,29 +93,26 @@ fn crossed(network: &Network, peer: IpAddr, whole: u32, large: Answer, small: An
     }
 }
 
-/// Asks each network's wire whether another host has its gateway's address: by a probe from nobody
-/// (RFC 5227, 2.1.1), which changes no one's memory of who has it.
-pub fn duplicates(system: &System, networks: &[&Network]) -> Vec<Vec<Finding>> {
-    let probe = |network: &Network| {
-        let gateway = network.cidr(Family::V4)?.ip();
-        Some(format!("arping -D -c 1 -w 1 -I {} {gateway}", network.mv))
-    };
-    let started: Vec<_> = networks
-        .iter()
-        .map(|network| {
-            let line = probe(network)?;
-            let running = start(system, &line.split(' ').collect::<Vec<_>>());
-            Some((line, running))
-        })
-        .collect();
-    let each = networks.iter().zip(started);
-    each.map(|(network, started)| {
-        let finding = started.map(|(line, running)| {
-            alone(network, line, running.and_then(|running| running.wait()))
-        });
-        finding.into_iter().collect()
-    })
-    .collect()
+/// A question on the wire that waits for its answer.
+pub struct Probe {
+    line: String,
+    running: Result<Box<dyn Running>, ExecError>,
+}
+
+/// Asks a network's wire whether another host has its gateway's address: by a probe from nobody
+/// (RFC 5227, 2.1.1), which changes no one's memory of who has it. Nobody's silence takes a second.
+pub fn probe(system: &System, network: &Network) -> Option<Probe> {
+    let gateway = network.cidr(Family::V4)?.ip();
+    let line = format!("arping -D -c 1 -w 1 -I {} {gateway}", network.mv);
+    let running = start(system, &line.split(' ').collect::<Vec<_>>());
+    Some(Probe { line, running })
+}
+
+impl Probe {
+    /// Waits for the answer.
+    pub fn answer(self, network: &Network) -> Finding {
+        alone(network, self.line, self.running.and_then(Running::wait))
+    }
 }
 
 fn alone(network: &Network, see: String, answer: Answer) -> Finding {
