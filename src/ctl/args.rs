@@ -106,7 +106,6 @@ pub struct DoctorOptions {
 
 /// `vxlan plan`.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "Examples:
   vxlan plan                   what an ADD would run, from the configuration alone
   vxlan plan --network blue    the same for one network
@@ -120,6 +119,21 @@ pub struct PlanOptions {
     /// What would be added
     #[command(flatten)]
     pub add: PlanAdd,
+}
+
+impl PlanOptions {
+    /// Options that are of an ADD beside a plan of something else: `--conf` goes with both, so clap cannot tell.
+    pub fn is_mixed(&self) -> bool {
+        let PlanAdd {
+            network,
+            netns,
+            container,
+            ifname,
+            args,
+        } = &self.add;
+        let of_add = [network, netns, container, ifname, args];
+        self.of.is_some() && of_add.iter().any(|option| option.is_some())
+    }
 }
 
 /// What else than an ADD can be planned.
@@ -147,12 +161,19 @@ pub struct PlanAdd {
     /// Its id
     #[arg(long, value_name = "ID")]
     pub container: Option<String>,
-    /// Its interface
-    #[arg(long, value_name = "NAME", default_value = "eth0")]
-    pub ifname: String,
+    /// Its interface, else eth0
+    #[arg(long, value_name = "NAME")]
+    pub ifname: Option<String>,
     /// What the runtime would put into CNI_ARGS
-    #[arg(long, value_name = "CNI_ARGS", default_value = "")]
-    pub args: String,
+    #[arg(long, value_name = "CNI_ARGS")]
+    pub args: Option<String>,
+}
+
+impl PlanAdd {
+    /// The name of its interface.
+    pub fn interface(&self) -> &str {
+        self.ifname.as_deref().unwrap_or("eth0")
+    }
 }
 
 /// `vxlan repair`.

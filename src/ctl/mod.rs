@@ -22,7 +22,8 @@ pub mod terminal;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use serde_json::Value;
 
 use self::args::{RouteTable, RouteTableVerb, Shared, Vxlan, VxlanVerb};
@@ -70,6 +71,12 @@ pub fn vxlan() -> ExitCode {
     let said = match &verb {
         VxlanVerb::Status(options) => status::run(&shared, options),
         VxlanVerb::Doctor(options) => doctor::run(&shared, options),
+        VxlanVerb::Plan(options) if options.is_mixed() => {
+            let why = "the options of an ADD are none of a DEL's or a repair's";
+            Vxlan::command()
+                .error(ErrorKind::ArgumentConflict, why)
+                .exit()
+        }
         VxlanVerb::Plan(options) => plan::run(&shared, options),
         VxlanVerb::Repair(options) => repair::run(&shared, options),
         VxlanVerb::Replay(options) => replay::run(&shared, options),

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::stage::{Stage, claimed};
 use crate::support::lab::{Lab, Net, Ns, address};
+use crate::support::plugin::Program;
 
 /// A script must be one for a shell; it is run on the node with variables.
 fn run(stage: &Stage, script: &str, variables: &[(&str, &str)]) {
@@ -145,6 +146,16 @@ fn what_an_add_would_refuse_its_plan_refuses_too() {
     }
     let said = stage.operate(&["plan", "--netns", "x", "repair"]);
     assert_eq!(said.code, 2, "{said:?}");
+    // `--conf` goes with every verb, wherever it stands.
+    let conf = stage.conf();
+    let said = stage.node().run(&[
+        Program::Vxlan.path(),
+        "plan",
+        "--conf",
+        conf.to_str().unwrap(),
+        "repair",
+    ]);
+    assert!(said.contains("# nothing: every fact holds"), "{said}");
 }
 
 #[test]

@@ -33,11 +33,11 @@ const POD: &str = "POD";
 /// # Errors
 /// What an ADD would refuse.
 pub fn script(system: &System, node: &Node, options: &PlanAdd) -> Result<Script, CniError> {
-    let args = Args::parse(&options.args)?;
+    let args = Args::parse(options.args.as_deref().unwrap_or_default())?;
     let config = with_annotations(Config::read(&node.raw)?, system, &args)?;
     let config = choosing(config, options.network.as_deref())?;
     let selection = select(&config, &args)?;
-    let ifname = IfName::new(&options.ifname)
+    let ifname = IfName::new(options.interface())
         .map_err(|error| CniError::new(Code::INVALID_ENVIRONMENT, format!("--ifname: {error}")))?;
     refuse_second(node, options)?;
     let pod = netns(options)?;
@@ -84,7 +84,7 @@ fn refuse_second(node: &Node, options: &PlanAdd) -> Result<(), CniError> {
     let Some(container) = &options.container else {
         return Ok(());
     };
-    match node.store.find(container, &options.ifname)? {
+    match node.store.find(container, options.interface())? {
         Some(Found::Whole(old)) if !old.is_of_an_earlier_boot() => {
             let msg = format!(
                 "{} is attached to network \"{}\" already",
@@ -200,8 +200,8 @@ impl StandIn {
 fn head(script: &mut Script, config: &Config, selection: &Selection<'_>, options: &PlanAdd) {
     let network = selection.network;
     let of = match &options.container {
-        Some(container) => format!("{}/{}", printable(container), options.ifname),
-        None => format!("any container's {}", options.ifname),
+        Some(container) => format!("{}/{}", printable(container), options.interface()),
+        None => format!("any container's {}", options.interface()),
     };
     script.remark(format!(
         "what an ADD of {of} to network \"{}\" would run on this node now ({})",
