@@ -86,13 +86,15 @@ fn posts(dev: &IfName) -> [IfName; 2] {
 
 /// Whether a device answers for addresses of others (`arp_ignore` 0; the higher of the two counts).
 fn answers_for_lo(hands: &Hands<'_>, dev: &IfName) -> bool {
-    let ignores = |dev: IfName| {
-        let key = SysctlKey::Device(Family::V4, dev, "arp_ignore");
-        let value = hands.exec.sysctl(&key).ok().flatten();
+    let name = "arp_ignore";
+    let keys = [
+        SysctlKey::All(Family::V4, name),
+        SysctlKey::Device(Family::V4, dev.clone(), name),
+    ];
+    !keys.iter().any(|key| {
+        let value = hands.exec.sysctl(key).ok().flatten();
         value.is_some_and(|value| value.trim() != "0")
-    };
-    let all = IfName::new("all").is_ok_and(ignores);
-    !all && !ignores(dev.clone())
+    })
 }
 
 /// A change as a line of a batch. What takes it back depends on how far a claim has come, not on the line.
