@@ -2,6 +2,7 @@
 
 mod contest;
 mod plugins;
+mod versions;
 
 use std::path::PathBuf;
 use std::process::Child;
