@@ -1,6 +1,7 @@
 //! CHECK and STATUS: is every claim seen, and nobody else's; could another be made.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::config::Ipam;
 use super::owners::{Held, Owners};
@@ -10,6 +11,7 @@ use crate::cni::{CniError, Code, Request};
 use crate::exec::System;
 use crate::ip::route;
 use crate::journal::Journal;
+use crate::ops::settle::until_settled;
 use crate::ops::status::{unavailable, unwritable};
 use crate::ops::{all, journal};
 use crate::plan::{Observed, Read, Side};
@@ -18,6 +20,10 @@ use crate::store::boot_id;
 /// The largest pool of which STATUS tells whether it is full: one process looks all of it up in a few
 /// milliseconds, and STATUS is asked every few seconds.
 const STATUS_POOL: usize = 256;
+
+/// How long after its ADD a claim is young: with FRR the last of several that claimed one address at the same
+/// moment was out of the tables within a second.
+const YOUNG: Duration = Duration::from_secs(10);
 
 /// Tells whether every claim of an attachment is seen.
 ///
@@ -36,9 +42,37 @@ pub fn check(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniE
     }
     let journal = journal(&ipam.log_file, request, &request.name, "");
     let look = |held: &Held| Read::Lookup(Side::Host, held.address, None);
-    let seen = super::hands(system, &journal).observe(held.iter().map(look).collect())?;
+    let reads: Vec<Read> = held.iter().map(look).collect();
+    let hands = super::hands(system, &journal);
+    // Right after ADD a daemon may still show the route of one who has given way.
+    let seen = until_settled(
+        || hands.observe(reads.clone()),
+        |seen| {
+            !held
+                .iter()
+                .any(|held| is_young(held) && is_hidden(held, seen))
+        },
+    )?;
     let broken = held.iter().filter_map(|held| broken(held, &seen));
     all(broken.collect())
+}
+
+/// Whether a claim was made so lately that others' may still be on their way out of the table.
+fn is_young(held: &Held) -> bool {
+    let since = held
+        .owner
+        .as_ref()
+        .and_then(|owner| humantime::parse_rfc3339(&owner.since).ok());
+    since.is_some_and(|since| since.elapsed().is_ok_and(|age| age < YOUNG))
+}
+
+/// Whether somebody else's route is preferred to a claim.
+fn is_hidden(held: &Held, seen: &Observed) -> bool {
+    let owner = held.owner.as_ref();
+    match (Use::of(held.address, seen), owner) {
+        (Use::Taken(record), Some(owner)) => !owner.route.is(&record),
+        _ => false,
+    }
 }
 
 /// What is wrong with one claim.

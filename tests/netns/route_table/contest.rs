@@ -279,3 +279,33 @@ fn an_uncontested_add_is_three_processes_with_and_without_a_wait() {
         ipam.assert_nothing_left();
     }
 }
+
+#[test]
+fn c58_check_right_after_add_waits_for_the_route_of_one_who_has_given_way() {
+    let lab = lab(1);
+    let node = lab.node(0);
+    let ipam = Ipam::small(node, 60, 60).with("/ipam/propagationTimeoutMs", json!(0));
+    let theirs = "10.9.0.60 via 10.9.0.2 dev eth0 proto bgp metric 20";
+    ipam.say("ADD", "a").ok();
+    // One that a daemon has not withdrawn yet, and withdraws when it has been looked at once.
+    node.ip(&format!("route add {theirs}"));
+    let calls = lab.dir().join("calls");
+    let body = format!(
+        "PATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
+         echo >>{0}\n\
+         test \"$(wc -l <{0})\" -ne 2 || ip route del {theirs}\n\
+         exec ip \"$@\"",
+        calls.display()
+    );
+    let dir = lab.script("withdrawing", "ip", &body);
+    let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap());
+    ipam.call("CHECK", "a").env("PATH", &path).run().ok();
+    assert_eq!(std::fs::read_to_string(&calls).unwrap().lines().count(), 2);
+    // One that stays is named.
+    node.ip(&format!("route add {theirs}"));
+    let said = ipam.say("CHECK", "a").error(101);
+    assert!(said.contains("claimed by somebody else too"), "{said}");
+    node.ip(&format!("route del {theirs}"));
+    ipam.del("a");
+    ipam.assert_nothing_left();
+}
