@@ -3,13 +3,12 @@
 //! The first source that names a network decides, and an answer that cannot be is an error, never a
 //! reason to try the next. Pod authors are not trusted: everything they can write is checked here.
 
-use std::net::IpAddr;
-
 use ipnetwork::IpNetwork;
 use regex::Regex;
 
 use crate::cni::{Args, CniError, Code};
-use crate::config::{CRI_ANNOTATIONS, Config, Network};
+use crate::config::hosts::asked;
+use crate::config::{CRI_ANNOTATIONS, Config, Network, asked_ips};
 use crate::ip::{Family, Mac};
 use crate::shown::printable;
 
@@ -118,13 +117,12 @@ fn annotation<'a>(config: &'a Config, key: &str) -> Option<(&'a str, &'a str)> {
 
 /// The addresses asked for: `runtimeConfig.ips`, `args.cni.ips`, `CNI_ARGS IP=`, annotation.
 fn addresses(config: &Config, args: &Args, network: &Network) -> Result<Vec<IpNetwork>, CniError> {
-    let (source, texts): (&str, Vec<&str>) = match (&config.ips, args.get("IP")) {
-        (Some((source, ips)), _) => (source, ips.iter().map(String::as_str).collect()),
-        (None, Some(ip)) => ("CNI_ARGS IP", ip.split(',').collect()),
-        (None, None) => match annotation(config, &config.keys.address) {
-            Some((source, address)) => (source, vec![address]),
-            None => return Ok(Vec::new()),
-        },
+    let annotated = || {
+        let (source, address) = annotation(config, &config.keys.address)?;
+        Some((source, vec![address.to_owned()]))
+    };
+    let Some((source, texts)) = asked_ips(config.ips.clone(), args).or_else(annotated) else {
+        return Ok(Vec::new());
     };
     let wanted: Vec<IpNetwork> = texts
         .iter()
@@ -155,13 +153,8 @@ fn address(source: &str, text: &str, network: &Network) -> Result<IpNetwork, Cni
         );
         CniError::new(Code::INVALID_CONFIGURATION, msg)
     };
-    let (address, length) = match text.split_once('/') {
-        Some((address, length)) => (address, Some(length)),
-        None => (text, None),
-    };
-    let address: IpAddr = address
-        .parse()
-        .map_err(|_| refused("it is not an address".to_owned()))?;
+    let (address, length) =
+        asked(text).ok_or_else(|| refused("it is not an address".to_owned()))?;
     if let Some(why) = network.refuses(address) {
         return Err(refused(why));
     }

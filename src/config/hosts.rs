@@ -33,6 +33,15 @@ pub fn address(cidr: IpNetwork, number: u128) -> IpAddr {
     }
 }
 
+/// An address that is asked for, and the text of its length where one is given; `None` where it is no address.
+pub fn asked(text: &str) -> Option<(IpAddr, Option<&str>)> {
+    let (bare, length) = match text.trim().split_once('/') {
+        Some((bare, length)) => (bare, Some(length)),
+        None => (text.trim(), None),
+    };
+    Some((bare.parse().ok()?, length))
+}
+
 /// The MAC of an address: `0a:58` and the IPv4 address, as the reference plugins do, or `0e` and the
 /// last five bytes of the IPv6 address; both are locally administered and unicast.
 pub fn mac_of(address: IpAddr) -> Option<Mac> {

@@ -17,7 +17,7 @@ pub use network::{DefaultRoute, MacChoice, Network};
 use walk::{At, Faults};
 
 use crate::cni::result::Dns;
-use crate::cni::{CniError, Code};
+use crate::cni::{Args, CniError, Code};
 use crate::ip::TableId;
 use crate::shown::printable;
 
@@ -330,6 +330,17 @@ pub fn requested_ips(runtime: &At<'_>, args: &At<'_>) -> Option<(&'static str, V
     strings(runtime)
         .map(|ips| ("runtimeConfig.ips", ips))
         .or_else(|| strings(&cni).map(|ips| ("args.cni.ips", ips)))
+}
+
+/// The addresses asked for by whoever is asked first, as [`requested_ips`] tells, else in `CNI_ARGS IP=`.
+pub fn asked_ips(
+    told: Option<(&'static str, Vec<String>)>,
+    args: &Args,
+) -> Option<(&'static str, Vec<String>)> {
+    told.or_else(|| {
+        let ips = args.get("IP")?.split(',').map(str::to_owned).collect();
+        Some(("CNI_ARGS IP", ips))
+    })
 }
 
 /// `runtimeConfig.dns`: `servers`, `searches`, `options` (CNI CONVENTIONS.md), in a result's words.

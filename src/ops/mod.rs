@@ -24,7 +24,7 @@ use crate::ip::Netns;
 use crate::journal::Journal;
 use crate::plan::host::HostError;
 use crate::shown::printable;
-use crate::store::Store;
+use crate::store::{Attachment, Store};
 
 /// The plugin `vxlan`.
 #[derive(Debug, Default)]
@@ -118,6 +118,13 @@ pub fn journal(log_file: &Path, request: &Request, network: &str, because: &str)
         notes += &format!(" because={because}");
     }
     Journal::new(log_file, &subject, &notes)
+}
+
+/// The refusal of a second ADD while the first attachment is there.
+pub fn attached_already(old: &Attachment, details: String) -> CniError {
+    let (id, network) = (old.id(), &old.network);
+    let msg = format!("{id} is attached to network \"{network}\" already");
+    CniError::new(Code::INVALID_ENVIRONMENT, msg).details(details)
 }
 
 /// What an ADD's last line in the journal says.

@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::pool::{Order, Pool, Range};
 use crate::cni::result::{Dns, Route};
 use crate::cni::{Args, CniError, Code, Request};
-use crate::config::hosts::{address, hosts, number};
+use crate::config::hosts::{address, asked, hosts, number};
 use crate::config::walk::{At, Faults};
-use crate::config::{path, refusal, requested_ips};
+use crate::config::{asked_ips, path, refusal, requested_ips};
 use crate::ip::{Family, IfName, TableId};
 use crate::shown::printable;
 
@@ -281,11 +281,7 @@ fn order(at: &At<'_>) -> Order {
 /// Addresses asked for: `runtimeConfig.ips`, `args.cni.ips`, `CNI_ARGS IP=`, in this order.
 fn wanted(top: &At<'_>, args: &Args) -> Option<(&'static str, Vec<String>)> {
     let told = requested_ips(&top.inner("runtimeConfig"), &top.inner("args"));
-    let one = || {
-        let ips = args.get("IP")?.split(',').map(str::to_owned).collect();
-        Some(("CNI_ARGS IP", ips))
-    };
-    told.or_else(one)
+    asked_ips(told, args)
 }
 
 /// Reads the addresses asked for; each must be one that a pool can hand out, at most one of each pool.
@@ -298,11 +294,7 @@ fn addresses(source: &str, texts: &[String], pools: &[Pool], faults: &Faults) ->
                 printable(text)
             ));
         };
-        let (bare, length) = match text.trim().split_once('/') {
-            Some((bare, length)) => (bare, Some(length)),
-            None => (text.trim(), None),
-        };
-        let Ok(ip) = bare.parse::<IpAddr>() else {
+        let Some((ip, length)) = asked(text) else {
             refused("it is not an address".to_owned());
             continue;
         };

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::config::Ipam;
 use super::owners::{Held, Owners};
-use super::search::Use;
+use super::search::preferred;
 use crate::cni::{Args, CniError};
 use crate::config::Config;
 use crate::conflist::Wanted;
@@ -159,16 +159,9 @@ impl Entry {
             }
             Some(_) => Claimed::Missing,
         };
-        let own = |record: &RouteRecord| {
-            let owner = held.owner.as_ref();
-            owner.is_some_and(|owner| owner.route.is(record))
-        };
-        let elsewhere = match Use::of(held.address, seen) {
-            // What is local is the node's own address: the hold of a claim under way.
-            Use::Taken(record) if record.kind.as_deref() == Some("local") => None,
-            Use::Taken(record) if !own(&record) => Some(record),
-            _ => None,
-        };
+        // An address that the node itself has is not claimed elsewhere.
+        let elsewhere =
+            preferred(&held, seen).filter(|record| record.kind.as_deref() != Some("local"));
         Self {
             held,
             claim,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::config::Ipam;
-use super::owners::Owners;
+use super::owners::{Held, Owners};
 use super::pool::{Order, Pool, Seed};
 use super::wire;
 use crate::cni::{CniError, Code};
@@ -47,6 +47,15 @@ impl Use {
             _ if record.gateway.is_some() => Self::Free(None),
             _ => Self::Free(record.dev.as_deref().and_then(|dev| IfName::new(dev).ok())),
         }
+    }
+}
+
+/// The route that the kernel prefers to a claim: somebody else's. None where the record is cut short.
+pub fn preferred(held: &Held, seen: &Observed) -> Option<RouteRecord> {
+    let owner = held.owner.as_ref()?;
+    match Use::of(held.address, seen) {
+        Use::Taken(record) if !owner.route.is(&record) => Some(record),
+        _ => None,
     }
 }
 

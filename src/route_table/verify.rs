@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::config::Ipam;
 use super::owners::{Held, Owners};
 use super::pool::{Pool, Seed};
-use super::search::Use;
+use super::search::{Use, preferred};
 use crate::cni::{CniError, Code, Request};
 use crate::exec::System;
 use crate::ip::route;
@@ -50,7 +50,7 @@ pub fn check(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniE
         |seen| {
             !held
                 .iter()
-                .any(|held| is_young(held) && is_hidden(held, seen))
+                .any(|held| is_young(held) && preferred(held, seen).is_some())
         },
     )?;
     let broken = held.iter().filter_map(|held| broken(held, &seen));
@@ -64,15 +64,6 @@ fn is_young(held: &Held) -> bool {
         .as_ref()
         .and_then(|owner| humantime::parse_rfc3339(&owner.since).ok());
     since.is_some_and(|since| since.elapsed().is_ok_and(|age| age < YOUNG))
-}
-
-/// Whether somebody else's route is preferred to a claim.
-fn is_hidden(held: &Held, seen: &Observed) -> bool {
-    let owner = held.owner.as_ref();
-    match (Use::of(held.address, seen), owner) {
-        (Use::Taken(record), Some(owner)) => !owner.route.is(&record),
-        _ => false,
-    }
 }
 
 /// What is wrong with one claim.

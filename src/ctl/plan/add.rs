@@ -17,8 +17,8 @@ use crate::ip::{Family, IfName, Netns};
 use crate::lease;
 use crate::ops::add::with_annotations;
 use crate::ops::converge::{Hands, refuse_foreign};
-use crate::ops::namespace_inode;
 use crate::ops::status::clash;
+use crate::ops::{attached_already, namespace_inode};
 use crate::plan::container::Container;
 use crate::plan::{self, Fact, Look, Observed, Read, Side, host};
 use crate::select::{Selection, select};
@@ -86,18 +86,8 @@ fn refuse_second(node: &Node, options: &PlanAdd) -> Result<(), CniError> {
     };
     match node.store.find(container, options.interface())? {
         Some(Found::Whole(old)) if !old.is_of_an_earlier_boot() => {
-            let msg = format!(
-                "{} is attached to network \"{}\" already",
-                old.id(),
-                old.network
-            );
-            Err(
-                CniError::new(Code::INVALID_ENVIRONMENT, msg).details(format!(
-                    "since {}; `vxlan plan del {}`",
-                    old.since,
-                    old.id()
-                )),
-            )
+            let next = format!("since {}; `vxlan plan del {}`", old.since, old.id());
+            Err(attached_already(&old, next))
         }
         _ => Ok(()),
     }

@@ -5,6 +5,7 @@ use crate::cni::delegate::Delegate;
 use crate::cni::{CniError, Code, Verb};
 use crate::ip::stderr::Kind;
 use crate::lease;
+use crate::ops::attached_already;
 use crate::ops::converge::Asked;
 use crate::ops::lines::{Failed, Outcome};
 use crate::plan::{Read, Side};
@@ -48,17 +49,10 @@ impl Attempt<'_> {
             .find(&self.request.container, &self.request.ifname)?
         {
             Some(Found::Whole(old)) => {
-                let msg = format!(
-                    "{} is attached to network \"{}\" already",
-                    old.id(),
-                    old.network
-                );
-                Err(
-                    CniError::new(Code::INVALID_ENVIRONMENT, msg).details(format!(
-                        "since {} at {}; a DEL has to come before another ADD",
-                        old.since, old.netns
-                    )),
-                )
+                let (since, netns) = (&old.since, &old.netns);
+                let next =
+                    format!("since {since} at {netns}; a DEL has to come before another ADD");
+                Err(attached_already(&old, next))
             }
             Some(Found::Damaged { network, why }) => {
                 Err(CniError::from(why).and(&format!("it is of network \"{network}\"")))
