@@ -1,12 +1,12 @@
 //! What is left when a verb is told to end or killed, and that nothing of it stays.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::path::PathBuf;
+use std::process::Child;
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Ask, Lab, Net, Node, Pod, Snapshot, until};
-use crate::support::plugin::Said;
+use crate::support::lab::{Ask, Lab, Net, Node, Pod, Snapshot, until, until_open};
+use crate::support::plugin::{Said, signal};
 
 /// A node with an IPAM that waits at a verb until it is told to go on.
 struct Scene {
@@ -21,17 +21,8 @@ impl Scene {
     fn waiting_at(verb: &str) -> Self {
         let lab = Lab::new(1);
         let node = lab.node(0);
-        let plugins = lab.dir().join("plugins");
-        std::fs::create_dir_all(&plugins).unwrap();
-        let pipe = plugins.join("pipe");
-        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
-        assert!(made.success());
-        let body = format!(
-            "test $CNI_COMMAND != {verb} || {{ : >{0}/asked; read -r word <{0}/pipe; }}\n\
-             exec /usr/lib/cni/host-local",
-            plugins.display()
-        );
-        lab.script("plugins", "slow", &body);
+        let plugins =
+            lab.script_waiting_at(verb, "plugins", "slow", "exec /usr/lib/cni/host-local");
         let before = node.snapshot();
         let ipam = json!({"type": "slow", "dataDir": node.ipam()});
         let config = node.config(&[&Net::new("blue", 100)]).ipam(ipam);
@@ -73,22 +64,6 @@ impl Scene {
     }
 }
 
-/// Waits until a process has a file open.
-fn until_open(process: &Child, file: &Path) {
-    let fds = format!("/proc/{}/fd", process.id());
-    until("the file is looked at", || {
-        let entries = std::fs::read_dir(&fds).into_iter().flatten().flatten();
-        let mut open = entries.filter_map(|entry| std::fs::read_link(entry.path()).ok());
-        open.any(|opened| opened == file)
-    });
-}
-
-/// Tells a process to end.
-fn terminate(process: &Child) {
-    let told = Command::new("kill").arg(process.id().to_string()).status();
-    assert!(told.unwrap().success());
-}
-
 #[test]
 fn a_del_waits_for_the_ipam_that_a_killed_add_has_left_and_frees_what_it_claims_late() {
     let scene = Scene::waiting_at("ADD");
@@ -108,7 +83,7 @@ fn a_del_that_is_told_to_end_carries_through_what_it_has_begun() {
     let scene = Scene::waiting_at("DEL");
     scene.ask.add();
     let del = scene.start("DEL");
-    terminate(&del);
+    signal(&del, "TERM");
     scene.go_on();
     assert_eq!(Said::by(del).ok(), Value::Null);
     scene.assert_gone();

@@ -10,7 +10,7 @@ use std::process::Child;
 use serde_json::{Value, json};
 
 use crate::support::lab::{Lab, Net, Node, address, until};
-use crate::support::plugin::{Call, Program, Said};
+use crate::support::plugin::{Call, Program, Said, signal};
 
 /// The network of the pools; each node has an address on it.
 const SUBNET: &str = "10.9.0.0/24";
@@ -345,15 +345,6 @@ fn r6_what_a_sigkill_in_the_middle_of_a_claim_leaves_is_freed_by_del() {
 fn slow(node: &Node) -> Ipam<'_> {
     let more = json!({"propagationTimeoutMs": 60_000, "requestTimeoutMs": 120_000});
     Ipam::new(node, json!({"subnet": SUBNET}), more)
-}
-
-/// Sends a signal to what the plugin was started behind: `nsenter` has become it.
-fn signal(child: &Child, name: &str) {
-    let pid = child.id().to_string();
-    let killed = std::process::Command::new("kill")
-        .args(["-s", name, &pid])
-        .status();
-    assert!(killed.unwrap().success());
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Ask, Lab, Net, Node, Pod, Snapshot, address, until};
-use crate::support::plugin::Said;
+use crate::support::lab::{Ask, Lab, Net, Node, Pod, Snapshot, address, until, until_open};
+use crate::support::plugin::{Said, signal};
 
 /// Puts a question about each at the same moment, and waits for all answers.
 fn at_once(verb: &str, asks: &[&Ask]) -> Vec<Said> {
@@ -180,13 +180,6 @@ impl Drop for Holder {
     }
 }
 
-/// Whether one of a process's files is this one.
-fn is_open(fds: &str, file: &Path) -> bool {
-    let entries = std::fs::read_dir(fds).into_iter().flatten().flatten();
-    let mut open = entries.filter_map(|entry| std::fs::read_link(entry.path()).ok());
-    open.any(|opened| opened == file)
-}
-
 #[test]
 fn b56_who_waits_for_a_lock_goes_on_when_its_holder_dies_and_other_networks_do_not_wait() {
     let lab = Lab::new(1);
@@ -197,8 +190,7 @@ fn b56_who_waits_for_a_lock_goes_on_when_its_holder_dies_and_other_networks_do_n
     let lock = node.run_dir().join("blue.lock");
     let mut holder = Holder::of(&lock);
     let waiting = node.ask(&config, &pod).verb("ADD").start();
-    let fds = format!("/proc/{}/fd", waiting.id());
-    until("the ADD is at the lock", || is_open(&fds, &lock));
+    until_open(&waiting, &lock);
     let ask = node.ask(&config.clone().joining(&green), &other);
     ask.check(&ask.add());
     // Nothing is made before the lock is had.
@@ -221,10 +213,8 @@ fn an_add_that_waits_for_a_lock_ends_when_it_is_told_to() {
         .ask(&node.config(&[&Net::new("blue", 100)]), &pod)
         .verb("ADD")
         .start();
-    let fds = format!("/proc/{}/fd", waiting.id());
-    until("the ADD is at the lock", || is_open(&fds, &lock));
-    let told = Command::new("kill").arg(waiting.id().to_string()).status();
-    assert!(told.unwrap().success());
+    until_open(&waiting, &lock);
+    signal(&waiting, "TERM");
     let said = Said::by(waiting).error(11);
     assert!(
         said.contains("SIGTERM") && said.contains("blue.lock"),

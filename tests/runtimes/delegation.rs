@@ -4,12 +4,12 @@ use std::fs::OpenOptions;
 
 use serde_json::{Value, json};
 
-use crate::misbehaving::{HANGS, Scene, terminate};
+use crate::misbehaving::{HANGS, Scene};
 use crate::prerequisites::require;
 use crate::stand_in::{environment, lease, says};
 use crate::support::lab::ask::CNI_PLUGINS;
 use crate::support::lab::{address, until};
-use crate::support::plugin::Said;
+use crate::support::plugin::{Said, signal};
 
 /// What the stand-in says where nothing is wrong.
 fn leases() -> String {
@@ -26,7 +26,7 @@ fn c38_the_ipam_has_the_plugins_own_environment_byte_for_byte_but_for_the_verb()
     let child = ask.verb("ADD").start();
     until("the IPAM hangs", || scene.ipam.calls() == ["ADD"]);
     let own = environment(&std::fs::read(format!("/proc/{}/environ", child.id())).unwrap());
-    terminate(&child);
+    signal(&child, "TERM");
     Said::by(child).error(11);
     assert_eq!(own[&b"CNI_ARGS"[..]], args.as_bytes());
     assert_eq!(own[&b"ODD"[..]], b"\xff\nx=y ");

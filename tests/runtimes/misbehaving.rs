@@ -1,13 +1,11 @@
 //! IPAM plugins that do what they should not: whatever they do, the error says what it was, and a
 //! failing ADD leaves the node as it was and asks the IPAM to release.
 
-use std::process::Child;
-
 use serde_json::{Value, json};
 
 use crate::stand_in::{StandIn, lease, prints, says};
 use crate::support::lab::{Ask, Config, Lab, Net, Node, Pod, address, until};
-use crate::support::plugin::Said;
+use crate::support::plugin::{Said, signal};
 
 /// One way to misbehave at ADD, and what is said of it.
 struct Row {
@@ -343,15 +341,6 @@ fn an_address_that_an_ipam_names_twice_is_one_address() {
     scene.ask(&pod).check(&result);
 }
 
-/// Ends what the plugin was started behind: `nsenter` has become it.
-pub fn terminate(child: &Child) {
-    let pid = child.id().to_string();
-    let killed = std::process::Command::new("kill")
-        .args(["-s", "TERM", &pid])
-        .status();
-    assert!(killed.unwrap().success());
-}
-
 /// Waits for ever.
 pub const HANGS: &str = "exec tail -f /dev/null";
 
@@ -365,7 +354,7 @@ fn b59_a_hanging_ipam_is_ended_with_the_plugin_and_what_it_may_have_leased_is_re
         scene.ipam.calls() == ["ADD"] && !pod.device("eth0").is_null()
     });
     let hanging = scene.ipam.pid();
-    terminate(&child);
+    signal(&child, "TERM");
     let said = Said::by(child).error(11);
     assert!(
         said.contains("SIGTERM") && said.contains("stand-in"),
@@ -390,7 +379,7 @@ fn a_del_told_to_end_while_its_ipam_hangs_ends_it_and_leaves_the_record_for_the_
     let child = ask.verb("DEL").start();
     until("the IPAM hangs", || scene.ipam.calls() == ["ADD", "DEL"]);
     let hanging = scene.ipam.pid();
-    terminate(&child);
+    signal(&child, "TERM");
     let said = Said::by(child).error(11);
     assert!(said.contains("`stand-in` did not carry out DEL"), "{said}");
     assert!(

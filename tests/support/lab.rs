@@ -100,13 +100,18 @@ impl Lab {
 
     /// A folder with a plugin that does nothing at ADD until it is told to go on, then runs a shell's lines.
     pub fn waiting_script(&self, folder: &str, name: &str, body: &str) -> PathBuf {
+        self.script_waiting_at("ADD", folder, name, body)
+    }
+
+    /// The same, waiting at another verb: `asked` is made in the folder then, and `pipe` is read for the word.
+    pub fn script_waiting_at(&self, verb: &str, folder: &str, name: &str, body: &str) -> PathBuf {
         let dir = self.dir.join(folder);
         std::fs::create_dir_all(&dir).unwrap();
         let pipe = dir.join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
         assert!(made.unwrap().success());
         let wait = format!(
-            "test $CNI_COMMAND != ADD || {{ : >{}/asked; read -r word <{}; }}",
+            "test $CNI_COMMAND != {verb} || {{ : >{}/asked; read -r word <{}; }}",
             dir.display(),
             pipe.display()
         );
@@ -191,6 +196,16 @@ pub fn until_same<T: PartialEq + std::fmt::Debug>(
         });
     }));
     assert!(waited.is_ok(), "{what}: wanted {wanted:?}, seen {seen:?}");
+}
+
+/// Waits until a process has a file open.
+pub fn until_open(process: &std::process::Child, file: &Path) {
+    let fds = format!("/proc/{}/fd", process.id());
+    until("a file is opened", || {
+        let entries = std::fs::read_dir(&fds).into_iter().flatten().flatten();
+        let mut open = entries.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        open.any(|opened| opened == file)
+    });
 }
 
 /// The real kernel is not asked by halves: without the rights every test of it fails, none is skipped.

@@ -171,6 +171,13 @@ impl Said {
     }
 }
 
+/// Sends a signal to a started program: what it was started behind, as `nsenter`, has become it.
+pub fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args(["-s", name, &pid]).status();
+    assert!(sent.unwrap().success());
+}
+
 /// A file without a name that goes with its handle.
 fn tempfile() -> std::fs::File {
     rustix::fs::memfd_create("stdin", rustix::fs::MemfdFlags::CLOEXEC)
