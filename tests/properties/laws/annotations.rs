@@ -5,7 +5,7 @@ use vxlan_cni::cni::{Args, Code};
 use vxlan_cni::config::{CRI_ANNOTATIONS, Config};
 use vxlan_cni::select::select;
 
-use super::door::{Adds, ask, env, presentable, sample};
+use super::door::{ADDS, ask, env, presentable, sample};
 
 /// The pod's namespace: one that the network `shop` does not take.
 const ARGS: &str = "K8S_POD_NAMESPACE=bank;K8S_POD_NAME=b";
@@ -18,7 +18,7 @@ pub fn holds(bytes: &[u8]) {
     for (place, key) in [("args", "annotations"), ("runtimeConfig", CRI_ANNOTATIONS)] {
         let mut config = sample();
         config[place] = json!({ key: annotations });
-        let _ = ask(&Adds, &env("ADD", ARGS), config.to_string().as_bytes());
+        let _ = ask(&ADDS, &env("ADD", ARGS), config.to_string().as_bytes());
         if let Ok(config) = Config::read(&config) {
             choose_what_is_allowed(&config);
         }

@@ -2,12 +2,12 @@
 
 use vxlan_cni::cni::{Args, Code};
 
-use super::door::{Adds, Picks, ask, env, sample};
+use super::door::{ADDS, Picks, ask, env, sample};
 
 /// Keeps the law for a value of the variable.
 pub fn holds(text: &str) {
     let stdin = sample().to_string();
-    let said = ask(&Adds, &env("ADD", text), stdin.as_bytes());
+    let said = ask(&ADDS, &env("ADD", text), stdin.as_bytes());
     let code = said.unwrap_err().code;
     match Args::parse(text) {
         Err(error) => assert_eq!((code, error.code), (Code::INVALID_ENVIRONMENT, code)),

@@ -11,7 +11,7 @@ use vxlan_cni::plan::{self, Look, Observed, host};
 use vxlan_cni::route_table::pool::{Pool, Seed};
 
 use super::commands;
-use super::door::{Adds, Picks, ask, env};
+use super::door::{ADDS, Picks, ask, env};
 
 /// The keys at the top, for a fault names one of them.
 const TOP: [&str; 14] = [
@@ -37,7 +37,7 @@ const SOME: usize = 300;
 /// Keeps the law for what stands on stdin.
 pub fn holds(stdin: &[u8]) {
     for verb in ["ADD", "VERSION"] {
-        let _ = ask(&Adds, &env(verb, ""), stdin);
+        let _ = ask(&ADDS, &env(verb, ""), stdin);
     }
     for verb in ["ADD", "DEL", "CHECK", "GC", "STATUS"] {
         let _ = ask(&Picks, &env(verb, ""), stdin);

@@ -75,13 +75,16 @@ fn is_of_direction(c: char) -> bool {
     matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The plugin's ADD as it is, where [`NO_NETNS`] ends it; the other verbs would look at this node.
-pub struct Adds;
+/// A plugin of which ADD alone does something.
+pub struct Adding(pub fn(&Request) -> Result<CniResult, CniError>);
 
-impl Plugin for Adds {
+/// The plugin's ADD as it is, where [`NO_NETNS`] ends it; the other verbs would look at this node. Not until SIGTERM:
+/// each handler that is set stays until the process ends.
+pub const ADDS: Adding = Adding(|request| ops::add::add(&System::default(), request));
+
+impl Plugin for Adding {
     fn add(&self, request: &Request) -> Result<CniResult, CniError> {
-        // Not until SIGTERM: each handler that is set stays until the process ends.
-        ops::add::add(&System::default(), request)
+        (self.0)(request)
     }
 
     fn del(&self, _: &Request) -> Result<(), CniError> {

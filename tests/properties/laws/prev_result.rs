@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use vxlan_cni::cni::result::{Interface, Ip};
 use vxlan_cni::cni::version::SUPPORTED;
-use vxlan_cni::cni::{CniError, CniResult, Code, Plugin, Request, Version};
+use vxlan_cni::cni::{CniResult, Code, Version};
 use vxlan_cni::ops::prev_result;
 
-use super::door::{Adds, ask, env, sample};
+use super::door::{ADDS, Adding, ask, env, sample};
 
 /// Keeps the law for a result as JSON.
 pub fn holds(bytes: &[u8]) {
@@ -18,8 +18,8 @@ pub fn holds(bytes: &[u8]) {
         config["cniVersion"] = json!(version);
         config["prevResult"] = value.clone();
         let stdin = config.to_string();
-        let _ = ask(&Adds, &env("ADD", ""), stdin.as_bytes());
-        match ask(&Joins, &env("ADD", ""), stdin.as_bytes()) {
+        let _ = ask(&ADDS, &env("ADD", ""), stdin.as_bytes());
+        match ask(&JOINS, &env("ADD", ""), stdin.as_bytes()) {
             Ok(joined) => has_ours(&joined, version),
             Err(error) => assert_eq!(error.code, Code::DECODING),
         }
@@ -30,29 +30,8 @@ pub fn holds(bytes: &[u8]) {
 }
 
 /// ADD's last step alone: ours behind what was there.
-struct Joins;
-
-impl Plugin for Joins {
-    fn add(&self, request: &Request) -> Result<CniResult, CniError> {
-        Ok(prev_result(request)?.unwrap_or_default().extend(ours()))
-    }
-
-    fn del(&self, _: &Request) -> Result<(), CniError> {
-        Ok(())
-    }
-
-    fn check(&self, _: &Request) -> Result<(), CniError> {
-        Ok(())
-    }
-
-    fn gc(&self, _: &Request) -> Result<(), CniError> {
-        Ok(())
-    }
-
-    fn status(&self, _: &Request) -> Result<(), CniError> {
-        Ok(())
-    }
-}
+const JOINS: Adding =
+    Adding(|request| Ok(prev_result(request)?.unwrap_or_default().extend(ours())));
 
 /// What ADD would say.
 fn ours() -> CniResult {
