@@ -1,4 +1,5 @@
-//! Waiting for the kernel, which takes down what was in a namespace that has just gone at its own time.
+//! Waiting for what goes at its own time: what the kernel takes down of a namespace that has just gone, a route
+//! that a daemon is about to withdraw.
 
 use std::time::{Duration, Instant};
 
