@@ -546,6 +546,8 @@ mod tests {
             (json!({"cidr": "10.1.0.0/16"}), "network's own address"),
             (json!({"cidr": "10.1.255.255/16"}), "broadcast"),
             (json!({"cidr": "10.1.0.1"}), "wanted the gateway's address"),
+            (json!({"cidr": "0.0.0.1/0"}), "every address there is"),
+            (json!({"cidr": "fd10::1/0"}), "every address there is"),
             (
                 json!({"cidr": ["10.1.0.1/16", "10.2.0.1/16"]}),
                 "one per family",

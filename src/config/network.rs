@@ -38,9 +38,6 @@ const KNOWN: [&str; 18] = [
 /// Bytes left for a network's own part of `vx_NAME` and `mv_NAME`.
 const NAME_MAX: usize = crate::ip::name::IFNAME_MAX - 3;
 
-/// The smallest MTU with which IPv6 works (RFC 8200, section 5), and IPv4 (RFC 791).
-const MTU_MIN: [(Family, u32); 2] = [(Family::V6, 1280), (Family::V4, 68)];
-
 /// A layer-2 network that spans the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
@@ -353,6 +350,10 @@ fn check_cidrs(at: &At<'_>, cidrs: &[IpNetwork]) {
         }
     }
     for cidr in cidrs {
+        if cidr.prefix() == 0 {
+            at.fault("cidr", format!("{cidr} is every address there is, the underlay's too: wanted a network, as 10.1.0.1/16"));
+            continue;
+        }
         let bits = Family::of(cidr.ip()).host_prefix();
         let small = cidr.prefix() >= bits - 1;
         if !small && cidr.ip() == cidr.network() {
@@ -384,11 +385,9 @@ fn mtu(at: &At<'_>, cidrs: &[IpNetwork]) -> Option<u32> {
     let mtu = u32::try_from(at.number("mtu", 0..=65_535)?)
         .ok()
         .filter(|mtu| *mtu > 0)?;
-    let families: Vec<Family> = cidrs.iter().map(|cidr| Family::of(cidr.ip())).collect();
-    let below = MTU_MIN
-        .iter()
-        .find(|(family, least)| families.contains(family) && mtu < *least);
-    if let Some((family, least)) = below {
+    let mut families = cidrs.iter().map(|cidr| Family::of(cidr.ip()));
+    if let Some(family) = families.find(|family| mtu < family.mtu_min()) {
+        let least = family.mtu_min();
         at.fault(
             "mtu",
             format!("{mtu} is too small for {family}: wanted at least {least}"),

@@ -52,7 +52,7 @@ pub fn read(at: &At<'_>, vni: Vni) -> Options {
     at.only(&KNOWN);
     let vxlan = Vxlan {
         vni,
-        dev: parsed::<IfName>(at, "vtepdev"),
+        dev: parsed_by(at, "vtepdev", IfName::or_altname),
         local: parsed::<IpAddr>(at, "srcaddr"),
         group: parsed::<IpAddr>(at, "group"),
         ttl: number(at, "ttl", 255) as u8,
@@ -122,11 +122,19 @@ fn flag(at: &At<'_>, key: &str, default: bool) -> bool {
 
 /// A value that its type parses.
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(at: &At<'_>, key: &str) -> Option<T> {
+    parsed_by(at, key, str::parse::<T>)
+}
+
+/// A value that is read from text.
+fn parsed_by<T, E: std::fmt::Display>(
+    at: &At<'_>,
+    key: &str,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Option<T> {
     at.parse(key, |value| {
         let text = text(value)
             .ok_or_else(|| format!("wanted a string, seen `{}`", printable(&value.to_string())))?;
-        text.parse::<T>()
-            .map_err(|error| format!("{error}, seen `{}`", printable(&text)))
+        read(&text).map_err(|error| format!("{error}, seen `{}`", printable(&text)))
     })
 }
 

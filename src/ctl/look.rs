@@ -51,7 +51,10 @@ pub fn judge(facts: Vec<Fact>, seen: &Observed) -> Vec<Judged> {
 /// The questions about a network's node side: its facts, who listens, and which other vxlans there are.
 pub fn host_reads(network: &Network) -> Vec<Read> {
     let mut reads = host::reads(network, Look::Close);
-    reads.extend(plan::reads(&host::listed(network), Look::Close));
+    reads.extend(plan::reads(
+        &host::listed(network, &Observed::default()),
+        Look::Close,
+    ));
     reads.extend([Read::Maddr(network.vx.clone()), Read::Vxlans]);
     reads.sort();
     reads.dedup();
@@ -64,7 +67,7 @@ pub fn host_reads(network: &Network) -> Vec<Read> {
 /// When the underlay is not there or too small.
 pub fn host_facts(network: &Network, seen: &Observed) -> Result<Vec<Fact>, CniError> {
     let mut facts = host::facts(network, seen)?;
-    facts.extend(host::listed(network));
+    facts.extend(host::listed(network, seen));
     Ok(facts)
 }
 

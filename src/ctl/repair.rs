@@ -92,7 +92,7 @@ fn make_side(
     network: &Network,
     steps: &mut Vec<Step>,
 ) -> Result<Observed, CniError> {
-    let seen = hands.observe(host_reads(network))?;
+    let seen = hands.observe_host(network, host_reads(network))?;
     let facts = host::facts(network, &seen)?;
     refuse_foreign(network, &facts, &seen)?;
     if seen.link(Side::Host, &network.vx).is_none()

@@ -123,6 +123,12 @@ impl Act {
         self.makes().is_some() && self.behind("type") == Some("vxlan")
     }
 
+    /// The device it gives another name: the old name, and the new one.
+    pub fn renames(&self) -> Option<(&str, &str)> {
+        let (old, new) = (self.behind("dev")?, self.behind("name")?);
+        ((self.word(0), self.word(1)) == ("link", "set")).then_some((old, new))
+    }
+
     /// The device it takes away, in the namespace where it runs.
     pub fn unmakes(&self) -> Option<&str> {
         ((self.word(0), self.word(1)) == ("link", "del")).then(|| self.behind("dev"))?
@@ -236,6 +242,9 @@ mod tests {
             (Some((None, "vx_a")), None)
         );
         assert!(vxlan.makes_vxlan() && !pod.makes_vxlan());
+        let rename = act("ip -n p link set dev tmp1 name eth0");
+        assert_eq!(rename.renames(), Some(("tmp1", "eth0")));
+        assert_eq!(act("ip link set dev eth0 up").renames(), None);
         assert_eq!(act("ip -n p link del dev eth0").unmakes(), Some("eth0"));
         assert!(!vxlan.is_about(None, "eth0"), "the underlay is not changed");
         assert!(act("ip addr replace 10.1.0.1/16 dev mv_a").is_about(None, "mv_a"));

@@ -70,8 +70,27 @@ fn is_same_switch(one: &Act, other: &Act) -> bool {
     (one.netns.as_deref(), one.switch()) == (other.netns.as_deref(), other.switch())
 }
 
+/// The names that a device had and has.
+fn names(left: &[Standing<'_>], netns: Option<&str>, dev: &str) -> Vec<String> {
+    let here = left
+        .iter()
+        .filter(|one| one.act.netns.as_deref() == netns)
+        .filter_map(|one| one.act.renames());
+    let mut names = vec![dev.to_owned()];
+    for (old, new) in here.filter(|(old, new)| *old == dev || *new == dev) {
+        names.extend([old, new].map(str::to_owned));
+    }
+    names
+}
+
 /// A device goes, with what was done to it and what was made on it.
 fn gone(left: &mut Vec<Standing<'_>>, netns: Option<&str>, dev: &str) {
+    for name in names(left, netns, dev) {
+        named_gone(left, netns, &name);
+    }
+}
+
+fn named_gone(left: &mut Vec<Standing<'_>>, netns: Option<&str>, dev: &str) {
     let on_it =
         |one: &&Standing<'_>| one.act.netns.as_deref() == netns && one.act.parent() == Some(dev);
     let children: Vec<Act> = left
@@ -293,6 +312,32 @@ ip link add name eth0 link vx_blue netns c type macvlan mode bridge
             &lines(again, 1, 4),
         ];
         assert_eq!(replayed(&text, "c/eth0"), wanted.concat());
+    }
+
+    #[test]
+    fn an_interface_goes_with_what_was_done_to_it_under_its_temporary_name() {
+        let add = "\
+# 2031-05-02T10:00:01.100Z ADD blue a/eth0
+ip link add vx_blue type vxlan id 100 dev eth0
+ip link add name tmp1 link vx_blue netns a type macvlan mode bridge
+ip netns exec a sysctl -qw net.ipv4.conf.tmp1.arp_notify=1
+ip -n a link set dev tmp1 name eth0
+ip -n a addr replace 10.1.0.9/16 dev eth0
+# 2031-05-02T10:00:01.110Z ADD blue a/eth0 ok 10.0 ms 10.1.0.9/16
+";
+        let del = "\
+# 2031-05-02T10:00:02.100Z DEL blue a/eth0
+ip -n a link del dev eth0
+# 2031-05-02T10:00:02.110Z DEL blue a/eth0 ok 1.0 ms
+";
+        assert_eq!(replayed(add, "a/eth0"), lines(add, 1, 5));
+        let again = add.replace("10:00:01", "10:00:03").replace(
+            "vx_blue type vxlan id 100 dev eth0",
+            "vx_blue type vxlan id 101 dev eth0",
+        );
+        let wanted = lines(&again, 1, 5);
+        assert_eq!(replayed(&format!("{add}{del}{again}"), "a/eth0"), wanted);
+        assert_eq!(replayed(&format!("{add}{again}"), "a/eth0"), wanted);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use ipnetwork::IpNetwork;
 
 use super::command::Command;
-use super::name::IfName;
+use super::name::{Family, IfName};
 
 /// `ip addr replace ADDRESS/LENGTH dev NAME [nodad]`: idempotent. IPv6 comes without duplicate
 /// address detection, which would keep the address unusable for about a second.
@@ -14,13 +14,16 @@ pub fn replace(address: IpNetwork, dev: &IfName) -> Command {
         .when(address.is_ipv6(), "nodad")
 }
 
-/// `ip addr replace ADDRESS/LENGTH dev NAME scope host valid_lft SECONDS preferred_lft SECONDS noprefixroute`:
+/// `RT_SCOPE_HOST`, `linux/rtnetlink.h`: by number, since rt_scopes may give it another name.
+const SCOPE_HOST: u8 = 254;
+
+/// `ip addr replace ADDRESS/LENGTH dev NAME scope 254 valid_lft SECONDS preferred_lft SECONDS noprefixroute`:
 /// an address that the kernel takes off again by itself, and that it sends nothing from.
 pub fn lend(address: IpNetwork, dev: &IfName, seconds: u32) -> Command {
     Command::ip(&["addr", "replace"])
         .word(address)
         .pair("dev", dev)
-        .pair("scope", "host")
+        .pair("scope", SCOPE_HOST)
         .pair("valid_lft", seconds)
         .pair("preferred_lft", seconds)
         .word("noprefixroute")
@@ -29,6 +32,11 @@ pub fn lend(address: IpNetwork, dev: &IfName, seconds: u32) -> Command {
 /// `ip addr del ADDRESS/LENGTH dev NAME`.
 pub fn del(address: IpNetwork, dev: &IfName) -> Command {
     Command::ip(&["addr", "del"]).word(address).pair("dev", dev)
+}
+
+/// `ip -6 addr show dynamic`: the devices with addresses that end by themselves, as a router advertises them.
+pub fn show_dynamic() -> Command {
+    Command::ip(&["addr", "show", "dynamic"]).family(Family::V6)
 }
 
 /// `ip -d addr show dev NAME`: the link and its addresses.

@@ -60,13 +60,15 @@ impl Vxlan {
     /// The IANA port for VXLAN (RFC 7348); the kernel's own default is 8472.
     pub const DSTPORT: u16 = 4789;
 
+    /// Whether its outer packets are IPv6.
+    pub fn is_v6(&self) -> bool {
+        let addresses = [self.group, self.local].into_iter().flatten();
+        addresses.into_iter().any(|address| address.is_ipv6())
+    }
+
     /// Bytes of headers around a frame: outer Ethernet-less IPv4 20 or IPv6 40, UDP 8, VXLAN 8, inner Ethernet 14.
     pub fn overhead(&self) -> u32 {
-        let v6 = [self.group, self.local]
-            .into_iter()
-            .flatten()
-            .any(|address| address.is_ipv6());
-        if v6 { 70 } else { 50 }
+        if self.is_v6() { 70 } else { 50 }
     }
 }
 
@@ -146,6 +148,13 @@ pub fn add_macvlan(name: &IfName, parent: &IfName, into: &Netns) -> Command {
         .maybe("netns", into.link_argument())
         .pair("type", "macvlan")
         .pair("mode", "bridge")
+}
+
+/// `ip link set dev OLD name NEW`: the device must be down (Linux before 6.3).
+pub fn rename(old: &IfName, new: &IfName) -> Command {
+    Command::ip(&["link", "set"])
+        .pair("dev", old)
+        .pair("name", new)
 }
 
 /// `ip link set dev NAME ...`, one setting.

@@ -14,6 +14,9 @@ use crate::shown::printable;
 /// The longest interface name in bytes: `IFNAMSIZ` (16, `linux/if.h`) less the closing NUL.
 pub const IFNAME_MAX: usize = 15;
 
+/// The longest other name of an interface in bytes: `ALTIFNAMSIZ` (128, `linux/if.h`) less the closing NUL.
+const ALTNAME_MAX: usize = 127;
+
 /// The largest VXLAN network identifier: 24 bits (RFC 7348, section 5), 0 left out.
 pub const VNI_MAX: u32 = (1 << 24) - 1;
 
@@ -61,7 +64,25 @@ impl IfName {
     /// # Errors
     /// [`NameError::IfName`] when the kernel, `ip` or a batch file would not take it as one.
     pub fn new(text: &str) -> Result<Self, NameError> {
-        match Self::fault(text) {
+        Self::within(text, IFNAME_MAX, "it has more than 15 bytes")
+    }
+
+    /// Takes a text as a name by which `ip` finds a device: its own, or another name of it (`altname`), which
+    /// may have up to 127 bytes (`ALTIFNAMSIZ`, `linux/if.h`).
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn or_altname(text: &str) -> Result<Self, NameError> {
+        Self::within(text, ALTNAME_MAX, "it has more than 127 bytes")
+    }
+
+    fn within(text: &str, max: usize, too_long: &'static str) -> Result<Self, NameError> {
+        let fault = if text.len() > max {
+            Some(too_long)
+        } else {
+            Self::fault(text)
+        };
+        match fault {
             None => Ok(Self(text.to_owned())),
             Some(why) => Err(NameError::IfName {
                 seen: printable(text),
@@ -88,7 +109,6 @@ impl IfName {
             "all" | "default" => {
                 Some("`all` and `default` are the kernel's words for every device")
             }
-            _ if text.len() > IFNAME_MAX => Some("it has more than 15 bytes"),
             _ if text.starts_with('-') => Some("a leading `-` reads as an option"),
             _ if !text.bytes().all(|b| b.is_ascii_graphic()) => {
                 Some("only printable ASCII without spaces is allowed")
@@ -311,6 +331,15 @@ impl Family {
         }
     }
 
+    /// The smallest MTU with which it works, in bytes (RFC 791; RFC 8200, section 5). Below 1280, Linux keeps
+    /// IPv6 off a device (`addrconf_notify`, `net/ipv6/addrconf.c`).
+    pub fn mtu_min(self) -> u32 {
+        match self {
+            Self::V4 => 68,
+            Self::V6 => 1280,
+        }
+    }
+
     /// The option that selects it: `-4` or `-6`.
     pub fn option(self) -> &'static str {
         match self {
@@ -342,6 +371,19 @@ mod tests {
         );
         let error = IfName::new("abcdefghijklmnop").unwrap_err();
         assert!(error.to_string().contains("more than 15 bytes"), "{error}");
+    }
+
+    #[test]
+    fn another_name_of_a_device_may_be_long_and_is_held_to_the_same_characters() {
+        let long = "enp193s0f1np1-uplink-of-the-rack";
+        assert_eq!(IfName::or_altname(long).unwrap().as_str(), long);
+        for wrong in [
+            &"x".repeat(128),
+            "a-long-name-with a space",
+            "-long-long-option",
+        ] {
+            assert!(IfName::or_altname(wrong).is_err(), "{wrong} was taken");
+        }
     }
 
     #[test]

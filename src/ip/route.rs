@@ -150,6 +150,18 @@ pub fn of_protocol(family: Family, table: TableId, protocol: u8) -> Command {
     }
 }
 
+/// Who makes a route that a router advertised (`RTPROT_RA`, `linux/rtnetlink.h`).
+const ADVERTISED: u8 = 9;
+
+/// `ip -6 route show table all proto 9`: the routes that routers advertised. The kernel hands every table
+/// over and `ip` filters it, so this is asked once in a node's life: before it begins to forward.
+pub fn show_advertised() -> Command {
+    Command::ip(&["route", "show"])
+        .pair("table", "all")
+        .pair("proto", ADVERTISED)
+        .family(Family::V6)
+}
+
 /// `ip route get fibmatch ADDRESS [from SOURCE]`: the one entry that the kernel would use, rules
 /// honoured; costs the same with an empty table and with a full one.
 pub fn lookup(address: IpAddr, from: Option<IpAddr>) -> Command {
@@ -180,8 +192,8 @@ pub fn get(address: IpAddr) -> Command {
 /// What `ip -j [-d] route` prints of one route; shown values are compared, never their text.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct RouteRecord {
-    /// `unicast`, `local`, `blackhole`, ... (`-d` only).
-    #[serde(rename = "type")]
+    /// `unicast`, `local`, `blackhole`, ... (`-d` only), whether printed as a word or as a number (`-N`).
+    #[serde(rename = "type", default, deserialize_with = "kind")]
     pub kind: Option<String>,
     /// `default`, an address, or address/length.
     pub dst: String,
@@ -189,7 +201,8 @@ pub struct RouteRecord {
     pub gateway: Option<String>,
     /// Device; absent where the question named it.
     pub dev: Option<String>,
-    /// Table; absent for `main` and where the question named it.
+    /// Table by number, or by name where `ip` was not asked for numbers; absent for `main` and where the
+    /// question named it.
     pub table: Option<String>,
     /// Who made it.
     #[serde(default, deserialize_with = "protocol")]
@@ -259,6 +272,32 @@ fn protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Protoco
     }))
 }
 
+/// The types of routes (`RTN_*`, `linux/rtnetlink.h`), each at its number.
+const KINDS: [&str; 12] = [
+    "unspec",
+    "unicast",
+    "local",
+    "broadcast",
+    "anycast",
+    "multicast",
+    "blackhole",
+    "unreachable",
+    "prohibit",
+    "throw",
+    "nat",
+    "xresolve",
+];
+
+/// Reads a type printed as a word or, with `-N`, as a number in quotes.
+fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let shown = Option::<String>::deserialize(deserializer)?;
+    Ok(shown.map(|shown| {
+        let number = shown.parse::<usize>().ok();
+        let word = number.and_then(|number| KINDS.get(number));
+        word.map_or(shown, |word| (*word).to_owned())
+    }))
+}
+
 impl RouteRecord {
     /// The destination as a network of a family: `default` is everything, a bare address one host.
     pub fn destination(&self, family: Family) -> Option<IpNetwork> {
@@ -279,10 +318,12 @@ impl RouteRecord {
             Protocol::Name(name) => name.clone(),
         });
         let metric = self.metric.map(|metric| metric.to_string());
+        let other = self.table().filter(|table| *table != TableId::MAIN);
+        let table = other.map(|table| table.to_string());
         let words = [
             ("via", &self.gateway),
             ("dev", &self.dev),
-            ("table", &self.table),
+            ("table", &table),
             ("proto", &protocol),
             ("metric", &metric),
         ];
@@ -326,6 +367,19 @@ mod tests {
         }
         let odd = record(r#"{"dst":"10.1.0.9","protocol":"mine"}"#);
         assert_eq!(odd.protocol, Some(Protocol::Name("mine".into())));
+    }
+
+    #[test]
+    fn a_type_is_read_as_word_and_as_number() {
+        for shown in ["local", "2"] {
+            let route = record(&format!(
+                r#"{{"type":"{shown}","dst":"10.1.0.9","table":"255"}}"#
+            ));
+            assert_eq!(route.kind.as_deref(), Some("local"), "{shown}");
+            assert_eq!(route.shown(), "local 10.1.0.9 table 255");
+        }
+        let plain = record(r#"{"type":"1","dst":"10.1.0.9","table":"254","protocol":"192"}"#);
+        assert_eq!(plain.shown(), "10.1.0.9 proto 192");
     }
 
     #[test]

@@ -30,13 +30,17 @@ impl Rule {
 
     /// Whether a record shows this rule.
     pub fn is(&self, record: &RuleRecord) -> bool {
-        let network = |address: Option<IpAddr>, length: Option<u8>| {
-            let address = address?;
-            IpNetwork::new(address, length.unwrap_or(Family::of(address).host_prefix())).ok()
+        // Everything is printed as `all`, or not at all.
+        let same = |address: Option<IpAddr>, length: Option<u8>, wanted: IpNetwork| match address {
+            None => wanted.prefix() == 0,
+            Some(address) => {
+                let length = length.unwrap_or(Family::of(address).host_prefix());
+                IpNetwork::new(address, length).ok() == Some(wanted)
+            }
         };
         record.priority == self.pref
-            && network(record.src, record.srclen) == Some(self.from)
-            && network(record.dst, record.dstlen) == Some(self.to)
+            && same(record.src, record.srclen, self.from)
+            && same(record.dst, record.dstlen, self.to)
             && TableId::from_shown(&record.table) == Some(self.lookup)
     }
 
@@ -120,5 +124,12 @@ mod tests {
         assert!(rule.is(&serde_json::from_str(shown).unwrap()));
         let any = r#"{"priority":0,"src":"all","table":"local"}"#;
         assert!(!rule.is(&serde_json::from_str(any).unwrap()));
+        let everything = Rule {
+            from: "0.0.0.0/0".parse().unwrap(),
+            to: "0.0.0.0/0".parse().unwrap(),
+            ..rule
+        };
+        let all = r#"{"priority":19200,"src":"all","table":"192"}"#;
+        assert!(everything.is(&serde_json::from_str(all).unwrap()));
     }
 }

@@ -29,6 +29,14 @@ impl SysctlKey {
         }
     }
 
+    /// The same switch of another device; one of no device is as it was.
+    pub fn of(&self, dev: &IfName) -> Self {
+        match self {
+            Self::Device(family, _, name) => Self::Device(*family, dev.clone(), name),
+            other => other.clone(),
+        }
+    }
+
     /// The file below `/proc/sys`; `/proc/sys/net` shows the reader's own namespace.
     pub fn path(&self) -> PathBuf {
         PathBuf::from("/proc/sys").join(self.parts().join("/"))

@@ -24,7 +24,7 @@ use crate::ip::{Family, IfName};
 use crate::journal::Journal;
 use crate::lease;
 use crate::plan::container::{self, Container};
-use crate::plan::{self, Fact, Look, Observed, Read, Side, Step, host};
+use crate::plan::{self, Fact, Look, Observed, Read, Side, Step, host, underlay};
 use crate::select::{Selection, select};
 use crate::store::{Attachment, Store, UnderWay, boot_id};
 
@@ -67,8 +67,26 @@ struct Attempt<'a> {
 #[derive(Default)]
 struct Made {
     steps: Vec<Step>,
+    birth: Option<Birth>,
     call: Option<Call>,
     leased: bool,
+}
+
+/// The steps by which the container's interface comes to be, as [`plan::plan`] has them.
+struct Birth {
+    /// Makes the link.
+    add: Step,
+    /// Set its switches.
+    switches: Vec<Step>,
+    /// Gives it its own name, where it was made under another.
+    rename: Option<Step>,
+}
+
+impl Birth {
+    /// Whether a step makes the link or names it: with the link goes everything else.
+    fn has(&self, step: &Step) -> bool {
+        *step == self.add || self.rename.as_ref() == Some(step)
+    }
 }
 
 impl<'a> Attempt<'a> {
@@ -138,7 +156,8 @@ impl<'a> Attempt<'a> {
         let container = Container {
             network: self.network,
             ifname: self.ifname.clone(),
-            mtu: host::mtu(self.network, &seen)?,
+            made_as: self.temporary(),
+            mtu: underlay::mtu(self.network, &seen)?,
             mac: self.attachment.mac,
             lease: &lease,
         };
@@ -174,8 +193,10 @@ impl<'a> Attempt<'a> {
     /// Makes the node's side true, alone: under the lock, looked at closely.
     fn converge_host(&self, made: &mut Made) -> Result<Observed, CniError> {
         let alone = self.store.hold(&self.network.name)?;
-        let seen = self.hands.observe(host::reads(self.network, Look::Close))?;
+        let reads = host::reads(self.network, Look::Close);
+        let seen = self.hands.observe_host(self.network, reads)?;
         let facts = host::facts(self.network, &seen)?;
+        underlay::check_overlap(self.network, &seen)?;
         refuse_foreign(self.network, &facts, &seen)?;
         if seen.link(Side::Host, &self.network.vx).is_none() {
             alone.note_made()?;
@@ -186,31 +207,64 @@ impl<'a> Attempt<'a> {
     /// In one process: looks at the node's side and makes the container's link. Where a look fails, the
     /// batch stops before the link, and both are done one after the other.
     fn observe_and_link(&self, made: &mut Made) -> Result<Observed, CniError> {
-        let link = container::link(self.network, &self.ifname);
+        let mut birth = self.birth(&self.made_as()?);
         let (switches, questions): (Vec<Read>, Vec<Read>) = host::reads(self.network, Look::Glance)
             .into_iter()
             .partition(|read| matches!(read, Read::Sysctl(..)));
         let mut lines: Vec<Line> = questions.into_iter().map(Line::Read).collect();
-        lines.extend(
-            self.steps(std::slice::from_ref(&link))
-                .into_iter()
-                .map(Line::Write),
-        );
+        lines.push(Line::Write(birth.add.clone()));
         let outcome = self.hands.make(lines, &mut made.steps)?;
-        self.refuse_taken(&outcome)?;
+        if let Some(failed) = self.name_clash(&outcome)? {
+            if birth.rename.is_some() {
+                return Err(failed.error("a command failed"));
+            }
+            birth = self.birth(&self.temporary());
+        }
         let linked = !outcome.done.is_empty();
         let mut seen = outcome.seen;
         seen.absorb(self.hands.host_switches(&switches)?);
+        let behind = host::reads_behind(self.network, &seen);
+        seen.absorb(self.hands.host_switches(&behind)?);
         let standing = linked
             && host::facts(self.network, &seen)
                 .is_ok_and(|facts| plan::broken(&facts, &seen).is_empty());
         if !standing {
             seen.absorb(self.converge_host(made)?);
         }
+        let add = birth.add.clone();
+        made.birth = Some(birth);
         if !linked {
-            self.hands.apply(self.steps(&[link]), &mut made.steps)?;
+            self.hands.apply(vec![add], &mut made.steps)?;
         }
         Ok(seen)
+    }
+
+    /// The name to make the interface under. Where the look at the node misses a device of the same name, the
+    /// kernel says so, and [`Self::temporary`] is the other way.
+    fn made_as(&self) -> Result<IfName, CniError> {
+        let seen = self
+            .hands
+            .host_switches(&[container::namesake(&self.ifname)])?;
+        let (container, ifname) = (&self.request.container, &self.ifname);
+        Ok(container::made_as(container, ifname, &seen))
+    }
+
+    fn temporary(&self) -> IfName {
+        container::temporary(&self.request.container, &self.ifname)
+    }
+
+    /// How the interface comes to be under a name.
+    fn birth(&self, made_as: &IfName) -> Birth {
+        let mut facts = vec![container::link(self.network, &self.ifname, made_as)];
+        facts.extend(container::switches(self.network, &self.ifname));
+        let mut switches = self.steps(&facts);
+        let add = switches.remove(0);
+        let renamed = *made_as != self.ifname;
+        Birth {
+            add,
+            rename: renamed.then(|| switches.pop()).flatten(),
+            switches,
+        }
     }
 
     /// The commands that make facts of the container true from nothing.
@@ -220,9 +274,10 @@ impl<'a> Attempt<'a> {
 
     /// Sets the container's switches; `sysctl` has no batch to share. What it accepted stands.
     fn switch(&self, seen: &mut Observed, made: &mut Made) -> Result<(), CniError> {
-        let switches = container::switches(self.network, &self.ifname);
-        self.hands.apply(self.steps(&switches), &mut made.steps)?;
-        for fact in switches {
+        let steps = made.birth.as_ref().map(|birth| birth.switches.clone());
+        self.hands
+            .apply(steps.unwrap_or_default(), &mut made.steps)?;
+        for fact in container::switches(self.network, &self.ifname) {
             let Fact::Sysctl {
                 side, key, value, ..
             } = fact
@@ -260,6 +315,7 @@ impl<'a> Attempt<'a> {
             .filter(|fact| !comes_with_the_link(fact))
             .cloned()
             .collect();
+        let mut rename = made.birth.as_ref().and_then(|birth| birth.rename.clone());
         let mut lines: Vec<Line> = self.steps(&fresh).into_iter().map(Line::Write).collect();
         let inside = |read: &Read| read.side() == Side::Pod && !matches!(read, Read::Sysctl(..));
         lines.extend(
@@ -270,7 +326,14 @@ impl<'a> Attempt<'a> {
         );
         // Who had the address before may have had the MAC too, and the kernel may still have that interface.
         let outcome = until_settled(
-            || self.hands.make(lines.clone(), &mut made.steps),
+            || {
+                let first = rename.clone().into_iter().map(Line::Write);
+                let all = first.chain(lines.iter().cloned()).collect();
+                let outcome = self.hands.make(all, &mut made.steps)?;
+                // It has its name by now, whatever failed behind that.
+                rename = rename.take().filter(|step| !outcome.done.contains(step));
+                Ok::<_, CniError>(outcome)
+            },
             |outcome| !outcome.failures.iter().any(Failed::is_in_use),
         )?;
         match outcome
@@ -278,7 +341,7 @@ impl<'a> Attempt<'a> {
             .iter()
             .find(|failed| failed.because.is_some())
         {
-            Some(failed) => return Err(self.explain(failed)),
+            Some(failed) => return Err(self.explain(failed, rename.as_ref())),
             None => seen.absorb(outcome.seen),
         }
         if !plan::broken(&facts, seen).is_empty() {
@@ -290,7 +353,11 @@ impl<'a> Attempt<'a> {
     }
 
     /// A route that is there already is another interface's: the way out is in the configuration.
-    fn explain(&self, failed: &Failed) -> CniError {
+    fn explain(&self, failed: &Failed, rename: Option<&Step>) -> CniError {
+        let named = rename.map(|step| step.command.shown_in(self.hands.pod));
+        if named.as_ref() == Some(&failed.command) && failed.failure.kind() == Kind::Exists {
+            return self.name_taken();
+        }
         let error = failed.error(&format!(
             "network \"{}\": cannot configure {}",
             self.network.name, self.ifname
@@ -364,7 +431,11 @@ impl<'a> Attempt<'a> {
             .steps
             .into_iter()
             .partition(|step| matches!(step.undo, Some((Side::Host, _)) | None));
-        let mut left = hands.undo(&pod_link_only(&pod));
+        let link = pod
+            .iter()
+            .filter(|step| made.birth.as_ref().is_some_and(|birth| birth.has(step)));
+        let link: Vec<Step> = link.cloned().collect();
+        let mut left = hands.undo(if link.is_empty() { &pod } else { &link });
         if made.leased {
             let whole = lease::config(&self.request.config, &self.attachment.ipam, self.addresses);
             left.extend(
@@ -383,15 +454,6 @@ impl<'a> Attempt<'a> {
             left.is_empty(),
         ));
         error.and_left(&left)
-    }
-}
-
-/// With the container's link go its addresses and routes.
-fn pod_link_only(steps: &[Step]) -> Vec<Step> {
-    let link = |step: &&Step| step.side == Side::Host;
-    match steps.iter().find(link) {
-        Some(link) => vec![link.clone()],
-        None => steps.to_vec(),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::ip::batch::{Batch, Mood, says_absent};
 use crate::ip::stderr::Kind;
 use crate::ip::{Command, Netns, Program};
 use crate::journal::Journal;
-use crate::plan::{self, Fact, Look, Observed, Plan, Read, Side, Step};
+use crate::plan::{self, Fact, Look, Observed, Plan, Read, Side, Step, host};
 
 /// How often a plan is made and applied: downing a link drops its routes, so one repair can bring
 /// another to light, but not for ever.
@@ -117,6 +117,22 @@ impl<'a> Hands<'a> {
             }
         }
         self.ask(reads)?.answers()
+    }
+
+    /// Looks at the node's side of a network, and at what only the first look tells to ask.
+    ///
+    /// # Errors
+    /// As [`Self::observe`].
+    pub fn observe_host(&self, network: &Network, reads: Vec<Read>) -> Result<Observed, CniError> {
+        let mut seen = self.observe(reads)?;
+        for _ in 1..LOOKS {
+            let behind = host::reads_behind(network, &seen);
+            if behind.is_empty() {
+                break;
+            }
+            seen.absorb(self.observe(behind)?);
+        }
+        Ok(seen)
     }
 
     /// Reads the host's switches, which are files.

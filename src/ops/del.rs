@@ -85,6 +85,8 @@ struct Known {
     inode: Option<u64>,
     /// When it was attached, as the record has it; empty without one.
     since: String,
+    /// Whether its ADD may not have ended, so that its interface may be under its temporary name still.
+    incomplete: bool,
     /// Whether it was of an earlier boot, and has gone with that but for its lease and its record.
     of_an_earlier_boot: bool,
 }
@@ -112,6 +114,7 @@ impl Known {
             netns: Netns::from_path(&record.netns).ok().filter(|_| same),
             inode: Some(record.inode),
             since: record.since.clone(),
+            incomplete: record.lease.is_none(),
             of_an_earlier_boot,
         }
     }
@@ -127,6 +130,7 @@ impl Known {
             netns: Self::handed_in(request),
             inode: namespace_inode(Path::new(&request.netns)),
             since: String::new(),
+            incomplete: true,
             of_an_earlier_boot: false,
         }
     }
@@ -143,6 +147,8 @@ impl Known {
             netns: Self::handed_in(request),
             inode: namespace_inode(Path::new(&request.netns)),
             since: String::new(),
+            // The record is written before the link is made.
+            incomplete: false,
             of_an_earlier_boot: false,
         }
     }
@@ -203,10 +209,16 @@ impl Known {
         let Ok(ifname) = IfName::new(&request.ifname) else {
             return Ok(());
         };
-        if !self.is_still_its_own(hands, store, request, &ifname)? {
-            return Ok(());
+        let mut names = Vec::new();
+        if self.incomplete && self.netns.is_some() {
+            let temporary = container::temporary(&request.container, &ifname);
+            names.extend(Some(temporary).filter(|name| is_macvlan(hands, name)));
         }
-        match hands.remove(vec![(Side::Pod, link::del(&ifname))]) {
+        if self.is_still_its_own(hands, store, request, &ifname)? {
+            names.push(ifname.clone());
+        }
+        let removals = names.iter().map(|name| (Side::Pod, link::del(name)));
+        match hands.remove(removals.collect()) {
             left if left.is_empty() => Ok(()),
             left => Err(CniError::new(
                 Code::COMMAND_FAILED,
@@ -238,7 +250,7 @@ impl Known {
             (None, _) => Ok(described(hands, request, ifname)),
             (Some(_), None) => Ok(true),
             (Some(_), Some(network)) => {
-                let fact = container::link(network, ifname);
+                let fact = container::link(network, ifname, ifname);
                 // One look: the parent's number, which only the node's side tells, is not worth another.
                 let seen = hands.observe(vec![Read::Addr(Side::Pod, ifname.clone())]);
                 // Where nothing can be seen the namespace is going; removing tells.
@@ -273,6 +285,14 @@ impl Known {
             (_, None) => Ok(()),
         }
     }
+}
+
+/// Whether the container has a macvlan of this name.
+fn is_macvlan(hands: &Hands<'_>, name: &IfName) -> bool {
+    let seen = hands.observe(vec![Read::Addr(Side::Pod, name.clone())]);
+    let seen = seen.as_ref().ok();
+    seen.and_then(|seen| seen.link(Side::Pod, name))
+        .is_some_and(|link| link.kind() == "macvlan")
 }
 
 /// Whether the result of ADD names this interface with the MAC it has, and it is a macvlan.

@@ -8,8 +8,8 @@ use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code};
 use crate::config::Network;
 use crate::ip::{IfName, Mac, Netns};
-use crate::plan::container::Container;
-use crate::plan::{self, Fact, Look, Observed, Read, Side, Verdict, host};
+use crate::plan::container::{self, Container};
+use crate::plan::{self, Fact, Look, Observed, Read, Side, Verdict, host, underlay};
 use crate::store::Attachment;
 
 /// What must hold for one attachment.
@@ -38,6 +38,8 @@ impl<'a> Facts<'a> {
         let container = Container {
             network,
             ifname: record.ifname.clone(),
+            // What is made anew is made under a name that is free on every node.
+            made_as: container::temporary(&record.container, &record.ifname),
             mtu: None,
             mac: promised.mac.or(record.mac),
             lease,
@@ -80,7 +82,7 @@ impl<'a> Facts<'a> {
     /// # Errors
     /// When the underlay is not there or too small: the MTU follows from it.
     pub fn own(&mut self, seen: &Observed) -> Result<Vec<Fact>, CniError> {
-        self.container.mtu = self.promised.mtu.or(host::mtu(self.network, seen)?);
+        self.container.mtu = self.promised.mtu.or(underlay::mtu(self.network, seen)?);
         let mut facts = self.container.facts();
         let more = self.promised.addresses.iter();
         let more: Vec<Fact> = more.filter(|fact| !facts.contains(fact)).cloned().collect();

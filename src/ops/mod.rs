@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::exec::System;
 use crate::ip::Netns;
 use crate::journal::Journal;
-use crate::plan::host::HostError;
+use crate::plan::underlay::HostError;
 use crate::shown::printable;
 use crate::store::{Attachment, Store};
 
@@ -185,6 +185,18 @@ impl From<HostError> for CniError {
                     "set mtu to 0 or at most {}, or raise the underlay's",
                     underlay.saturating_sub(*overhead)
                 )
+            }
+            HostError::MtuTooSmall { family, dev, least, overhead, .. } => format!(
+                "raise the MTU of {dev} to {}, or leave {family} out of cidr",
+                least + overhead
+            ),
+            HostError::NoIpv6 { .. } => {
+                "switch IPv6 on (sysctl -w net.ipv6.conf.all.disable_ipv6=0; the kernel's ipv6.disable=1 takes a \
+                 reboot without it), or leave IPv6 out of the network"
+                    .to_owned()
+            }
+            HostError::Overlap { .. } => {
+                "choose a cidr that no device and no gateway of any node is in: ip -br addr; ip route".to_owned()
             }
         };
         Self::new(Code::INVALID_CONFIGURATION, error.to_string()).details(advice)

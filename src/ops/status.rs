@@ -13,7 +13,7 @@ use crate::exec::System;
 use crate::ip::Netns;
 use crate::ip::link::LinkRecord;
 use crate::journal::Journal;
-use crate::plan::{Observed, Read, Side, host};
+use crate::plan::{Observed, Read, underlay};
 
 /// Tells whether ADD can be served.
 ///
@@ -54,15 +54,7 @@ fn node(system: &System, config: &Config) -> Result<Vec<CniError>, CniError> {
         journal: &journal,
         pod: &Netns::Own,
     };
-    let devices = config
-        .networks
-        .iter()
-        .filter_map(|network| network.options.vxlan.dev.clone());
-    let mut reads: Vec<Read> = devices.map(|dev| Read::Link(Side::Host, dev)).collect();
-    reads.push(Read::Vxlans);
-    reads.sort();
-    reads.dedup();
-    let seen = hands.observe(reads)?;
+    let seen = hands.observe(questions(config))?;
     let store = store(config);
     let mut faults = Vec::new();
     for network in &config.networks {
@@ -73,24 +65,45 @@ fn node(system: &System, config: &Config) -> Result<Vec<CniError>, CniError> {
         };
         let found = underlay_fault(network, &seen);
         faults.extend(found.map(|fault| CniError { code, ..fault }));
+        let not_yet = !seen
+            .vxlans()
+            .iter()
+            .any(|vxlan| vxlan.ifname == network.vx.as_str());
+        let overlap = underlay::check_overlap(network, &seen)
+            .err()
+            .filter(|_| not_yet);
+        faults.extend(overlap.map(|fault| unavailable(fault.into())));
         faults.extend(clash(network, &seen));
     }
     Ok(faults)
 }
 
-/// What is wrong with a network's underlay device.
+/// What decides whether the networks can be joined: each question has one entry as its answer, but for the
+/// vxlan devices, of which a node has few.
+fn questions(config: &Config) -> Vec<Read> {
+    let networks = config.networks.iter();
+    let mut reads: Vec<Read> = networks
+        .flat_map(|network| {
+            let mut reads = underlay::overlap_reads(network);
+            reads.extend(underlay::ipv6_reads(network));
+            reads
+        })
+        .collect();
+    reads.push(Read::Vxlans);
+    reads.sort();
+    reads.dedup();
+    reads
+}
+
+/// What of the node keeps a network from being joined.
 pub fn underlay_fault(network: &Network, seen: &Observed) -> Option<CniError> {
-    let dev = network.options.vxlan.dev.as_ref()?;
-    match (host::mtu(network, seen), seen.link(Side::Host, dev)) {
-        (Err(error), _) => Some(unavailable(error.into())),
-        (Ok(_), Some(link)) if !link.flag("UP") => {
-            let name = &network.name;
-            let msg = format!("network \"{name}\": the underlay device `{dev}` is down");
-            let advice = format!("`ip link set dev {dev} up`, or correct options.vtepdev");
-            Some(CniError::new(Code::NOT_AVAILABLE, msg).details(advice))
-        }
-        _ => None,
+    let refused = underlay::mtu(network, seen).map(|_| ());
+    if let Err(error) = refused.and_then(|()| underlay::check_ipv6(network, seen)) {
+        return Some(unavailable(error.into()));
     }
+    let (said, advice) = underlay::fault(network, seen)?;
+    let msg = format!("network \"{}\": {said}", network.name);
+    Some(CniError::new(Code::NOT_AVAILABLE, msg).details(advice))
 }
 
 /// Another device with the same VNI on the same port: the kernel takes only one.

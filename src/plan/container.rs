@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 
 use super::fact::{Fact, Kind};
-use super::observed::Side;
+use super::observed::{Observed, Read, Side};
 use crate::cni::result::{self, CniResult};
 use crate::config::hosts::mac_of;
 use crate::config::{DefaultRoute, MacChoice, Network};
@@ -14,6 +14,9 @@ use crate::ip::route::Route;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Family, IfName, Mac, TableId};
 
+/// A switch that every device has which can carry IPv4.
+const NAMESAKE: &str = "forwarding";
+
 /// What an attachment needs to know to be made: an interface on a network, with a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container<'a> {
@@ -21,6 +24,8 @@ pub struct Container<'a> {
     pub network: &'a Network,
     /// The container's interface.
     pub ifname: IfName,
+    /// The name the interface is made under: its own, or [`temporary`].
+    pub made_as: IfName,
     /// MTU in bytes; none is the vxlan's.
     pub mtu: Option<u32>,
     /// The MAC asked for.
@@ -30,11 +35,47 @@ pub struct Container<'a> {
 }
 
 /// The first fact: the interface is there. Known before the lease.
-pub fn link(network: &Network, ifname: &IfName) -> Fact {
+pub fn link(network: &Network, ifname: &IfName, made_as: &IfName) -> Fact {
     Fact::Macvlan {
         side: Side::Pod,
         name: ifname.clone(),
         parent: network.vx.clone(),
+        made_as: made_as.clone(),
+    }
+}
+
+/// A name that no other device has, for an interface to be made under and renamed from in the pod.
+///
+/// Kernels before 6.15 look the name of a link that is made with `netns POD` up in the node's own namespace
+/// too, and say `File exists` where the node has a device of that name (seen on 6.1 and 6.12). It follows
+/// from the attachment, so that a DEL finds an interface that never got its own name: `tmp` and 48 bits of
+/// a hash (FNV-1a, 64 bits).
+pub fn temporary(container: &str, ifname: &IfName) -> IfName {
+    let bytes = container
+        .bytes()
+        .chain([b'/'])
+        .chain(ifname.as_str().bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    IfName::new(&format!("tmp{:012x}", hash >> 16)).unwrap_or_else(|_| ifname.clone())
+}
+
+/// What tells whether the node has a device of a name: each that can carry IPv4 has this switch, and a file
+/// costs no process. Other names of a device (`altname`) do not show there.
+pub fn namesake(ifname: &IfName) -> Read {
+    Read::Sysctl(
+        Side::Host,
+        SysctlKey::Device(Family::V4, ifname.clone(), NAMESAKE),
+    )
+}
+
+/// The name to make an interface under: its own where the node, as it was seen, has no [`namesake`].
+pub fn made_as(container: &str, ifname: &IfName, seen: &Observed) -> IfName {
+    let key = SysctlKey::Device(Family::V4, ifname.clone(), NAMESAKE);
+    match seen.sysctl(Side::Host, &key) {
+        Some(_) => temporary(container, ifname),
+        None => ifname.clone(),
     }
 }
 
@@ -69,7 +110,7 @@ impl Container<'_> {
             kind: Kind::Macvlan,
             setting,
         };
-        let mut facts = vec![link(self.network, &self.ifname)];
+        let mut facts = vec![link(self.network, &self.ifname, &self.made_as)];
         facts.extend(switches(self.network, &self.ifname));
         facts.extend(self.mtu.map(Setting::Mtu).map(setting));
         facts.extend(self.wanted_mac().map(Setting::Address).map(setting));

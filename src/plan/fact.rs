@@ -30,6 +30,8 @@ pub enum Fact {
         name: IfName,
         /// The vxlan device, on the host.
         parent: IfName,
+        /// The name it is made under: its own, or a temporary one, see [`super::container::temporary`].
+        made_as: IfName,
     },
     /// A device has a setting.
     Setting {
@@ -136,6 +138,7 @@ impl Fact {
                 side: Side::Pod,
                 name,
                 parent,
+                ..
             } => {
                 // In the pod the parent shows as a number, which only the host can name.
                 vec![
@@ -185,7 +188,9 @@ impl Fact {
             Self::Vxlan { name, vxlan } => judge(seen.link(Side::Host, name), |record| {
                 vxlan_differences(record, vxlan)
             }),
-            Self::Macvlan { side, name, parent } => {
+            Self::Macvlan {
+                side, name, parent, ..
+            } => {
                 let index = seen.link(Side::Host, parent).map(|record| record.ifindex);
                 judge(seen.link(*side, name), |record| {
                     macvlan_differences(record, parent, index)
@@ -233,14 +238,16 @@ impl Fact {
             Self::Vxlan { name, vxlan } => (Side::Host, link::add_vxlan(name, vxlan)),
             Self::Macvlan {
                 side: Side::Host,
-                name,
+                made_as,
                 parent,
-            } => (Side::Host, link::add_macvlan(name, parent, &Netns::Own)),
+                ..
+            } => (Side::Host, link::add_macvlan(made_as, parent, &Netns::Own)),
             Self::Macvlan {
                 side: Side::Pod,
-                name,
+                made_as,
                 parent,
-            } => (Side::Host, link::add_macvlan(name, parent, pod)),
+                ..
+            } => (Side::Host, link::add_macvlan(made_as, parent, pod)),
             Self::Setting {
                 side, dev, setting, ..
             } => (*side, link::set(dev, setting)),
@@ -270,7 +277,7 @@ impl Fact {
     pub fn undo(&self) -> Option<(Side, Command)> {
         match self {
             Self::Vxlan { name, .. } => Some((Side::Host, link::del(name))),
-            Self::Macvlan { side, name, .. } => Some((*side, link::del(name))),
+            Self::Macvlan { side, made_as, .. } => Some((*side, link::del(made_as))),
             Self::Rule { rule, .. } => Some((Side::Host, rule::del(rule))),
             Self::Address { side, dev, address } => Some((*side, addr::del(*address, dev))),
             Self::Route { side, route, .. } => Some((*side, route::del(route))),

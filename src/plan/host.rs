@@ -6,95 +6,41 @@ use ipnetwork::IpNetwork;
 
 use super::fact::{Fact, Kind, Look};
 use super::observed::{Observed, Read, Side};
+use super::underlay::{self, HostError};
 use crate::config::Network;
 use crate::config::hosts::{address, number};
-use crate::ip::link::Setting;
+use crate::ip::link::{Setting, Vxlan};
 use crate::ip::route::Route;
 use crate::ip::rule::Rule;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Family, IfName};
 
-/// Why the node's side cannot be planned.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HostError {
-    /// The underlay device is not there.
-    #[error("network \"{network}\": the underlay device `{dev}` does not exist")]
-    NoUnderlay {
-        /// The network.
-        network: String,
-        /// The device.
-        dev: IfName,
-    },
-    /// The MTU does not fit into the underlay's.
-    #[error(
-        "network \"{network}\": mtu {mtu} is larger than fits: the underlay device `{dev}` has {underlay}, less {overhead} for the headers of vxlan"
-    )]
-    MtuTooLarge {
-        /// The network.
-        network: String,
-        /// The MTU asked for.
-        mtu: u32,
-        /// The underlay device.
-        dev: IfName,
-        /// Its MTU.
-        underlay: u32,
-        /// Bytes of headers.
-        overhead: u32,
-    },
-}
-
-/// The network's MTU in bytes: what is asked for, or what the underlay leaves.
-///
-/// # Errors
-/// [`HostError`] when the underlay is not there or too small.
-pub fn mtu(network: &Network, seen: &Observed) -> Result<Option<u32>, HostError> {
-    let Some(dev) = &network.options.vxlan.dev else {
-        return Ok(network.mtu);
-    };
-    let name = || network.name.clone();
-    let underlay = seen
-        .link(Side::Host, dev)
-        .ok_or_else(|| HostError::NoUnderlay {
-            network: name(),
-            dev: dev.clone(),
-        })?
-        .mtu;
-    let overhead = network.options.vxlan.overhead();
-    match network.mtu {
-        Some(mtu) if mtu > underlay.saturating_sub(overhead) => Err(HostError::MtuTooLarge {
-            network: name(),
-            mtu,
-            dev: dev.clone(),
-            underlay,
-            overhead,
-        }),
-        Some(mtu) => Ok(Some(mtu)),
-        None => Ok(Some(underlay.saturating_sub(overhead))),
-    }
-}
-
 /// The facts of the node's side, in the order in which they are made.
 ///
 /// # Errors
-/// [`HostError`], see [`mtu`].
+/// [`HostError`], see [`underlay::mtu`] and [`underlay::check_ipv6`].
 pub fn facts(network: &Network, seen: &Observed) -> Result<Vec<Fact>, HostError> {
-    Ok(facts_with(network, mtu(network, seen)?))
+    underlay::check_ipv6(network, seen)?;
+    let mtu = underlay::mtu(network, seen)?;
+    Ok(facts_with(network, mtu, seen))
 }
 
 /// The facts that only an operator asks about: to see them, everything the device has learnt is listed.
-pub fn listed(network: &Network) -> Vec<Fact> {
+pub fn listed(network: &Network, seen: &Observed) -> Vec<Fact> {
     let vxlan = &network.options.vxlan;
     let flood = |to| Fact::Flood {
         dev: network.vx.clone(),
         to,
-        via: vxlan.dev.clone(),
+        via: underlay::name(network, seen),
     };
     vxlan.group.map(flood).into_iter().collect()
 }
 
 /// The questions about the node's side, the underlay's MTU among them.
 pub fn reads(network: &Network, look: Look) -> Vec<Read> {
-    let mut reads = super::reads(&facts_with(network, network.mtu), look);
+    let facts = facts_with(network, network.mtu, &Observed::default());
+    let mut reads = super::reads(&facts, look);
+    reads.extend(underlay::ipv6_reads(network));
     reads.extend(
         network
             .options
@@ -108,10 +54,27 @@ pub fn reads(network: &Network, look: Look) -> Vec<Read> {
     reads
 }
 
+/// The questions that only the answers to [`reads`] give rise to; none when all is known.
+pub fn reads_behind(network: &Network, seen: &Observed) -> Vec<Read> {
+    let mut reads = Vec::new();
+    if network.cidr(Family::V6).is_some() {
+        if !forwards(seen) {
+            reads.extend([Read::Learnt, Read::Dynamic]);
+        }
+        let devices = listeners(network, seen).into_iter();
+        reads.extend(devices.map(|dev| Read::Sysctl(Side::Host, accept_ra(&dev))));
+    }
+    if seen.link(Side::Host, &network.mv).is_none() {
+        reads.extend(underlay::overlap_reads(network));
+    }
+    reads.retain(|read| !seen.was_asked(read));
+    reads
+}
+
 /// The facts once the MTU is known.
-fn facts_with(network: &Network, mtu: Option<u32>) -> Vec<Fact> {
-    let mut facts = forwarding(network);
-    facts.extend(vxlan(network, mtu));
+fn facts_with(network: &Network, mtu: Option<u32>, seen: &Observed) -> Vec<Fact> {
+    let mut facts = forwarding(network, seen);
+    facts.extend(vxlan(network, mtu, seen));
     facts.extend(gateway(network, mtu));
     if network.bypass {
         facts.extend(
@@ -125,9 +88,31 @@ fn facts_with(network: &Network, mtu: Option<u32>) -> Vec<Fact> {
     facts
 }
 
-/// A router forwards. `ip_forward` is the node's; IPv6 forwards by the switch of all devices, which
-/// also makes the underlay deaf to router advertisements unless it is told to listen all the same.
-fn forwarding(network: &Network) -> Vec<Fact> {
+/// Whether the node forwards IPv6, as far as was seen.
+fn forwards(seen: &Observed) -> bool {
+    let key = SysctlKey::All(Family::V6, "forwarding");
+    seen.sysctl(Side::Host, &key) != Some("0")
+}
+
+fn accept_ra(dev: &IfName) -> SysctlKey {
+    SysctlKey::Device(Family::V6, dev.clone(), "accept_ra")
+}
+
+/// The devices that must go on listening to router advertisements: the underlay's, and, while the node does
+/// not forward yet, each that has learnt a route or an address from one.
+fn listeners(network: &Network, seen: &Observed) -> Vec<IfName> {
+    let mut devices: Vec<IfName> = underlay::name(network, seen).into_iter().collect();
+    let learnt = seen.learnt().iter();
+    devices.extend(learnt.filter_map(|dev| IfName::new(dev).ok()));
+    devices.sort();
+    devices.dedup();
+    devices
+}
+
+/// A router forwards. `ip_forward` is the node's; IPv6 forwards by the switch of all devices, and at that
+/// moment the kernel drops every default route that a router advertised on a device which is not told to
+/// listen all the same (`rt6_purge_dflt_routers`, `net/ipv6/route.c`): so that comes first.
+fn forwarding(network: &Network, seen: &Observed) -> Vec<Fact> {
     let host = |key, value, or| Fact::Sysctl {
         side: Side::Host,
         key,
@@ -139,29 +124,26 @@ fn forwarding(network: &Network) -> Vec<Fact> {
         facts.push(host(SysctlKey::Ipv4Forward, "1", &[]));
     }
     if network.cidr(Family::V6).is_some() {
-        if let Some(dev) = &network.options.vxlan.dev {
-            facts.push(host(
-                SysctlKey::Device(Family::V6, dev.clone(), "accept_ra"),
-                "2",
-                &["0"],
-            ));
-        }
+        let devices = listeners(network, seen);
+        facts.extend(devices.iter().map(|dev| host(accept_ra(dev), "2", &["0"])));
         facts.push(host(SysctlKey::All(Family::V6, "forwarding"), "1", &[]));
     }
     facts
 }
 
 /// The vxlan device. It answers no ARP and has no address of its own: only the macvlans on it talk.
-fn vxlan(network: &Network, mtu: Option<u32>) -> Vec<Fact> {
+fn vxlan(network: &Network, mtu: Option<u32>, seen: &Observed) -> Vec<Fact> {
     let options = &network.options;
     let dev = || network.vx.clone();
+    // Without IPv6 on it: "Address family not supported by protocol" (Linux 6.1 and 6.18).
+    let own_address = underlay::has_ipv6(seen, mtu).then_some(Setting::AddrGenModeNone);
     let settings = [
         options.address.map(Setting::Address),
         options.txqueuelen.map(Setting::TxQueueLen),
         mtu.map(Setting::Mtu),
         Some(Setting::ArpOff),
         // Before `up`: in the same command `ip` brings the device up first, and the address is there.
-        Some(Setting::AddrGenModeNone),
+        own_address,
         Some(Setting::Up),
     ];
     let setting = |setting| Fact::Setting {
@@ -172,7 +154,10 @@ fn vxlan(network: &Network, mtu: Option<u32>) -> Vec<Fact> {
     };
     std::iter::once(Fact::Vxlan {
         name: dev(),
-        vxlan: Box::new(options.vxlan.clone()),
+        vxlan: Box::new(Vxlan {
+            dev: underlay::name(network, seen),
+            ..options.vxlan.clone()
+        }),
     })
     .chain(settings.into_iter().flatten().map(setting))
     .collect()
@@ -198,6 +183,7 @@ fn gateway(network: &Network, mtu: Option<u32>) -> Vec<Fact> {
         side,
         name: dev(),
         parent: network.vx.clone(),
+        made_as: dev(),
     }];
     if network.cidr(Family::V4).is_some() {
         facts.push(switch(device(Family::V4, "forwarding"), "1", &[]));

@@ -4,13 +4,14 @@ pub mod container;
 pub mod fact;
 pub mod host;
 pub mod observed;
+pub mod underlay;
 
 pub use fact::{Fact, Kind, Look, Verdict};
 pub use observed::{Observed, Read, Side};
 
-use crate::ip::link::Setting;
+use crate::ip::link::{self, Setting};
 use crate::ip::sysctl::{self, SysctlKey};
-use crate::ip::{Command, Netns};
+use crate::ip::{Command, IfName, Netns};
 
 /// One command of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,7 @@ pub type Plan = Vec<Step>;
 pub fn plan(facts: &[Fact], seen: &Observed, pod: &Netns) -> Plan {
     let mut steps = Plan::new();
     let mut switches: Vec<(Side, SysctlKey, &'static str)> = Vec::new();
+    let mut unnamed: Option<Unnamed> = None;
     for fact in facts {
         let verdict = fact.verdict(seen);
         match fact {
@@ -42,16 +44,68 @@ pub fn plan(facts: &[Fact], seen: &Observed, pod: &Netns) -> Plan {
                 if switches.first().is_some_and(|(first, ..)| first != side) {
                     steps.extend(switch(&mut switches));
                 }
-                switches.push((*side, key.clone(), value));
+                let key = match &unnamed {
+                    Some(made) if *side == made.side => made.key(key),
+                    _ => key.clone(),
+                };
+                switches.push((*side, key, value));
             }
             fact => {
                 steps.extend(switch(&mut switches));
+                steps.extend(unnamed.take().map(Unnamed::rename));
                 steps.push(step(fact, &verdict, pod));
+                unnamed = Unnamed::by(fact);
             }
         }
     }
     steps.extend(switch(&mut switches));
+    steps.extend(unnamed.map(Unnamed::rename));
     steps
+}
+
+/// A device that was made under a temporary name. Its switches, which a process of their own sets, come
+/// before the renaming, so that this shares a process with what follows.
+struct Unnamed {
+    side: Side,
+    made_as: IfName,
+    name: IfName,
+    because: String,
+}
+
+impl Unnamed {
+    fn by(fact: &Fact) -> Option<Self> {
+        match fact {
+            Fact::Macvlan {
+                side,
+                name,
+                made_as,
+                ..
+            } if name != made_as => Some(Self {
+                side: *side,
+                made_as: made_as.clone(),
+                name: name.clone(),
+                because: fact.to_string(),
+            }),
+            _ => None,
+        }
+    }
+
+    /// A switch by the name that the device has for now.
+    fn key(&self, key: &SysctlKey) -> SysctlKey {
+        match key {
+            SysctlKey::Device(_, dev, _) if *dev == self.name => key.of(&self.made_as),
+            other => other.clone(),
+        }
+    }
+
+    fn rename(self) -> Step {
+        Step {
+            side: self.side,
+            command: link::rename(&self.made_as, &self.name),
+            undo: Some((self.side, link::del(&self.name))),
+            because: self.because,
+        }
+    }
 }
 
 /// A macvlan that is still to be made gets its parent's MTU (`macvlan_common_newlink`,

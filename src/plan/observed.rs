@@ -1,6 +1,6 @@
 //! What was seen: the answers to the questions that facts ask. Filled by `ops::converge`, read here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::de::DeserializeOwned;
@@ -46,6 +46,10 @@ pub enum Read {
     Link(Side, IfName),
     /// The vxlan devices of the host: a node has few, whatever else it has.
     Vxlans,
+    /// The devices of the host that have learnt a route from a router's advertisement.
+    Learnt,
+    /// The devices of the host that have learnt an address from one.
+    Dynamic,
     /// A switch.
     Sysctl(Side, SysctlKey),
 }
@@ -64,6 +68,8 @@ impl Read {
             | Self::Rules(..)
             | Self::Maddr(_)
             | Self::Fdb(_)
+            | Self::Learnt
+            | Self::Dynamic
             | Self::Vxlans => Side::Host,
         }
     }
@@ -81,6 +87,8 @@ impl Read {
             Self::Fdb(dev) => fdb::show(dev),
             Self::Link(_, dev) => link::show(dev),
             Self::Vxlans => link::show_vxlans(),
+            Self::Learnt => route::show_advertised(),
+            Self::Dynamic => addr::show_dynamic(),
             Self::Sysctl(_, key) => crate::ip::sysctl::read(std::slice::from_ref(key)),
         }
     }
@@ -108,6 +116,8 @@ pub struct Observed {
     rules: BTreeMap<Family, Vec<RuleRecord>>,
     maddr: BTreeMap<IfName, Option<MaddrRecord>>,
     fdb: BTreeMap<IfName, Vec<FdbRecord>>,
+    learnt: Vec<String>,
+    asked: BTreeSet<Read>,
     sysctls: BTreeMap<(Side, SysctlKey), Option<String>>,
 }
 
@@ -118,6 +128,7 @@ impl Observed {
     /// [`AnswerError`] when the document is not what that command prints.
     pub fn take(&mut self, read: &Read, document: Option<Value>) -> Result<(), AnswerError> {
         let list = |document| decode(read, document);
+        self.asked.insert(read.clone());
         match read {
             Read::Addr(side, dev) | Read::Link(side, dev) => {
                 let seen: Vec<LinkRecord> = decode(read, document)?;
@@ -159,6 +170,16 @@ impl Observed {
                 self.fdb.insert(dev.clone(), decode(read, document)?);
             }
             Read::Vxlans => self.vxlans = decode(read, document)?,
+            Read::Learnt => {
+                let seen: Vec<RouteRecord> = decode(read, document)?;
+                self.learnt
+                    .extend(seen.into_iter().filter_map(|route| route.dev));
+            }
+            Read::Dynamic => {
+                let seen: Vec<LinkRecord> = decode(read, document)?;
+                let seen = seen.into_iter().filter(|link| !link.addr_info.is_empty());
+                self.learnt.extend(seen.map(|link| link.ifname));
+            }
             Read::Sysctl(side, key) => {
                 let value = document.and_then(|value| value.as_str().map(str::to_owned));
                 self.sysctls.insert((*side, key.clone()), value);
@@ -195,6 +216,8 @@ impl Observed {
         self.rules.extend(later.rules);
         self.maddr.extend(later.maddr);
         self.fdb.extend(later.fdb);
+        self.learnt.extend(later.learnt);
+        self.asked.extend(later.asked);
         self.sysctls.extend(later.sysctls);
     }
 
@@ -249,6 +272,33 @@ impl Observed {
     /// Where a vxlan device sends what, if that was asked.
     pub fn fdb(&self, dev: &IfName) -> &[FdbRecord] {
         self.fdb.get(dev).map_or(&[], Vec::as_slice)
+    }
+
+    /// The devices of the host that have learnt from a router's advertisement, as far as was asked.
+    pub fn learnt(&self) -> &[String] {
+        &self.learnt
+    }
+
+    /// Whether a question was answered, be it by "not there".
+    pub fn was_asked(&self, read: &Read) -> bool {
+        self.asked.contains(read)
+    }
+
+    /// Whether the addresses of a device of the host were asked for.
+    pub fn has_addresses(&self, dev: &str) -> bool {
+        let is_it = |read: &Read| match read {
+            Read::Addr(Side::Host, asked) => {
+                let link = self.link(Side::Host, asked);
+                link.is_some_and(|link| link.ifname == dev)
+            }
+            _ => false,
+        };
+        self.asked.iter().any(is_it)
+    }
+
+    /// Whether a switch was looked for and is not there.
+    pub fn lacks(&self, side: Side, key: &SysctlKey) -> bool {
+        self.sysctls.get(&(side, key.clone())) == Some(&None)
     }
 
     /// A switch; `None` where it is not there or nobody asked.

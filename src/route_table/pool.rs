@@ -84,6 +84,9 @@ impl Range {
         last: Option<IpAddr>,
         gateway: Option<IpAddr>,
     ) -> Result<Self, String> {
+        if subnet.prefix() == 0 {
+            return Err(format!("{subnet} is every address there is"));
+        }
         let network = IpNetwork::new(subnet.network(), subnet.prefix()).unwrap_or(subnet);
         let (low, high) = hosts(network);
         let end = |given: Option<IpAddr>, default: u128| match given {

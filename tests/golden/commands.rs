@@ -64,6 +64,7 @@ fn addresses() -> Vec<(&'static str, Command)> {
         ),
         ("lend", addr::lend(a("250.1.0.23/32"), &a("mv_blue"), 31)),
         ("del", addr::del(a("10.1.0.23/16"), &a("eth0"))),
+        ("show-dynamic", addr::show_dynamic()),
         ("show", addr::show(&a("eth0"))),
     ]
 }
@@ -175,6 +176,7 @@ fn links() -> Vec<(&'static str, Command)> {
         ),
         ("add-macvlan-into-a-named-netns", macvlan(&named())),
         ("add-macvlan-into-a-netns-by-path", macvlan(&by_path())),
+        ("rename", link::rename(&a("tmp0f3a9c21bb04"), &a("eth0"))),
         ("set-up", set(Setting::Up)),
         ("set-mtu", set(Setting::Mtu(1450))),
         ("set-address", set(Setting::Address(a("0a:58:0a:01:00:17")))),
@@ -263,6 +265,7 @@ fn routes() -> Vec<(&'static str, Command)> {
             "show-v6",
             route::show(Family::V6, TableId::MAIN, &a("eth0")),
         ),
+        ("show-advertised", route::show_advertised()),
         (
             "of-protocol",
             route::of_protocol(Family::V4, TableId::MAIN, 192),

@@ -18,8 +18,8 @@ use vxlan_cni::ip::stderr::failures;
 use vxlan_cni::ip::{Netns, Program};
 use vxlan_cni::lease;
 use vxlan_cni::ops::converge::told;
-use vxlan_cni::plan::container::Container;
-use vxlan_cni::plan::{self, Fact, Look, Observed, Plan, Read, Side, host};
+use vxlan_cni::plan::container::{self, Container};
+use vxlan_cni::plan::{self, Fact, Look, Observed, Plan, Read, Side, host, underlay};
 use vxlan_cni::select::{Selection, select};
 
 use crate::compare::{against, all_same, folder, names, read};
@@ -81,6 +81,8 @@ impl<'a> Wanted<'a> {
         Container {
             network: self.selection.network,
             ifname: "eth0".parse().unwrap(),
+            // The node has an eth0 too.
+            made_as: container::temporary("3f2a", &"eth0".parse().unwrap()),
             mtu,
             mac: self.selection.mac,
             lease: &self.lease,
@@ -90,7 +92,10 @@ impl<'a> Wanted<'a> {
     fn facts(&self, seen: &Observed) -> Vec<Fact> {
         let network = self.selection.network;
         let mut facts = host::facts(network, seen).unwrap();
-        facts.extend(self.container(host::mtu(network, seen).unwrap()).facts());
+        facts.extend(
+            self.container(underlay::mtu(network, seen).unwrap())
+                .facts(),
+        );
         facts
     }
 
@@ -272,7 +277,7 @@ fn c56_check_does_not_mind_what_later_plugins_and_daemons_add() {
 fn c58_check_does_not_mind_an_address_that_is_tentative() {
     assert_eq!(check_of("tentative"), "everything holds\n");
     let seen = read(&folder().join("plans/dual/tentative/seen")).unwrap();
-    let shown = r#""local":"fd10::23","prefixlen":64,"scope":"global","tentative":true"#;
+    let shown = r#""local":"fd10::23","prefixlen":64,"scope":"0","tentative":true"#;
     assert!(seen.contains(shown), "the address is not tentative");
 }
 

@@ -330,7 +330,7 @@ fn a_lookup_tells_route_and_table_at_once() {
     assert_eq!(claim.protocol, Some(Protocol::Number(192)));
     assert_eq!(
         claim.shown(),
-        "10.1.0.77 dev mv_blue table main proto 192 metric 4194304000"
+        "10.1.0.77 dev mv_blue proto 192 metric 4194304000"
     );
     let way: RouteRecord = record("get");
     assert_eq!(way.destination(Family::V4), Some(a("203.0.113.1/32")));

@@ -117,6 +117,7 @@ impl Scene {
         let container = plan::container::Container {
             network,
             ifname: record.ifname.clone(),
+            made_as: record.ifname.clone(),
             mtu: network.mtu,
             mac: record.mac,
             lease: record.lease.as_ref().unwrap(),

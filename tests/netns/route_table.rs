@@ -241,7 +241,7 @@ fn a_taken_address_is_refused_at_once_with_who_has_it() {
         ("10.9.0.50", "pod shop/web-1, container a/eth0 on this node"),
         (
             "10.9.0.51",
-            "the route `10.9.0.51 via 198.18.0.2 dev eth0 table main proto 186 metric 32`",
+            "the route `10.9.0.51 via 198.18.0.2 dev eth0 proto 186 metric 32`",
         ),
         ("10.9.0.52", "answers for it on eth0"),
         ("10.9.0.1", "the route `local 10.9.0.1 dev eth0"),

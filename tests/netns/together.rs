@@ -275,7 +275,12 @@ fn an_add_that_is_killed_while_the_ipam_works_blocks_nobody_and_a_del_takes_all_
     let pod = node.pod("slow");
     let slow = node.ask(&config, &pod).plugins_first(&dir);
     let mut killed = slow.verb("ADD").start();
-    until("its link is made", || pod.device("eth0") != Value::Null);
+    // The node has an eth0: until it is configured the pod's has a temporary name.
+    let eth0 = "eth0".parse().unwrap();
+    let temporary = temporary(&pod.container, &eth0).to_string();
+    until("its link is made", || {
+        pod.device(&temporary) != Value::Null
+    });
     killed.kill().unwrap();
     killed.wait().unwrap();
     // The IPAM lives on without it and claims an address that nobody will ever read.
@@ -294,7 +299,9 @@ fn an_add_that_is_killed_while_the_ipam_works_blocks_nobody_and_a_del_takes_all_
     let next = pods(node, &blue, 0..1);
     let result = next[0].1.add();
     slow.del();
-    assert_eq!(pod.device("eth0"), Value::Null);
+    for name in ["eth0", &temporary] {
+        assert_eq!(pod.device(name), Value::Null);
+    }
     next[0].1.check(&result);
     next[0].1.after(&result).del();
     node.snapshot().assert_same(&before);

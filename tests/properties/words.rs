@@ -148,6 +148,7 @@ fn command() -> BoxedStrategy<Command> {
         (ifname(), a_vxlan()).prop_map(|(name, vxlan)| link::add_vxlan(&name, &vxlan)),
         (ifname(), ifname(), netns())
             .prop_map(|(name, parent, into)| link::add_macvlan(&name, &parent, &into)),
+        (ifname(), ifname()).prop_map(|(old, new)| link::rename(&old, &new)),
         (ifname(), setting).prop_map(|(name, setting)| link::set(&name, &setting)),
         ifname().prop_map(|name| link::del(&name)),
         ifname().prop_map(|name| link::show(&name)),

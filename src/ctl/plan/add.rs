@@ -19,8 +19,8 @@ use crate::ops::add::with_annotations;
 use crate::ops::converge::{Hands, refuse_foreign};
 use crate::ops::status::clash;
 use crate::ops::{attached_already, namespace_inode};
-use crate::plan::container::Container;
-use crate::plan::{self, Fact, Look, Observed, Read, Side, host};
+use crate::plan::container::{self, Container};
+use crate::plan::{self, Fact, Look, Observed, Read, Side, host, underlay};
 use crate::select::{Selection, select};
 use crate::shown::printable;
 use crate::store::Found;
@@ -52,8 +52,13 @@ pub fn script(system: &System, node: &Node, options: &PlanAdd) -> Result<Script,
     let stand_in = StandIn::of(&selection);
     let mut script = Script::with(stand_in.variables(&selection, options));
     head(&mut script, &config, &selection, options);
-    let seen = node_side(&hands, selection.network, &mut script)?;
-    container_side(&mut script, &selection, &ifname, &stand_in, &seen, &pod)?;
+    let seen = node_side(&hands, selection.network, &ifname, &mut script)?;
+    let container = options.container.as_deref().unwrap_or(POD);
+    let names = Names {
+        made_as: container::made_as(container, &ifname, &seen),
+        ifname,
+    };
+    container_side(&mut script, &selection, names, &stand_in, &seen, &pod)?;
     Ok(script)
 }
 
@@ -214,12 +219,15 @@ fn head(script: &mut Script, config: &Config, selection: &Selection<'_>, options
 fn node_side(
     hands: &Hands<'_>,
     network: &Network,
+    ifname: &IfName,
     script: &mut Script,
 ) -> Result<Observed, CniError> {
     let mut reads = host::reads(network, Look::Close);
     reads.push(Read::Vxlans);
-    let seen = hands.observe(reads)?;
+    reads.push(container::namesake(ifname));
+    let seen = hands.observe_host(network, reads)?;
     let facts = host::facts(network, &seen)?;
+    underlay::check_overlap(network, &seen)?;
     refuse_foreign(network, &facts, &seen)?;
     if seen.link(Side::Host, &network.vx).is_none()
         && let Some(fault) = clash(network, &seen)
@@ -230,19 +238,26 @@ fn node_side(
     Ok(seen)
 }
 
+/// The name of the container's interface, and the one it is made under.
+struct Names {
+    ifname: IfName,
+    made_as: IfName,
+}
+
 /// The container's side, from nothing.
 fn container_side(
     script: &mut Script,
     selection: &Selection<'_>,
-    ifname: &IfName,
+    names: Names,
     stand_in: &StandIn,
     seen: &Observed,
     pod: &Netns,
 ) -> Result<(), CniError> {
     let container = Container {
         network: selection.network,
-        ifname: ifname.clone(),
-        mtu: host::mtu(selection.network, seen)?,
+        ifname: names.ifname,
+        made_as: names.made_as,
+        mtu: underlay::mtu(selection.network, seen)?,
         mac: selection.mac,
         lease: &stand_in.lease,
     };

@@ -82,7 +82,7 @@ fn attachment(
             ..node_hands
         };
         let seen = hands.observe(vec![Read::Addr(Side::Pod, record.ifname.clone())])?;
-        let fact = container::link(one.network, &record.ifname);
+        let fact = container::link(one.network, &record.ifname, &record.ifname);
         if fact.verdict(&seen) == Verdict::Holds {
             script.command(&link::del(&record.ifname), netns);
             let up = seen.link(Side::Pod, &record.ifname);

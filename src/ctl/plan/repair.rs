@@ -24,7 +24,7 @@ pub fn script(system: &System, node: &Node) -> Result<Script, CniError> {
     let hands = hands(system, &journal);
     let mut seen: Vec<(IfName, Observed)> = Vec::new();
     for network in node.networks.iter().filter_map(|on| on.standing()) {
-        let now = hands.observe(host_reads(network))?;
+        let now = hands.observe_host(network, host_reads(network))?;
         match side(network, &now) {
             Ok(steps) => {
                 script.steps(&steps, &Netns::Own);

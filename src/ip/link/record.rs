@@ -17,6 +17,8 @@ pub struct LinkRecord {
     pub ifname: String,
     /// Name of the device below it, where that is in the same namespace.
     pub link: Option<String>,
+    /// Name of the device that it is a part of: a bridge, a bond, a VRF.
+    pub master: Option<String>,
     /// Number of the device below it in the namespace [`LinkRecord::link_netnsid`].
     pub link_index: Option<u32>,
     /// The namespace of the device below it, where that is another one.
@@ -46,6 +48,8 @@ pub struct LinkRecord {
 pub struct LinkInfo {
     /// `vxlan`, `macvlan`, ...
     pub info_kind: Option<String>,
+    /// As what kind of part it belongs to its master: `bridge`, `bond`, `vrf`, ...
+    pub info_slave_kind: Option<String>,
     /// What that kind has to say; fields of other kinds are left out.
     #[serde(default)]
     pub info_data: LinkData,
@@ -178,6 +182,18 @@ impl LinkRecord {
             .as_ref()
             .and_then(|info| info.info_kind.as_deref())
             .unwrap_or("")
+    }
+
+    /// As what it belongs to a device that takes whatever arrives; `None` for one that belongs to none. A VRF
+    /// only chooses the routing table.
+    pub fn enslaved(&self) -> Option<&'static str> {
+        let kind = self.linkinfo.as_ref()?.info_slave_kind.as_deref()?;
+        match kind {
+            "bridge" => Some("a port of the bridge"),
+            "bond" => Some("a member of the bond"),
+            "vrf" => None,
+            _ => Some("a part of"),
+        }
     }
 
     /// The details of its kind; empty ones for a device without.

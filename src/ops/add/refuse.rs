@@ -74,13 +74,25 @@ impl Attempt<'_> {
             .details(format!("see it with `{shown}`; nothing was changed"))
     }
 
-    /// The name was free a moment ago; somebody else was faster.
-    pub(super) fn refuse_taken(&self, outcome: &Outcome) -> Result<(), CniError> {
+    /// The kernel's word that the interface's name exists, where the container has no such interface: the
+    /// node has one, and the kernel is one that looks there too.
+    ///
+    /// # Errors
+    /// When the container has it: the name was free a moment ago, and another process was faster.
+    pub(super) fn name_clash<'a>(
+        &self,
+        outcome: &'a Outcome,
+    ) -> Result<Option<&'a Failed>, CniError> {
         let exists =
             |failed: &&Failed| failed.because.is_some() && failed.failure.kind() == Kind::Exists;
-        match outcome.failures.iter().find(exists) {
+        let Some(failed) = outcome.failures.iter().find(exists) else {
+            return Ok(None);
+        };
+        let read = Read::Addr(Side::Pod, self.ifname.clone());
+        let seen = self.hands.observe(vec![read])?;
+        match seen.link(Side::Pod, &self.ifname) {
             Some(_) => Err(self.name_taken()),
-            None => Ok(()),
+            None => Ok(Some(failed)),
         }
     }
 }

@@ -9,7 +9,7 @@ use vxlan_cni::ip::{Netns, Program};
 use vxlan_cni::ops::converge::not_true;
 use vxlan_cni::ops::lines::Failed;
 use vxlan_cni::plan::container::Container;
-use vxlan_cni::plan::{self, Look, Observed, Read, Side, host};
+use vxlan_cni::plan::{self, Look, Observed, Read, Side, host, underlay};
 use vxlan_cni::select::{Selection, select};
 
 use super::commands;
@@ -54,6 +54,7 @@ impl<'a> Wanted<'a> {
         Container {
             network: self.selection.network,
             ifname: "eth0".parse().unwrap(),
+            made_as: "eth0".parse().unwrap(),
             mtu,
             mac: None,
             lease: &self.lease,
@@ -148,7 +149,7 @@ fn believed(wanted: &Wanted<'_>, stdout: &[u8]) {
     match host::facts(network, &seen) {
         Err(error) => presentable(&error.into()),
         Ok(mut facts) => {
-            let mtu = host::mtu(network, &seen).unwrap();
+            let mtu = underlay::mtu(network, &seen).unwrap();
             facts.extend(wanted.container(mtu).facts());
             let pod = Netns::from_path("/run/netns/pod").unwrap();
             let steps = plan::plan(&facts, &seen, &pod);

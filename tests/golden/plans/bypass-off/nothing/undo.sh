@@ -4,6 +4,7 @@ ip -n pod route del default via 10.1.0.1 dev eth0
 ip -n pod addr del fd10::23/64 dev eth0
 ip -n pod addr del 10.1.0.23/16 dev eth0
 ip -n pod link del dev eth0
+ip -n pod link del dev tmpc4e1f4694831
 ip addr del fd10::1/64 dev mv_blue
 ip addr del 10.1.0.1/16 dev mv_blue
 ip link del dev mv_blue

@@ -30,9 +30,11 @@ ip rule add pref 19200 from 10.1.0.0/16 to 10.1.0.0/16 lookup 192
 # rule 19200 from fd10::/64 to fd10::/64 lookup 192
 ip -6 rule add pref 19200 from fd10::/64 to fd10::/64 lookup 192
 # macvlan eth0 on vx_blue is there
-ip link add name eth0 link vx_blue netns pod type macvlan mode bridge
-# net.ipv4.conf.eth0.arp_notify = 1, net.ipv6.conf.eth0.disable_ipv6 = 0, net.ipv6.conf.eth0.ndisc_notify = 1, net.ipv6.conf.eth0.accept_ra = 0
-ip netns exec pod sysctl -qw net.ipv4.conf.eth0.arp_notify=1 net.ipv6.conf.eth0.disable_ipv6=0 net.ipv6.conf.eth0.ndisc_notify=1 net.ipv6.conf.eth0.accept_ra=0
+ip link add name tmpc4e1f4694831 link vx_blue netns pod type macvlan mode bridge
+# net.ipv4.conf.tmpc4e1f4694831.arp_notify = 1, net.ipv6.conf.tmpc4e1f4694831.disable_ipv6 = 0, net.ipv6.conf.tmpc4e1f4694831.ndisc_notify = 1, net.ipv6.conf.tmpc4e1f4694831.accept_ra = 0
+ip netns exec pod sysctl -qw net.ipv4.conf.tmpc4e1f4694831.arp_notify=1 net.ipv6.conf.tmpc4e1f4694831.disable_ipv6=0 net.ipv6.conf.tmpc4e1f4694831.ndisc_notify=1 net.ipv6.conf.tmpc4e1f4694831.accept_ra=0
+# macvlan eth0 on vx_blue is there
+ip -n pod link set dev tmpc4e1f4694831 name eth0
 # eth0 has address 0a:58:0a:01:00:17
 ip -n pod link set dev eth0 address 0a:58:0a:01:00:17
 # eth0 has 10.1.0.23/16

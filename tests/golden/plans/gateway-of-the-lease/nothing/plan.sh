@@ -24,9 +24,11 @@ ip route replace 10.1.0.0/16 dev mv_blue table 192
 # rule 19200 from 10.1.0.0/16 to 10.1.0.0/16 lookup 192
 ip rule add pref 19200 from 10.1.0.0/16 to 10.1.0.0/16 lookup 192
 # macvlan eth0 on vx_blue is there
-ip link add name eth0 link vx_blue netns pod type macvlan mode bridge
-# net.ipv4.conf.eth0.arp_notify = 1
-ip netns exec pod sysctl -qw net.ipv4.conf.eth0.arp_notify=1
+ip link add name tmpc4e1f4694831 link vx_blue netns pod type macvlan mode bridge
+# net.ipv4.conf.tmpc4e1f4694831.arp_notify = 1
+ip netns exec pod sysctl -qw net.ipv4.conf.tmpc4e1f4694831.arp_notify=1
+# macvlan eth0 on vx_blue is there
+ip -n pod link set dev tmpc4e1f4694831 name eth0
 # eth0 has address 0a:58:0a:01:00:17
 ip -n pod link set dev eth0 address 0a:58:0a:01:00:17
 # eth0 has 10.1.0.23/16

@@ -24,9 +24,11 @@ ip route replace fd10::/64 dev mv_blue table 192
 # rule 19200 from fd10::/64 to fd10::/64 lookup 192
 ip -6 rule add pref 19200 from fd10::/64 to fd10::/64 lookup 192
 # macvlan eth0 on vx_blue is there
-ip link add name eth0 link vx_blue netns pod type macvlan mode bridge
-# net.ipv6.conf.eth0.disable_ipv6 = 0, net.ipv6.conf.eth0.ndisc_notify = 1, net.ipv6.conf.eth0.accept_ra = 0
-ip netns exec pod sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0 net.ipv6.conf.eth0.ndisc_notify=1 net.ipv6.conf.eth0.accept_ra=0
+ip link add name tmpc4e1f4694831 link vx_blue netns pod type macvlan mode bridge
+# net.ipv6.conf.tmpc4e1f4694831.disable_ipv6 = 0, net.ipv6.conf.tmpc4e1f4694831.ndisc_notify = 1, net.ipv6.conf.tmpc4e1f4694831.accept_ra = 0
+ip netns exec pod sysctl -qw net.ipv6.conf.tmpc4e1f4694831.disable_ipv6=0 net.ipv6.conf.tmpc4e1f4694831.ndisc_notify=1 net.ipv6.conf.tmpc4e1f4694831.accept_ra=0
+# macvlan eth0 on vx_blue is there
+ip -n pod link set dev tmpc4e1f4694831 name eth0
 # eth0 has address 0e:00:00:00:00:23
 ip -n pod link set dev eth0 address 0e:00:00:00:00:23
 # eth0 has fd10::23/64

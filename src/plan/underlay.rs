@@ -1,0 +1,307 @@
+//! What a network needs of the node that it does not make itself: an underlay device that is large enough
+//! and takes part in the underlay, IPv6 where the network has it, and addresses that are not the node's.
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+
+use super::observed::{Observed, Read, Side};
+use crate::config::Network;
+use crate::config::hosts::{address, number};
+use crate::ip::link::LinkRecord;
+use crate::ip::route::RouteRecord;
+use crate::ip::sysctl::SysctlKey;
+use crate::ip::{Family, IfName};
+
+/// Why the node's side of a network cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// The underlay device is not there.
+    #[error("network \"{network}\": the underlay device `{dev}` does not exist")]
+    NoUnderlay {
+        /// The network.
+        network: String,
+        /// The device.
+        dev: IfName,
+    },
+    /// The MTU does not fit into the underlay's.
+    #[error(
+        "network \"{network}\": mtu {mtu} is larger than fits: the underlay device `{dev}` has {underlay}, less {overhead} for the headers of vxlan"
+    )]
+    MtuTooLarge {
+        /// The network.
+        network: String,
+        /// The MTU asked for.
+        mtu: u32,
+        /// The underlay device.
+        dev: IfName,
+        /// Its MTU.
+        underlay: u32,
+        /// Bytes of headers.
+        overhead: u32,
+    },
+    /// The underlay leaves less than a family of the network needs.
+    #[error(
+        "network \"{network}\": {family} needs an MTU of {least}, and the underlay device `{dev}` leaves {mtu}: it has {underlay}, less {overhead} for the headers of vxlan"
+    )]
+    MtuTooSmall {
+        /// The network.
+        network: String,
+        /// The family.
+        family: Family,
+        /// The least that it needs.
+        least: u32,
+        /// The underlay device.
+        dev: IfName,
+        /// What is left.
+        mtu: u32,
+        /// The underlay device's MTU.
+        underlay: u32,
+        /// Bytes of headers.
+        overhead: u32,
+    },
+    /// The network has IPv6 and the node has none.
+    #[error("network \"{network}\" has IPv6 ({cidr}), and this node has none: {why}")]
+    NoIpv6 {
+        /// The network.
+        network: String,
+        /// What of it is IPv6.
+        cidr: String,
+        /// How that is seen.
+        why: String,
+    },
+    /// The network's addresses are the node's own already.
+    #[error(
+        "network \"{network}\": cidr {cidr} overlaps {other}: joining would cut this node off from there"
+    )]
+    Overlap {
+        /// The network.
+        network: String,
+        /// The network's addresses.
+        cidr: IpNetwork,
+        /// What is there.
+        other: String,
+    },
+}
+
+/// Addresses to which only a default route leads: documentation's own (RFC 5737, RFC 3849).
+const NOWHERE: [IpAddr; 2] = [
+    IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
+    IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+];
+
+/// The switch that is there wherever the kernel has IPv6, and which keeps it off every device at 1.
+fn disable_ipv6() -> SysctlKey {
+    SysctlKey::All(Family::V6, "disable_ipv6")
+}
+
+/// The underlay device as it was seen, if the network names one.
+pub fn device<'a>(network: &Network, seen: &'a Observed) -> Option<&'a LinkRecord> {
+    seen.link(Side::Host, network.options.vxlan.dev.as_ref()?)
+}
+
+/// The underlay device's own name: the configuration may have another name of it (`altname`).
+pub fn name(network: &Network, seen: &Observed) -> Option<IfName> {
+    let own = device(network, seen).and_then(|link| IfName::new(&link.ifname).ok());
+    own.or_else(|| network.options.vxlan.dev.clone())
+}
+
+/// The network's MTU in bytes: what is asked for, or what the underlay leaves.
+///
+/// # Errors
+/// [`HostError`] when the underlay is not there or too small.
+pub fn mtu(network: &Network, seen: &Observed) -> Result<Option<u32>, HostError> {
+    let Some(dev) = &network.options.vxlan.dev else {
+        return Ok(network.mtu);
+    };
+    let named = || network.name.clone();
+    let no_underlay = || HostError::NoUnderlay {
+        network: named(),
+        dev: dev.clone(),
+    };
+    let underlay = device(network, seen).ok_or_else(no_underlay)?.mtu;
+    let overhead = network.options.vxlan.overhead();
+    let left = underlay.saturating_sub(overhead);
+    match network.mtu {
+        Some(mtu) if mtu > left => Err(HostError::MtuTooLarge {
+            network: named(),
+            mtu,
+            dev: dev.clone(),
+            underlay,
+            overhead,
+        }),
+        Some(mtu) => Ok(Some(mtu)),
+        None => match network.families().find(|family| left < family.mtu_min()) {
+            Some(family) => Err(HostError::MtuTooSmall {
+                network: named(),
+                family,
+                least: family.mtu_min(),
+                dev: dev.clone(),
+                mtu: left,
+                underlay,
+                overhead,
+            }),
+            None => Ok(Some(left)),
+        },
+    }
+}
+
+/// The questions that tell whether the node has IPv6.
+pub fn ipv6_reads(network: &Network) -> Vec<Read> {
+    let mut reads = vec![Read::Sysctl(Side::Host, disable_ipv6())];
+    let dev = network.options.vxlan.dev.as_ref();
+    let dev = dev.filter(|_| network.options.vxlan.is_v6());
+    reads.extend(dev.map(|dev| Read::Sysctl(Side::Host, device_switch(dev))));
+    reads
+}
+
+fn device_switch(dev: &IfName) -> SysctlKey {
+    SysctlKey::Device(Family::V6, dev.clone(), "disable_ipv6")
+}
+
+/// Whether a device of the node with this MTU has IPv6, as far as was seen.
+pub fn has_ipv6(seen: &Observed, mtu: Option<u32>) -> bool {
+    let least = Family::V6.mtu_min();
+    !seen.lacks(Side::Host, &disable_ipv6()) && mtu.is_none_or(|mtu| mtu >= least)
+}
+
+/// Refuses a network with IPv6, or with an IPv6 underlay, where the node has none.
+///
+/// # Errors
+/// [`HostError::NoIpv6`].
+pub fn check_ipv6(network: &Network, seen: &Observed) -> Result<(), HostError> {
+    let vxlan = &network.options.vxlan;
+    let own = network.cidr(Family::V6).map(|cidr| format!("cidr {cidr}"));
+    let outer = [("group", vxlan.group), ("srcaddr", vxlan.local)]
+        .into_iter()
+        .find_map(|(key, address)| Some(format!("{key} {}", address.filter(IpAddr::is_ipv6)?)));
+    let Some(cidr) = own.or(outer) else {
+        return Ok(());
+    };
+    let key = disable_ipv6();
+    let is_off = |key: &SysctlKey| seen.sysctl(Side::Host, key) == Some("1");
+    let dev = vxlan.dev.as_ref().filter(|_| vxlan.is_v6());
+    let dev = dev.map(device_switch).filter(is_off);
+    let why = match (seen.lacks(Side::Host, &key), is_off(&key), dev) {
+        (true, ..) => format!("{} is not there (ipv6.disable=1)", key.path().display()),
+        (_, true, _) => format!("{key} is 1"),
+        (.., Some(key)) => format!("{key} is 1"),
+        _ => return Ok(()),
+    };
+    Err(HostError::NoIpv6 {
+        network: network.name.clone(),
+        cidr,
+        why,
+    })
+}
+
+/// The questions that tell whether the network's addresses are the node's already.
+pub fn overlap_reads(network: &Network) -> Vec<Read> {
+    let dev = network.options.vxlan.dev.iter();
+    let mut reads: Vec<Read> = dev.map(|dev| Read::Addr(Side::Host, dev.clone())).collect();
+    for cidr in &network.cidrs {
+        let nowhere = NOWHERE[usize::from(cidr.is_ipv6())];
+        reads.push(Read::Lookup(Side::Host, nowhere, None));
+        let ends = ends(*cidr);
+        reads.extend(ends.map(|end| Read::Lookup(Side::Host, end, None)));
+    }
+    reads
+}
+
+/// An address at either end of a network that is not the gateway's.
+fn ends(cidr: IpNetwork) -> [IpAddr; 2] {
+    let (first, last) = (number(cidr.network()), number(cidr.broadcast()));
+    let other = |end: u128, next: u128| match address(cidr, end) == cidr.ip() {
+        true => address(cidr, next),
+        false => address(cidr, end),
+    };
+    let low = (first + 1).min(last);
+    [
+        other(low, last),
+        other(last.saturating_sub(1).max(low), low),
+    ]
+}
+
+/// Refuses a network whose addresses are in use on this node: the underlay's, its gateway's, another
+/// device's. What a routing daemon knows of the network by way of other nodes is none of these, nor is
+/// what is on the network's own gateway device.
+///
+/// # Errors
+/// [`HostError::Overlap`].
+pub fn check_overlap(network: &Network, seen: &Observed) -> Result<(), HostError> {
+    for cidr in &network.cidrs {
+        if let Some(other) = overlap(network, *cidr, seen) {
+            return Err(HostError::Overlap {
+                network: network.name.clone(),
+                cidr: *cidr,
+                other,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn overlap(network: &Network, cidr: IpNetwork, seen: &Observed) -> Option<String> {
+    let meets = |other: &IpNetwork| {
+        Family::of(other.ip()) == Family::of(cidr.ip())
+            && (other.contains(cidr.network()) || cidr.contains(other.network()))
+    };
+    let underlay = device(network, seen);
+    let subnets = underlay.iter().flat_map(|link| &link.addr_info);
+    let mut subnets = subnets.filter_map(|one| IpNetwork::new(one.local, one.prefixlen).ok());
+    if let Some((subnet, link)) = subnets.find(meets).zip(underlay) {
+        return Some(format!("{} of {}", Network::subnet(subnet), link.ifname));
+    }
+    let lookup = |to| seen.lookup(Side::Host, to, None);
+    let default = lookup(NOWHERE[usize::from(cidr.is_ipv6())]);
+    if let Some(gateway) = default.and_then(RouteRecord::gateway)
+        && cidr.contains(gateway)
+    {
+        return Some(format!("{gateway}, this node's gateway"));
+    }
+    let taken = |route: &&RouteRecord| is_anothers(route, network, cidr);
+    let taken = ends(cidr).into_iter().filter_map(lookup).find(taken)?;
+    Some(format!("the route `{}`", taken.shown()))
+}
+
+/// Whether a route leads straight to a device other than the network's own gateway.
+fn is_anothers(route: &RouteRecord, network: &Network, cidr: IpNetwork) -> bool {
+    let direct = route.gateway().is_none() && route.nexthops.is_empty();
+    let everything = route
+        .destination(Family::of(cidr.ip()))
+        .is_none_or(|dst| dst.prefix() == 0);
+    let reaches = matches!(route.kind.as_deref(), None | Some("unicast" | "local"));
+    let dev = route.dev.as_deref();
+    reaches && direct && !everything && dev.is_some_and(|dev| dev != network.mv.as_str())
+}
+
+/// What keeps an underlay device from carrying the network, though it is there and large enough; in words,
+/// and what to do.
+pub fn fault(network: &Network, seen: &Observed) -> Option<(String, String)> {
+    let link = device(network, seen)?;
+    let dev = &link.ifname;
+    if !link.flag("UP") {
+        let advice = format!("`ip link set dev {dev} up`, or correct options.vtepdev");
+        return Some((format!("the underlay device `{dev}` is down"), advice));
+    }
+    if let Some(master) = &link.master
+        && let Some(what) = link.enslaved()
+    {
+        let said =
+            format!("the underlay device `{dev}` is {what} {master}: what arrives goes there");
+        return Some((said, format!("set options.vtepdev to `{master}`")));
+    }
+    let vxlan = &network.options.vxlan;
+    let family = if vxlan.is_v6() {
+        Family::V6
+    } else {
+        Family::V4
+    };
+    let has = |one: &crate::ip::link::AddrRecord| Family::of(one.local) == family;
+    if vxlan.local.is_none() && seen.has_addresses(dev) && !link.addr_info.iter().any(has) {
+        let said = format!("the underlay device `{dev}` has no {family} address to send from");
+        let advice = "give it one, or set options.srcaddr to an address of this node";
+        return Some((said, advice.to_owned()));
+    }
+    None
+}
