@@ -177,7 +177,7 @@ pub fn device_of_switch(key: &str) -> Option<&str> {
     let separator = if key.contains('/') { '/' } else { '.' };
     let parts: Vec<&str> = key.split(separator).collect();
     match parts[..] {
-        ["net", _, "conf", dev, _] => Some(dev),
+        ["net", _, "conf" | "neigh", dev, _] => Some(dev),
         _ => None,
     }
 }

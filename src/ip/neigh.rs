@@ -27,6 +27,39 @@ pub fn ask(address: IpAddr, dev: &IfName) -> Command {
     on(Command::ip(&["neigh", "replace"]), address, dev).word("use")
 }
 
+/// `ip neigh replace ADDRESS lladdr GROUP dev NAME nud probe`: the same for an `ip` that has no `use` (before
+/// 5.16). The kernel probes an address whose MAC is known by a question to that MAC; where it is the one
+/// of a group, everybody in it gets the question: all for IPv4, for IPv6 the address's own group
+/// (`33:33` and the last four bytes of the solicited-node address, RFC 4861 and RFC 2464).
+///
+/// An answer counts over a MAC that was set less than [`LOCKTIME`] ago only where that is 0; an IPv6 answer to
+/// such a question names no MAC.
+pub fn probe(address: IpAddr, dev: &IfName) -> Command {
+    let group = match address {
+        IpAddr::V4(_) => EVERYBODY.to_owned(),
+        IpAddr::V6(address) => {
+            let [.., a, b, c] = address.octets();
+            format!("33:33:ff:{a:02x}:{b:02x}:{c:02x}")
+        }
+    };
+    Command::ip(&["neigh", "replace"])
+        .word(address)
+        .pair("lladdr", group)
+        .pair("dev", dev)
+        .pair("nud", "probe")
+}
+
+/// The MAC of everybody.
+const EVERYBODY: &str = "ff:ff:ff:ff:ff:ff";
+
+/// The switch of a device for how long a MAC that is known stays whatever else is answered (`arp(7)`).
+pub const LOCKTIME: &str = "locktime";
+
+/// Whether a failure says that this `ip` has no word `use` for [`ask`].
+pub fn lacks_use(message: &str) -> bool {
+    message.contains("\"use\" is a garbage")
+}
+
 /// `ADDRESS dev NAME`.
 fn on(command: Command, address: IpAddr, dev: &IfName) -> Command {
     command.word(address).pair("dev", dev)
@@ -58,11 +91,76 @@ pub struct NeighRecord {
 }
 
 impl NeighRecord {
-    /// The MAC that somebody told since it was forgotten: as an answer, or unasked as a container does that
-    /// has just come up (`STALE`). What an operator or the kind of the device fixed is no answer.
+    /// The MAC that was told since it was forgotten: as an answer, or unasked as a container does that
+    /// has just come up (`STALE`). What an operator or the kind of the device fixed is no answer, and neither
+    /// is the group that [`probe`] asks; where that is reachable, there was an answer without a MAC.
     pub fn answered(&self) -> Option<&str> {
         const FIXED: [&str; 2] = ["PERMANENT", "NOARP"];
-        let fixed = self.state.iter().any(|state| FIXED.contains(&&**state));
-        self.lladdr.as_deref().filter(|_| !fixed)
+        let is = |name: &str| self.state.iter().any(|state| state == name);
+        let mac = self.lladdr.as_deref()?;
+        match (FIXED.into_iter().any(is), is_group(mac)) {
+            (true, _) => None,
+            (false, false) => Some(mac),
+            (false, true) => is("REACHABLE").then_some("a host that does not tell its MAC"),
+        }
+    }
+}
+
+/// Whether a MAC is a group's: the lowest bit of its first byte is set (IEEE 802).
+fn is_group(mac: &str) -> bool {
+    let first = mac.split(':').next().unwrap_or_default();
+    u8::from_str_radix(first, 16).is_ok_and(|first| first & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_group_that_was_asked_is_no_answer_until_the_address_is_reachable() {
+        for (lladdr, state, answered) in [
+            (
+                Some("0a:58:0a:01:00:17"),
+                "STALE",
+                Some("0a:58:0a:01:00:17"),
+            ),
+            (Some("0a:58:0a:01:00:17"), "PERMANENT", None),
+            (Some("ff:ff:ff:ff:ff:ff"), "PROBE", None),
+            (Some("33:33:ff:00:00:02"), "PROBE", None),
+            (
+                Some("33:33:ff:00:00:02"),
+                "REACHABLE",
+                Some("a host that does not tell its MAC"),
+            ),
+            (None, "FAILED", None),
+        ] {
+            let record = NeighRecord {
+                dst: [10, 1, 0, 9].into(),
+                lladdr: lladdr.map(str::to_owned),
+                state: vec![state.to_owned()],
+            };
+            assert_eq!(record.answered(), answered, "{lladdr:?} {state}");
+        }
+    }
+
+    #[test]
+    fn everybody_is_asked_or_the_addresss_own_group() {
+        let dev = "mv_blue".parse().unwrap();
+        assert_eq!(
+            probe("fd10::12:3456".parse().unwrap(), &dev).to_string(),
+            "ip neigh replace fd10::12:3456 lladdr 33:33:ff:12:34:56 dev mv_blue nud probe"
+        );
+    }
+
+    #[test]
+    fn an_ip_that_has_no_use_is_known_by_its_words() {
+        // iproute2 5.10 and 5.15.
+        assert!(lacks_use(
+            "Error: either \"to\" is duplicate, or \"use\" is a garbage."
+        ));
+        assert!(!lacks_use(
+            "Error: either \"to\" is duplicate, or \"x\" is a garbage."
+        ));
     }
 }

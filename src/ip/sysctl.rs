@@ -15,6 +15,8 @@ pub enum SysctlKey {
     All(Family, &'static str),
     /// `net.ipvX.conf.DEVICE.NAME`.
     Device(Family, IfName, &'static str),
+    /// `net.ipvX.neigh.DEVICE.NAME`.
+    Neighbours(Family, IfName, &'static str),
 }
 
 impl SysctlKey {
@@ -26,6 +28,9 @@ impl SysctlKey {
             Self::Device(family, dev, name) => {
                 vec!["net", stack(*family), "conf", dev.as_str(), name]
             }
+            Self::Neighbours(family, dev, name) => {
+                vec!["net", stack(*family), "neigh", dev.as_str(), name]
+            }
         }
     }
 
@@ -33,6 +38,7 @@ impl SysctlKey {
     pub fn of(&self, dev: &IfName) -> Self {
         match self {
             Self::Device(family, _, name) => Self::Device(*family, dev.clone(), name),
+            Self::Neighbours(family, _, name) => Self::Neighbours(*family, dev.clone(), name),
             other => other.clone(),
         }
     }

@@ -82,11 +82,11 @@ fn recorded(config: &Config, request: &Request) -> Result<Attachment, CniError> 
 
 /// A glance first; what it does not show is looked at closely before it is called broken.
 fn hold(facts: &mut Facts<'_>, hands: &Hands<'_>) -> Result<(), CniError> {
-    let seen = hands.observe(facts.reads(Look::Glance))?;
+    let seen = facts.observe(hands, Look::Glance)?;
     if plan::broken(&facts.all(&seen)?, &seen).is_empty() {
         return Ok(());
     }
-    let seen = hands.observe(facts.reads(Look::Close))?;
+    let seen = facts.observe(hands, Look::Close)?;
     let all = facts.all(&seen)?;
     match plan::broken(&all, &seen) {
         broken if broken.is_empty() => Ok(()),

@@ -3,7 +3,7 @@
 //! CHECK and the operator's verbs ask the same: the record tells what ADD made, the result that the
 //! runtime keeps tells what later plugins have changed since.
 
-use super::converge::not_true;
+use super::converge::{Hands, not_true};
 use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code};
 use crate::config::Network;
@@ -51,8 +51,16 @@ impl<'a> Facts<'a> {
         })
     }
 
+    /// Looks at both sides.
+    ///
+    /// # Errors
+    /// When something cannot be seen.
+    pub fn observe(&self, hands: &Hands<'_>, look: Look) -> Result<Observed, CniError> {
+        hands.observe_host(self.network, self.reads(look))
+    }
+
     /// The questions about both sides.
-    pub fn reads(&self, look: Look) -> Vec<Read> {
+    fn reads(&self, look: Look) -> Vec<Read> {
         let mut reads = host::reads(self.network, look);
         reads.extend(self.own_reads(look));
         reads.sort();

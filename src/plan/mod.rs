@@ -93,7 +93,11 @@ impl Unnamed {
     /// A switch by the name that the device has for now.
     fn key(&self, key: &SysctlKey) -> SysctlKey {
         match key {
-            SysctlKey::Device(_, dev, _) if *dev == self.name => key.of(&self.made_as),
+            SysctlKey::Device(_, dev, _) | SysctlKey::Neighbours(_, dev, _)
+                if *dev == self.name =>
+            {
+                key.of(&self.made_as)
+            }
             other => other.clone(),
         }
     }

@@ -15,10 +15,9 @@ use super::wire;
 use crate::cni::result::Ip;
 use crate::cni::{CniError, CniResult, Code, Request};
 use crate::exec::System;
-use crate::ip::batch::Mood;
 use crate::ip::route::Route;
 use crate::ip::stderr::Kind;
-use crate::ip::{Command, route};
+use crate::ip::{Command, IfName, route};
 use crate::ops::converge::Hands;
 use crate::ops::lines::Line;
 use crate::ops::{journal, outcome};
@@ -81,6 +80,11 @@ enum State {
 }
 
 impl Claim {
+    /// What the wire is asked of it: the address, on which device.
+    fn asked(&self) -> (IpAddr, IfName) {
+        (self.address(), self.route.dev.clone())
+    }
+
     fn address(&self) -> IpAddr {
         self.route.dst.ip()
     }
@@ -199,16 +203,16 @@ impl Claims<'_> {
     /// a route that is there already is another's claim, any other failure is one.
     fn make(&self, round: &mut [Claim]) -> Result<Vec<Option<String>>, CniError> {
         let mut lines: Vec<Line> = round.iter().map(add_route).collect();
-        if wire::is_asked(self.ipam) {
-            let hold = |claim: &Claim| {
-                wire::hold(&self.hands, claim.address(), &claim.route.dev, self.ipam)
-            };
-            let ask = |claim: &Claim| wire::ask(claim.address(), &claim.route.dev);
-            // All beacons stand before anybody is asked: of two that claim at the same moment, one sees the other.
-            lines.extend(round.iter().map(hold));
-            lines.extend(round.iter().flat_map(ask));
-        }
-        let outcome = self.hands.run(lines, Mood::TryAll).inspect_err(|_| {
+        let asked: Vec<(IpAddr, IfName)> = match wire::is_asked(self.ipam) {
+            true => round.iter().map(Claim::asked).collect(),
+            false => Vec::new(),
+        };
+        // All beacons are up before the first question: of two that claim at the same moment, one sees the other.
+        let hold =
+            |(address, dev): &(IpAddr, IfName)| wire::hold(&self.hands, *address, dev, self.ipam);
+        lines.extend(asked.iter().map(hold));
+        let asked = asked.iter().map(|(address, dev)| (*address, dev));
+        let outcome = wire::run_and_ask(&self.hands, lines, asked).inspect_err(|_| {
             // Nobody knows how far it came; removing what was not added does no harm.
             round
                 .iter_mut()

@@ -199,11 +199,12 @@ impl Contest<'_> {
         let (address, dev) = (self.route.dst.ip(), &self.route.dev);
         let mut lines = vec![Line::Read(Read::Lookup(Side::Host, address, None))];
         lines.extend(rival.question(dev).map(Line::Read));
-        if wire::is_asked(self.ipam) {
-            lines.extend(wire::answers(address, dev));
-            lines.extend(wire::ask(address, dev));
+        if !wire::is_asked(self.ipam) {
+            return wire::look(self.hands, lines);
         }
-        wire::look(self.hands, lines)
+        lines.extend(wire::answers(address, dev));
+        let asked = std::iter::once((address, dev));
+        wire::told(wire::run_and_ask(self.hands, lines, asked)?)
     }
 
     fn clear(&self) -> Result<(), CniError> {

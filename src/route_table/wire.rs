@@ -19,10 +19,10 @@ use crate::cni::CniError;
 use crate::exec::System;
 use crate::ip::batch::Mood;
 use crate::ip::stderr::Kind;
-use crate::ip::sysctl::SysctlKey;
+use crate::ip::sysctl::{self, SysctlKey};
 use crate::ip::{Command, Family, IfName, addr, neigh};
 use crate::ops::converge::Hands;
-use crate::ops::lines::{Failed, Line};
+use crate::ops::lines::{Failed, Line, Outcome};
 use crate::plan::{Observed, Read, Side, Step};
 
 /// Whether the wire is asked.
@@ -107,20 +107,70 @@ pub fn line(command: Command, because: String) -> Line {
     })
 }
 
-/// Asks who has an address and who else claims it. What is known is forgotten first: a container that has
-/// just gone must not answer from memory.
-pub fn ask(address: IpAddr, dev: &IfName) -> Vec<Line> {
+/// Runs lines, then asks who has each of some addresses and who else claims it. What is known is forgotten
+/// first: a container that has just gone must not answer from memory.
+///
+/// # Errors
+/// When a process cannot be run.
+pub fn run_and_ask<'a>(
+    hands: &Hands<'_>,
+    lines: Vec<Line>,
+    asked: impl Iterator<Item = (IpAddr, &'a IfName)> + Clone,
+) -> Result<Outcome, CniError> {
+    let asks = |question: Question| {
+        asked
+            .clone()
+            .flat_map(move |(address, dev)| ask(address, dev, question))
+    };
+    let all = lines.into_iter().chain(asks(neigh::ask)).collect();
+    let mut outcome = hands.run(all, Mood::TryAll)?;
+    let lacking = |failed: &Failed| neigh::lacks_use(&failed.failure.message);
+    // That ends the process at the first question; what comes before the questions has run.
+    if let Some(at) = outcome.failures.iter().position(lacking) {
+        outcome.failures.remove(at);
+        take_answers_at_once(hands, asked.clone().map(|(_, dev)| dev))?;
+        let rest = hands.run(asks(neigh::probe).collect(), Mood::TryAll)?;
+        outcome.failures.extend(rest.failures);
+    }
+    Ok(outcome)
+}
+
+/// A command that has the kernel ask.
+type Question = fn(IpAddr, &IfName) -> Command;
+
+fn ask(address: IpAddr, dev: &IfName, question: Question) -> Vec<Line> {
     let ask = |who: IpAddr| {
         let because = || format!("whoever has or claims {address} answers");
         [
             line(neigh::forget(who, dev), because()),
-            line(neigh::ask(who, dev), because()),
+            line(question(who, dev), because()),
         ]
     };
     [address, beacon(address)]
         .into_iter()
         .flat_map(ask)
         .collect()
+}
+
+/// Has answers count over a MAC that was only just set, which is what [`neigh::probe`] needs.
+fn take_answers_at_once<'a>(
+    hands: &Hands<'_>,
+    devices: impl Iterator<Item = &'a IfName>,
+) -> Result<(), CniError> {
+    let key = |dev: &IfName| SysctlKey::Neighbours(Family::V4, dev.clone(), neigh::LOCKTIME);
+    let is_set = |key: &SysctlKey| hands.exec.sysctl(key).ok().flatten().as_deref() == Some("0");
+    let keys: BTreeSet<SysctlKey> = devices.map(key).filter(|key| !is_set(key)).collect();
+    let settings: Vec<(SysctlKey, String)> =
+        keys.into_iter().map(|key| (key, "0".to_owned())).collect();
+    if settings.is_empty() {
+        return Ok(());
+    }
+    let because = "an answer counts at once".to_owned();
+    let lines = vec![line(sysctl::write(&settings), because)];
+    match hands.run(lines, Mood::StopAtFirst)?.failures.first() {
+        Some(failed) => Err(failed.error("the wire cannot be asked")),
+        None => Ok(()),
+    }
 }
 
 /// Reads the answers.
@@ -148,7 +198,14 @@ pub fn answers_at_last<'a>(asked: impl Iterator<Item = (IpAddr, &'a IfName)> + C
 /// # Errors
 /// When something cannot be looked at.
 pub fn look(hands: &Hands<'_>, lines: Vec<Line>) -> Result<Observed, CniError> {
-    let outcome = hands.run(lines, Mood::TryAll)?;
+    told(hands.run(lines, Mood::TryAll)?)
+}
+
+/// What lines that look and clean up have seen.
+///
+/// # Errors
+/// As [`look`].
+pub fn told(outcome: Outcome) -> Result<Observed, CniError> {
     let gone = |failed: &&Failed| failed.failure.kind() == Kind::NotFound;
     match outcome.failures.iter().find(|failed| !gone(failed)) {
         Some(failed) => Err(failed.error("a claim cannot be looked at")),
@@ -197,13 +254,13 @@ pub fn sift(
     if asked.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let lines = asked.iter().flat_map(|(address, dev)| ask(*address, dev));
-    let outcome = hands.run(lines.collect(), Mood::TryAll)?;
+    let each = asked.iter().map(|(address, dev)| (*address, dev));
+    let outcome = run_and_ask(hands, Vec::new(), each.clone())?;
     if let Some(failed) = outcome.failures.first() {
         return Err(failed.error("the wire cannot be asked"));
     }
     system.pause(wait)?;
-    let answers = answers_at_last(asked.iter().map(|(address, dev)| (*address, dev)));
+    let answers = answers_at_last(each);
     let seen = look(hands, answers)?;
     let has = |(address, dev): &&(IpAddr, IfName)| {
         who(*address, dev, &seen).is_some() || rival(*address, dev, &seen).is_some()

@@ -207,6 +207,8 @@ fn neighbours() -> Vec<(&'static str, Command)> {
         ("forget", neigh::forget(a("10.1.0.23"), &a("mv_blue"))),
         ("ask", neigh::ask(a("10.1.0.23"), &a("mv_blue"))),
         ("ask-v6", neigh::ask(a("fd10::23"), &a("mv_blue"))),
+        ("probe", neigh::probe(a("10.1.0.23"), &a("mv_blue"))),
+        ("probe-v6", neigh::probe(a("fd10::23"), &a("mv_blue"))),
         ("del", neigh::del(a("10.1.0.23"), &a("mv_blue"))),
         ("show", neigh::show(a("10.1.0.23"), &a("mv_blue"))),
     ]

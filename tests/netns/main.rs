@@ -15,6 +15,7 @@ mod idle;
 mod interrupted;
 mod join;
 mod leave;
+mod nodes;
 mod options;
 mod readme;
 mod reboot;

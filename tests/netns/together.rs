@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
+use vxlan_cni::plan::container::temporary;
 
 use crate::support::lab::{Ask, Lab, Net, Node, Pod, Snapshot, address, until, until_open};
 use crate::support::plugin::{Said, signal};
@@ -278,9 +279,7 @@ fn an_add_that_is_killed_while_the_ipam_works_blocks_nobody_and_a_del_takes_all_
     // The node has an eth0: until it is configured the pod's has a temporary name.
     let eth0 = "eth0".parse().unwrap();
     let temporary = temporary(&pod.container, &eth0).to_string();
-    until("its link is made", || {
-        pod.device(&temporary) != Value::Null
-    });
+    until("its link is made", || pod.device(&temporary) != Value::Null);
     killed.kill().unwrap();
     killed.wait().unwrap();
     // The IPAM lives on without it and claims an address that nobody will ever read.

@@ -14,7 +14,7 @@ use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Family, IfName, Netns};
 use crate::ops::converge::Hands;
 use crate::ops::status::{clash, underlay_fault};
-use crate::plan::{Fact, Observed, Read, Side, Verdict};
+use crate::plan::{Fact, Observed, Read, Side, Verdict, underlay};
 
 /// What mends what a record tells of and nobody needs any more.
 const GONE: &str = "let the runtime remove the container (its DEL), or: vxlan gc";
@@ -74,7 +74,10 @@ impl<'a> Looked<'a> {
                         .into_iter()
                         .filter_map(reverse_filter),
                 );
-                hands.observe(reads)
+                reads.extend(underlay::overlap_reads(network));
+                reads.sort();
+                reads.dedup();
+                hands.observe_host(network, reads)
             }
         };
         Self {
@@ -106,6 +109,7 @@ impl<'a> Looked<'a> {
         };
         section.findings.push(underlay(network, seen));
         section.findings.extend(source(network, seen));
+        section.findings.push(overlap(network, seen));
         section.findings.push(vni(network, seen));
         if self.standing().is_some() {
             section.findings.extend(filter(network, seen));
@@ -184,6 +188,19 @@ fn underlay(network: &Network, seen: &Observed) -> Finding {
     }
     let mtu = link.map_or(0, |link| link.mtu);
     Finding::well(format!("the underlay device {dev} is up, MTU {mtu}"))
+}
+
+/// The network's addresses must not be the node's already.
+fn overlap(network: &Network, seen: &Observed) -> Finding {
+    match underlay::check_overlap(network, seen) {
+        Ok(()) => Finding::well("no subnet and no gateway of this node is in the network's cidr"),
+        Err(error) => {
+            let told = CniError::from(error);
+            Finding::wrong(told.msg)
+                .see("ip -br addr; ip route")
+                .mend(told.details)
+        }
+    }
 }
 
 /// The address of the outer packets must be this node's.

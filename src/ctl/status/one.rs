@@ -29,7 +29,7 @@ fn facts(system: &System, seen: &Seen<'_>, on: &OnNode) -> Result<Vec<(String, S
         return Ok(Vec::new());
     };
     let journal = no_journal();
-    let host = hands(system, &journal).observe(host_reads(network))?;
+    let host = hands(system, &journal).observe_host(network, host_reads(network))?;
     let attached = Attached::of(&seen.node.store, on);
     let found = look_at(system, &attached, |_| Some(&host), |_| {});
     let told = |found: &Found<'_>| match &found.facts {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{Setting, Vxlan};
 use crate::ip::IfName;
@@ -39,8 +39,17 @@ pub struct LinkRecord {
     /// `none`, `eui64`, ... (`ip link show` only).
     pub inet6_addr_gen_mode: Option<String>,
     /// Addresses (`ip addr show` only).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "addresses")]
     pub addr_info: Vec<AddrRecord>,
+}
+
+/// Reads addresses; `ip` prints `{}` in place of what its own filter left out.
+fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddrRecord>, D::Error> {
+    let shown = Vec::<serde_json::Map<String, serde_json::Value>>::deserialize(deserializer)?;
+    let told = shown.into_iter().filter(|address| !address.is_empty());
+    told.map(|address| AddrRecord::deserialize(serde_json::Value::Object(address)))
+        .collect::<Result<_, _>>()
+        .map_err(serde::de::Error::custom)
 }
 
 /// The kind of a device and its details.
