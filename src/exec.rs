@@ -8,13 +8,14 @@
 
 mod error;
 mod invocation;
+pub mod search;
 mod stop;
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use duct::unix::HandleExt;
@@ -42,17 +43,6 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// How often a wait looks whether it shall end; only matters once SIGTERM came.
 const TICK: Duration = Duration::from_millis(50);
-
-/// Folders in which programs are looked for behind those in PATH: a runtime starts plugins with its
-/// own PATH, which may lack the sbin folders.
-const PATH_TAIL: [&str; 6] = [
-    "/usr/local/sbin",
-    "/usr/local/bin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
-];
 
 /// A started process.
 pub trait Running {
@@ -399,18 +389,9 @@ fn find(program: &str) -> Result<PathBuf, ExecError> {
     if program.contains('/') {
         return Ok(program.into());
     }
-    let path = std::env::var("PATH").unwrap_or_default();
-    let dirs = || {
-        path.split(':')
-            .filter(|dir| !dir.is_empty())
-            .chain(PATH_TAIL)
-    };
-    let found = dirs()
-        .map(|dir| Path::new(dir).join(program))
-        .find(|file| file.is_file());
-    found.ok_or_else(|| ExecError::NotInstalled {
+    search::program(program, search::folders()).map_err(|missing| ExecError::NotInstalled {
         program: program.to_owned(),
-        looked: dirs().collect::<Vec<_>>().join(":"),
+        missing,
     })
 }
 
@@ -418,6 +399,7 @@ fn find(program: &str) -> Result<PathBuf, ExecError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -425,7 +407,7 @@ mod tests {
         Invocation {
             argv: ["sh", "-c", script].map(String::from).to_vec(),
             stdin: stdin.into(),
-            variables: vec![("LC_ALL".into(), "C".to_owned())],
+            variables: vec![("LC_ALL".into(), "C".into())],
             stderr: Stderr::Read,
             timeout,
         }

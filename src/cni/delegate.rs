@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::error::{CniError, Code};
 use super::request::{Request, Verb};
+use crate::exec::search::{self, Missing};
 use crate::exec::{Exec, ExecError, Invocation, Output, Running, Stderr};
 use crate::shown::printable;
 
@@ -43,29 +44,22 @@ impl Delegate {
     /// # Errors
     /// Code 7 that names the folders.
     pub fn find(name: &str, request: &Request) -> Result<Self, CniError> {
-        let missing = || {
-            let folders: Vec<String> = request
-                .path
-                .iter()
-                .map(|dir| dir.display().to_string())
-                .collect();
+        let folders = request.path.iter().cloned();
+        let missing = |missing: Missing| {
             let msg = format!(
-                "the plugin `{}` is in none of the folders of CNI_PATH: {}",
-                printable(name),
-                folders.join(":")
+                "the plugin `{}` is in none of the folders of CNI_PATH: {missing}",
+                printable(name)
             );
             CniError::new(Code::INVALID_CONFIGURATION, msg)
                 .details("install it there, or correct ipam.type")
         };
         if name.is_empty() || name.contains('/') {
-            return Err(missing());
+            return Err(missing(Missing {
+                looked: folders.collect(),
+                passed_over: Vec::new(),
+            }));
         }
-        let path = request
-            .path
-            .iter()
-            .map(|dir| dir.join(name))
-            .find(|file| file.is_file())
-            .ok_or_else(missing)?;
+        let path = search::program(name, folders).map_err(missing)?;
         Ok(Self {
             name: name.to_owned(),
             path: absolute(&path),
@@ -80,9 +74,9 @@ impl Delegate {
     pub fn start(&self, exec: &dyn Exec, verb: Verb, config: &Value) -> Result<Call, CniError> {
         let own = self.variables.iter();
         let mut variables: Vec<_> = own
-            .map(|(name, value)| ((*name).into(), value.clone()))
+            .map(|(name, value)| ((*name).into(), value.into()))
             .collect();
-        variables.push(("CNI_COMMAND".into(), verb.as_str().to_owned()));
+        variables.push(("CNI_COMMAND".into(), verb.as_str().into()));
         let invocation = Invocation {
             argv: vec![self.path.display().to_string()],
             stdin: config.to_string().into_bytes(),

@@ -17,7 +17,7 @@ use crate::deed::act::Act;
 use crate::deed::filter::Filter;
 use crate::deed::merged::is_within;
 use crate::deed::{Deed, standing};
-use crate::exec::{COMMAND_TIMEOUT, Exec, Invocation, Stderr, System};
+use crate::exec::{COMMAND_TIMEOUT, Exec, Invocation, System};
 use crate::journal::Journal;
 use crate::ops::namespace_inode;
 use crate::shown::printable;
@@ -253,13 +253,7 @@ fn run_line(system: &System, journal: &Journal, line: &str) -> Result<(), CniErr
     };
     let _ = writeln!(std::io::stderr(), "+ {line}");
     journal.commands(&[line.to_owned()]);
-    let output = system.run(&Invocation {
-        argv: act.argv(),
-        stdin: Vec::new(),
-        variables: vec![("LC_ALL".into(), "C".to_owned())],
-        stderr: Stderr::Read,
-        timeout: COMMAND_TIMEOUT,
-    })?;
+    let output = system.run(&Invocation::own(act.argv(), COMMAND_TIMEOUT))?;
     match output.code {
         Some(0) => Ok(()),
         code => {

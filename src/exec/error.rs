@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::search::Missing;
 use crate::cni::{CniError, Code};
 use crate::ip::batch::BatchError;
 
@@ -12,12 +13,12 @@ use crate::ip::batch::BatchError;
 #[derive(Debug, Error)]
 pub enum ExecError {
     /// The program is in none of the folders.
-    #[error("`{program}` is not installed: looked in {looked}")]
+    #[error("`{program}` is not installed: looked in {missing}")]
     NotInstalled {
         /// Its name.
         program: String,
-        /// The folders.
-        looked: String,
+        /// Where it was looked for.
+        missing: Missing,
     },
     /// The operating system refused.
     #[error("cannot run `{line}`: {source}")]
@@ -54,10 +55,16 @@ pub enum ExecError {
 impl From<ExecError> for CniError {
     fn from(error: ExecError) -> Self {
         let (code, advice) = match &error {
-            ExecError::NotInstalled { .. } => (
-                Code::COMMAND_FAILED,
-                "install it: apt-get install iproute2 procps",
-            ),
+            ExecError::NotInstalled { missing, .. } => match missing.passed_over.is_empty() {
+                true => (
+                    Code::COMMAND_FAILED,
+                    "install it: apt-get install iproute2 procps",
+                ),
+                false => (
+                    Code::COMMAND_FAILED,
+                    "give the file that was passed over execute permission (chmod +x), or install another: apt-get install iproute2 procps",
+                ),
+            },
             ExecError::Start { .. } => (Code::COMMAND_FAILED, "run the line by hand to see why"),
             ExecError::Timeout { .. } => (
                 Code::COMMAND_FAILED,

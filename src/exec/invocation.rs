@@ -1,9 +1,10 @@
 //! A process to start, and what it left.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::time::Duration;
 
-use super::COMMAND_TIMEOUT;
+use super::{COMMAND_TIMEOUT, search};
 use crate::ip::batch::Batch;
 use crate::ip::command::shell_line;
 
@@ -15,7 +16,7 @@ pub struct Invocation {
     /// What it reads from stdin.
     pub stdin: Vec<u8>,
     /// The variables that it gets beside this program's own environment, which it gets byte for byte.
-    pub variables: Vec<(Cow<'static, str>, String)>,
+    pub variables: Vec<(Cow<'static, str>, OsString)>,
     /// Whether stderr is read or passed on to this program's.
     pub stderr: Stderr,
     /// How long it may take.
@@ -32,6 +33,21 @@ pub enum Stderr {
 }
 
 impl Invocation {
+    /// One of the commands that this program words itself: it speaks English, and what it starts in its turn,
+    /// as `ip netns exec POD sysctl` does, is looked for in the same folders as it was.
+    pub fn own(argv: Vec<String>, timeout: Duration) -> Self {
+        Self {
+            argv,
+            stdin: Vec::new(),
+            variables: vec![
+                ("LC_ALL".into(), "C".into()),
+                ("PATH".into(), search::path()),
+            ],
+            stderr: Stderr::Read,
+            timeout,
+        }
+    }
+
     /// The pasteable line, without stdin.
     pub fn line(&self) -> String {
         shell_line(&self.argv)
@@ -41,11 +57,8 @@ impl Invocation {
 impl From<&Batch> for Invocation {
     fn from(batch: &Batch) -> Self {
         Self {
-            argv: batch.argv(),
             stdin: batch.stdin().into_bytes(),
-            variables: vec![("LC_ALL".into(), "C".to_owned())],
-            stderr: Stderr::Read,
-            timeout: COMMAND_TIMEOUT,
+            ..Self::own(batch.argv(), COMMAND_TIMEOUT)
         }
     }
 }

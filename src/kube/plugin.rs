@@ -2,6 +2,7 @@
 //! (`client.authentication.k8s.io/v1` and `v1beta1`).
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -40,7 +41,10 @@ pub fn ask(
         system
             .run(&invocation(plugin, cluster, timeout))
             .map_err(|error| match error {
-                ExecError::NotInstalled { .. } => wrong("is not installed".to_owned()),
+                ExecError::NotInstalled { missing, .. } => wrong(match &missing.passed_over[..] {
+                    [] => "is not installed".to_owned(),
+                    _ => format!("is not installed: looked in {missing}"),
+                }),
                 ExecError::Start { source, .. } => wrong(format!("cannot be run: {source}")),
                 ExecError::Interrupted { .. } => LookupError::Interrupted,
                 ExecError::Timeout { .. } | ExecError::Unreadable { .. } => {
@@ -62,9 +66,10 @@ fn invocation(plugin: &Plugin, cluster: &Value, timeout: Duration) -> Invocation
     }
     let asked = json!({"kind": "ExecCredential", "apiVersion": plugin.api_version, "spec": spec});
     let own = plugin.env.exposed().iter().cloned();
-    let mut variables: Vec<(Cow<'static, str>, String)> =
-        own.map(|(name, value)| (name.into(), value)).collect();
-    variables.push(("KUBERNETES_EXEC_INFO".into(), asked.to_string()));
+    let mut variables: Vec<(Cow<'static, str>, OsString)> = own
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    variables.push(("KUBERNETES_EXEC_INFO".into(), asked.to_string().into()));
     Invocation {
         argv: std::iter::once(plugin.command.clone())
             .chain(plugin.args.exposed().iter().cloned())

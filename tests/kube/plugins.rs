@@ -169,6 +169,12 @@ fn a_plugin_that_gives_nothing_is_named_without_its_arguments_and_what_it_said()
         let error = scene.fails();
         assert!(error.contains("no-such-plugin"), "{error}");
     }
+    // A file without execute permission is no program, whatever it holds.
+    let file = scene.file("bin/plain-plugin", "#!/bin/sh");
+    let mut user = shell(&scene, V1, "true");
+    user["exec"]["command"] = json!("plain-plugin");
+    scene.kubeconfig(&scene.cluster(&api), user);
+    assert!(scene.fails().contains(&file.display().to_string()));
     assert_eq!(api.counts(), (0, 0));
 }
 

@@ -17,6 +17,7 @@ mod join;
 mod leave;
 mod nodes;
 mod options;
+mod path;
 mod readme;
 mod reboot;
 mod reconcile;

@@ -1,7 +1,8 @@
 //! C37 to C45: handing work to an IPAM, and being one.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
@@ -39,6 +40,33 @@ fn c37_b23_the_ipam_is_looked_up_in_each_folder_of_cni_path() {
             error.contains(&words) && error.contains("install it there, or correct ipam.type"),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn c37_a_file_without_execute_permission_is_no_plugin() {
+    let world = World::new();
+    world.ipam_at("first/stand-in");
+    let file = world.path("first/stand-in");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let call = |verb: &str, path: &str| {
+        world
+            .call(Program::Vxlan, verb, &world.config())
+            .env("CNI_PATH", path)
+            .run()
+    };
+    let [first, second] = ["first", "cni"].map(|name| world.path(name).display().to_string());
+    call("DEL", &format!("{first}:{second}")).ok();
+    assert_eq!(world.ipam_calls(), ["stand-in DEL c1"]);
+    for verb in ["DEL", "STATUS"] {
+        let said = call(verb, &first);
+        let error = said.error(if verb == "STATUS" { 50 } else { 7 });
+        let words = format!(
+            "the plugin `stand-in` is in none of the folders of CNI_PATH: {first}; passed over, for want of permission \
+             to execute it: {}",
+            file.display()
+        );
+        assert!(error.contains(&words), "{verb}: {error}");
     }
 }
 

@@ -1,5 +1,9 @@
 //! C1 to C8: the environment, and what a program without it says.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
 use serde_json::json;
 
 use crate::stand_in::{NO_NETNS, PROGRAMS, VERBS, World, got_past};
@@ -305,5 +309,78 @@ fn c08_without_cni_command_a_plain_run_is_an_error_and_options_are_answered() {
             unknown.code != 0 && unknown.stdout.is_empty() && !unknown.stderr.is_empty(),
             "{unknown:?}"
         );
+    }
+}
+
+/// What a program of another folder would be, were it started.
+const TRAP: &str = "#!/bin/sh\necho \"$0 $*\" >> \"${0%/*}/sprung\"\n";
+
+/// A folder with files of these names that tell when they are started.
+fn traps(world: &World, folder: &str, mode: u32) -> PathBuf {
+    let folder = world.path(folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["ip", "bridge", "sysctl", "nsenter"] {
+        let file = folder.join(name);
+        std::fs::write(&file, TRAP).unwrap();
+        std::fs::set_permissions(file, Permissions::from_mode(mode)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_file_without_execute_permission_is_no_program_and_an_empty_part_of_path_no_folder() {
+    let world = World::new();
+    let bin = world.path("bin").display().to_string();
+    let plain = traps(&world, "plain", 0o644).display().to_string();
+    let here = traps(&world, "here", 0o755);
+    let there = format!("cd {} && exec \"$0\" \"$@\"", here.display());
+    for program in PROGRAMS {
+        for path in [
+            format!("{plain}:{bin}:/bin"),
+            format!(":{bin}:/bin"),
+            format!("{plain}::{bin}:/bin"),
+        ] {
+            let call = world.call(program, "STATUS", &world.config());
+            let said = call
+                .env("PATH", &path)
+                .behind(&["/bin/sh", "-c", &there])
+                .run();
+            assert_eq!(said.code, 0, "{program:?} {path}: {said:?}");
+            assert!(!world.tool_calls().is_empty(), "{program:?} {path}");
+            std::fs::remove_file(world.path("tool.calls")).unwrap();
+        }
+    }
+    assert!(!here.join("sprung").exists());
+}
+
+#[test]
+fn what_ip_starts_in_its_turn_is_looked_for_where_ip_was_and_an_ipam_gets_path_as_it_is() {
+    let world = World::new();
+    let paths = world.path("paths");
+    world.say(&format!(
+        "echo \"${{0##*/}} $PATH\" >> {}; exit 1",
+        paths.display()
+    ));
+    let bin = world.path("bin").display().to_string();
+    for (path, wanted) in [
+        (
+            format!("{bin}:/bin"),
+            format!("{bin}:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin"),
+        ),
+        (
+            format!(":{bin}::/bin:"),
+            format!("{bin}:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin"),
+        ),
+    ] {
+        world.record("c1", |record| record["netns"] = json!("/proc/self/ns/net"));
+        let call = world.call(Program::Vxlan, "DEL", &world.config());
+        call.env("PATH", &path).run();
+        let seen = std::fs::read_to_string(&paths).unwrap();
+        std::fs::remove_file(&paths).unwrap();
+        for line in seen.lines() {
+            let (program, seen) = line.split_once(' ').unwrap();
+            assert_eq!(seen, wanted, "{program}");
+        }
+        assert_eq!(world.ipam_env("DEL")["PATH"], path);
     }
 }

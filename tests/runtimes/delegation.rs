@@ -180,16 +180,26 @@ fn c37_an_ipam_that_cannot_be_executed_is_told_and_leaves_nothing() {
     let scene = Scene::new(&[]);
     let pod = scene.node().pod("web");
     let before = scene.node().snapshot();
-    for (content, mode, why) in [
-        ("#!/bin/sh\n", 0o644, "Permission denied"),
-        ("#!/nonexistent/sh\n", 0o755, "No such file or directory"),
-        ("no program", 0o755, "Exec format error"),
+    for (content, mode, code, why) in [
+        (
+            "#!/bin/sh\n",
+            0o644,
+            7,
+            "for want of permission to execute it",
+        ),
+        (
+            "#!/nonexistent/sh\n",
+            0o755,
+            100,
+            "No such file or directory",
+        ),
+        ("no program", 0o755, 100, "Exec format error"),
     ] {
         let new = scene.ipam.dir().join("new");
         std::fs::write(&new, content).unwrap();
         std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode)).unwrap();
         std::fs::rename(new, scene.ipam.file()).unwrap();
-        let said = scene.ask(&pod).say("ADD").error(100);
+        let said = scene.ask(&pod).say("ADD").error(code);
         assert!(said.contains("stand-in") && said.contains(why), "{said}");
         assert!(pod.device("eth0").is_null());
         // Nobody could be asked to release: the attachment waits for a DEL that can.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::report::Finding;
 use crate::ctl::node::Node;
+use crate::exec::search;
 use crate::lease;
 use crate::ops::status::unwritable;
 use crate::route_table::ledger::ipams;
@@ -88,17 +89,13 @@ fn plugins(node: &Node) -> Vec<Finding> {
 }
 
 fn plugin(name: &str, folders: &[PathBuf]) -> Finding {
-    let found = folders.iter().map(|folder| folder.join(name));
-    match found.clone().find(|file| file.is_file()) {
-        Some(file) => Finding::well(format!("the IPAM plugin is {}", file.display())),
-        None => {
-            let looked: Vec<String> = folders
-                .iter()
-                .map(|dir| dir.display().to_string())
-                .collect();
-            let looked = looked.join(":");
-            Finding::wrong(format!("the IPAM plugin `{name}` is not in {looked}"))
-                .see(format!("ls {}", looked.replace(':', " ")))
+    match search::program(name, folders.iter().cloned()) {
+        Ok(file) => Finding::well(format!("the IPAM plugin is {}", file.display())),
+        Err(missing) => {
+            let looked = missing.looked.iter().map(|dir| dir.display().to_string());
+            let looked = looked.collect::<Vec<_>>().join(" ");
+            Finding::wrong(format!("the IPAM plugin `{name}` is not in {missing}"))
+                .see(format!("ls -l {looked}"))
                 .mend("install it there, or set CNI_PATH to the folders that the runtime uses")
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::exec::{Exec, ExecError, Invocation, Output, Running, Stderr, System};
+use crate::exec::{Exec, ExecError, Invocation, Output, Running, System};
 
 /// How long one may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -15,13 +15,8 @@ pub type Answer = Result<Output, ExecError>;
 /// # Errors
 /// When it is not installed or cannot be started.
 pub fn start(system: &System, argv: &[&str]) -> Result<Box<dyn Running>, ExecError> {
-    system.start(&Invocation {
-        argv: argv.iter().map(|&word| word.to_owned()).collect(),
-        stdin: Vec::new(),
-        variables: vec![("LC_ALL".into(), "C".to_owned())],
-        stderr: Stderr::Read,
-        timeout: LIMIT,
-    })
+    let argv = argv.iter().map(|&word| word.to_owned()).collect();
+    system.start(&Invocation::own(argv, LIMIT))
 }
 
 /// Runs one to its end.
