@@ -14,6 +14,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
+use crate::outlet;
+
 /// Bytes at which the file is put aside as `PATH.1`, in place of the one before.
 pub const ROTATE_AT: u64 = 16 << 20;
 
@@ -89,10 +91,10 @@ impl Journal {
         if let Err(error) = self.try_write(text, head)
             && !self.told.replace(true)
         {
-            eprintln!(
-                "vxlan-cni: the journal {} cannot be written: {error}",
+            outlet::remark(&format!(
+                "vxlan-cni: the journal {} cannot be written: {error}\n",
                 self.path.display()
-            );
+            ));
         }
     }
 

@@ -18,8 +18,11 @@
 //! 8. [`cni::result`]: what was seen is the result.
 //!
 //! Imports go leftwards only: words (`shown`, `columns`, `ip`, `cni`) → thought (`config`, `select`, `lease`, `plan`,
-//! `deed`) → hands (`exec`, `journal`, `kube`, `store`, `conflist`) → verbs (`ops`, `route_table`, `ctl`) → doors (`cni::serve`,
+//! `deed`) → hands (`exec`, `outlet`, `journal`, `kube`, `store`, `conflist`) → verbs (`ops`, `route_table`, `ctl`) → doors (`cni::serve`,
 //! the programs).
+
+// A line that cannot be written would end the program: `outlet` writes.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod cni;
 pub mod columns;
@@ -33,6 +36,7 @@ pub mod journal;
 pub mod kube;
 pub mod lease;
 pub mod ops;
+pub mod outlet;
 pub mod plan;
 pub mod route_table;
 pub mod select;

@@ -307,6 +307,8 @@ fn an_unwrap_is_found_and_one_in_a_test_is_let_pass() {
         "fn f() { x.unwrap() }",
         "fn f() { x.expect(\"y\") }",
         "fn f() { panic!(\"y\") }",
+        "fn f() { eprintln!(\"y\") }",
+        "fn f() { print!(\"y\") }",
     ] {
         finds(rules::no_unwrap, "src/x.rs", sample, "src/x.rs:1");
     }

@@ -1,5 +1,7 @@
 //! The IPAM plugin `route-table`; without `CNI_COMMAND`, its command line.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 
 use vxlan_cni::cni::serve::serve;

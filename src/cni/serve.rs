@@ -3,7 +3,7 @@
 //! Everything is handed in, so tests drive the protocol without a process. Nothing is written to
 //! stdout before the verb has ended: a document is printed whole or not at all.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::panic;
 use std::process::ExitCode;
 
@@ -14,6 +14,7 @@ use super::plugin::Plugin;
 use super::request::{Env, Request, Verb};
 use super::result::CniResult;
 use super::version::{SUPPORTED, Version};
+use crate::outlet;
 
 /// The largest configuration that is read, in bytes: far above any, far below what would hurt.
 const STDIN_MAX: u64 = 16 << 20;
@@ -59,28 +60,35 @@ pub fn serve(plugin: &dyn Plugin) -> ExitCode {
             )
         })
         .collect();
-    let (text, code) = match answer(plugin, &env, &mut std::io::stdin().lock()) {
+    let (text, code, matter) = match answer(plugin, &env, &mut std::io::stdin().lock()) {
         Ok(None) => return ExitCode::SUCCESS,
-        Ok(Some(text)) => (text, ExitCode::SUCCESS),
-        Err((error, version)) => (error.to_json(&version), ExitCode::FAILURE),
+        Ok(Some(text)) => (text, ExitCode::SUCCESS, "the result".to_owned()),
+        Err((error, version)) => {
+            let matter = format!("the error \"{error}\"");
+            (error.to_json(&version), ExitCode::FAILURE, matter)
+        }
     };
-    match writeln!(std::io::stdout(), "{text}") {
+    match outlet::has_stdout().and_then(|()| outlet::print(&(text + "\n"))) {
         Ok(()) => code,
-        Err(_) => ExitCode::FAILURE,
+        Err(error) => {
+            outlet::remark(&format!(
+                "vxlan-cni: {matter} cannot be written to stdout: {error}\n"
+            ));
+            ExitCode::FAILURE
+        }
     }
 }
 
-/// Lets a panic end as one JSON error on stdout; the place goes to stderr.
+/// Lets a panic end as one JSON error on stdout; the place goes to stderr. Neither has to be there: a panic in here
+/// would be a second one.
 fn panic_as_json() {
     panic::set_hook(Box::new(|panic| {
         let error = CniError::new(Code::INTERNAL, "internal error: please report it")
             .details(crate::shown::printable(&panic.to_string()));
-        let _ = writeln!(
-            std::io::stdout(),
-            "{}",
-            error.to_json(Version::NEWEST.as_str())
-        );
-        let _ = writeln!(std::io::stderr(), "{panic}");
+        let text = error.to_json(Version::NEWEST.as_str()) + "\n";
+        let told = outlet::print(&text).err();
+        let lost = told.map(|error| format!("vxlan-cni: stdout cannot be written to: {error}\n"));
+        outlet::remark(&format!("{panic}\n{}", lost.unwrap_or_default()));
         std::process::exit(1);
     }));
 }

@@ -4,7 +4,7 @@
 
 pub mod living;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -23,6 +23,7 @@ use crate::journal::Journal;
 use crate::ops::converge::Hands;
 use crate::ops::del::take_off;
 use crate::ops::leave::{is_left_over, leave_if_idle};
+use crate::outlet;
 use crate::plan::{Read, Side};
 use crate::route_table::config::Ipam;
 use crate::route_table::ledger::{Claimed, Ledger, ipams};
@@ -71,9 +72,7 @@ fn is_wanted(dead: &Dead<'_>) -> bool {
     if !std::io::stdin().is_terminal() {
         return false;
     }
-    let mut stderr = std::io::stderr();
-    let _ = write!(stderr, "{}remove it? [y/N] ", dead.text("would remove"));
-    let _ = stderr.flush();
+    outlet::remark(&format!("{}remove it? [y/N] ", dead.text("would remove")));
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")

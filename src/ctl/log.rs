@@ -1,6 +1,6 @@
 //! `vxlan log`: the journals, filtered and followed.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -139,7 +139,7 @@ impl Follow {
     fn run(mut self) -> Result<Said, CniError> {
         let system = System::until_sigterm();
         let mut shown = self.all_there_is()?;
-        while print(&shown) && system.pause(PAUSE).is_ok() {
+        while super::print(&shown)? && system.pause(PAUSE).is_ok() {
             shown = String::new();
             for index in 0..self.sources.len() {
                 shown += &self.news(index)?;
@@ -262,13 +262,6 @@ impl Source {
             ..deed
         }
     }
-}
-
-/// Prints at once; whether somebody still reads.
-fn print(text: &str) -> bool {
-    let mut stdout = std::io::stdout();
-    let printed = stdout.write_all(text.as_bytes());
-    printed.and_then(|()| stdout.flush()).is_ok()
 }
 
 #[cfg(test)]

@@ -19,7 +19,6 @@ pub mod replay;
 pub mod status;
 pub mod terminal;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -27,7 +26,8 @@ use clap::{CommandFactory, Parser};
 use serde_json::Value;
 
 use self::args::{RouteTable, RouteTableVerb, Shared, Vxlan, VxlanVerb};
-use crate::cni::CniError;
+use crate::cni::{CniError, Code};
+use crate::outlet;
 
 /// What a verb has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,52 +65,78 @@ impl Said {
     }
 }
 
-/// The command line of `vxlan`. Ends the program for `--help`, and with code 2 for what it does not know.
+/// The command line of `vxlan`: exit code 2 for what it does not know.
 pub fn vxlan() -> ExitCode {
-    let Vxlan { verb, shared } = Vxlan::parse();
-    let said = match &verb {
-        VxlanVerb::Status(options) => status::run(&shared, options),
-        VxlanVerb::Doctor(options) => doctor::run(&shared, options),
-        VxlanVerb::Plan(options) if options.is_mixed() => {
-            let why = "the options of an ADD are none of a DEL's or a repair's";
-            Vxlan::command()
-                .error(ErrorKind::ArgumentConflict, why)
-                .exit()
-        }
-        VxlanVerb::Plan(options) => plan::run(&shared, options),
-        VxlanVerb::Repair(options) => repair::run(&shared, options),
-        VxlanVerb::Replay(options) => replay::run(&shared, options),
-        VxlanVerb::Gc(options) => gc::run(&shared, options),
-        VxlanVerb::Graph(options) => graph::run(&shared, options),
-        VxlanVerb::Log(options) => log::run(&shared, options),
-    };
-    print("vxlan", said)
+    let said = parsed("vxlan").and_then(|Vxlan { verb, shared }| {
+        let said = match &verb {
+            VxlanVerb::Status(options) => status::run(&shared, options),
+            VxlanVerb::Doctor(options) => doctor::run(&shared, options),
+            VxlanVerb::Plan(options) if options.is_mixed() => {
+                let why = "the options of an ADD are none of a DEL's or a repair's";
+                let error = Vxlan::command().error(ErrorKind::ArgumentConflict, why);
+                return Err(usage("vxlan", &error));
+            }
+            VxlanVerb::Plan(options) => plan::run(&shared, options),
+            VxlanVerb::Repair(options) => repair::run(&shared, options),
+            VxlanVerb::Replay(options) => replay::run(&shared, options),
+            VxlanVerb::Gc(options) => gc::run(&shared, options),
+            VxlanVerb::Graph(options) => graph::run(&shared, options),
+            VxlanVerb::Log(options) => log::run(&shared, options),
+        };
+        Ok(said)
+    });
+    said.map_or_else(|code| code, |said| end("vxlan", said))
 }
 
 /// The command line of `route-table`, likewise.
 pub fn route_table() -> ExitCode {
-    let RouteTable { verb, shared } = RouteTable::parse();
-    let said = match verb {
+    let said = parsed("route-table").map(|RouteTable { verb, shared }| match verb {
         RouteTableVerb::List => list::run(&shared),
         RouteTableVerb::Reconcile => reconcile::run(&shared),
-    };
-    print("route-table", said)
+    });
+    said.map_or_else(|code| code, |said| end("route-table", said))
+}
+
+/// What was typed; or, where that asks for help or is wrong, that is printed and this the exit code.
+fn parsed<T: Parser>(program: &str) -> Result<T, ExitCode> {
+    T::try_parse().map_err(|error| usage(program, &error))
+}
+
+/// Prints the help or version that was asked for, or what is wrong with what was typed. (`clap::Error::exit` calls a
+/// help that could not be printed a success.)
+fn usage(program: &str, error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if !error.use_stderr() {
+        return end(program, Ok(Said::well(text)));
+    }
+    outlet::remark(&text);
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// Prints what was said; an error on stderr.
-fn print(program: &str, said: Result<Said, CniError>) -> ExitCode {
-    match said {
-        Ok(Said { text, well }) => {
-            // Who reads may have read enough, as `head` does.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            match well {
-                true => ExitCode::SUCCESS,
-                false => ExitCode::FAILURE,
-            }
-        }
+fn end(program: &str, said: Result<Said, CniError>) -> ExitCode {
+    let printed = said.and_then(|said| print(&said.text).map(|_| said.well));
+    match printed {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            let _ = std::io::stderr().write_all(told(program, &error).as_bytes());
+            outlet::remark(&told(program, &error));
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints at once. Whether it is read: who has read enough, as `head` does, is no fault.
+///
+/// # Errors
+/// When stdout cannot be written to for another reason, as a full disk.
+fn print(text: &str) -> Result<bool, CniError> {
+    match outlet::print(text) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => {
+            let msg = format!("what was asked for cannot be written to stdout: {error}");
+            Err(CniError::new(Code::IO, msg))
         }
     }
 }
@@ -125,7 +151,6 @@ pub fn told(program: &str, error: &CniError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cni::Code;
 
     #[test]
     fn an_error_is_one_sentence_and_a_line_for_each_detail() {

@@ -1,6 +1,8 @@
 //! How far long work has come: one line on a terminal that is written over, nothing anywhere else.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
+
+use crate::outlet;
 
 /// The widest line that fits everywhere.
 const WIDTH: usize = 72;
@@ -30,7 +32,7 @@ impl Progress {
                 .chars()
                 .take(WIDTH)
                 .collect();
-            let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
+            outlet::remark(&format!("\r\x1b[K{line}"));
         }
     }
 }
@@ -39,7 +41,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.shown && self.done > 0 {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
+            outlet::remark("\r\x1b[K");
         }
     }
 }

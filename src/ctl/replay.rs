@@ -3,7 +3,6 @@
 //! What stands of them, the node's side with it, whoever made that: run on a blank node with the same
 //! underlay, they rebuild the attachment's state.
 
-use std::io::Write;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -20,6 +19,7 @@ use crate::deed::{Deed, standing};
 use crate::exec::{COMMAND_TIMEOUT, Exec, Invocation, System};
 use crate::journal::Journal;
 use crate::ops::namespace_inode;
+use crate::outlet;
 use crate::shown::printable;
 
 /// Prints the script, or runs it.
@@ -251,7 +251,7 @@ fn run_line(system: &System, journal: &Journal, line: &str) -> Result<(), CniErr
             CniError::new(Code::COMMAND_FAILED, msg).details("look at the journal: vxlan log")
         );
     };
-    let _ = writeln!(std::io::stderr(), "+ {line}");
+    outlet::remark(&format!("+ {line}\n"));
     journal.commands(&[line.to_owned()]);
     let output = system.run(&Invocation::own(act.argv(), COMMAND_TIMEOUT))?;
     match output.code {

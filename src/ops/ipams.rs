@@ -6,7 +6,7 @@ use crate::cni::delegate::Delegate;
 use crate::cni::{CniError, Code, Request, Verb};
 use crate::config::Config;
 use crate::exec::System;
-use crate::lease;
+use crate::{lease, outlet};
 
 /// Forwards a verb to the IPAM of each network, once where several have the same. Tells what they
 /// refused; one that does not know the verb is told of on stderr only.
@@ -23,11 +23,11 @@ pub fn ask_ipams(system: &System, config: &Config, request: &Request, verb: Verb
         let said =
             Delegate::find(name, request).and_then(|plugin| plugin.run(system, verb, &whole));
         match said {
-            Err(error) if is_unknown(&error) => eprintln!(
-                "vxlan-cni: the plugin `{}` does not carry out {}: {error}",
+            Err(error) if is_unknown(&error) => outlet::remark(&format!(
+                "vxlan-cni: the plugin `{}` does not carry out {}: {error}\n",
                 crate::shown::printable(name),
                 verb.as_str()
-            ),
+            )),
             said => errors.extend(said.err()),
         }
         asked.push(ipam);

@@ -43,6 +43,7 @@ fn place(module: &[String]) -> Option<(Room, &'static str)> {
         ("route_table", "pool") => (Room::Thought, "route_table::pool"),
         ("route_table", "config") => (Room::Thought, "route_table::config"),
         ("exec", _) => (Room::Hands, "exec"),
+        ("outlet", _) => (Room::Hands, "outlet"),
         ("journal", _) => (Room::Hands, "journal"),
         ("conflist", _) => (Room::Hands, "conflist"),
         ("store", _) => (Room::Hands, "store"),
@@ -210,9 +211,9 @@ pub fn dependencies(lock: &str) -> Vec<String> {
         .collect()
 }
 
-/// What ends the program without a word belongs into tests only.
+/// What ends the program without a word belongs into tests only; so does what prints, and panics where it cannot.
 pub fn no_unwrap(files: &[Source]) -> Vec<String> {
-    let words = pattern(r"\.unwrap\(\)|\.expect\(|\bpanic!|\bunreachable!");
+    let words = pattern(r"\.unwrap\(\)|\.expect\(|\bpanic!|\bunreachable!|\be?print(ln)?!|\bdbg!");
     files
         .iter()
         .flat_map(|file| matches(file, &file.code, &words))

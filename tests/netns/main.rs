@@ -25,4 +25,5 @@ mod refuse;
 mod regressions;
 mod replay;
 mod route_table;
+mod streams;
 mod together;

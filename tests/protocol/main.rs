@@ -16,4 +16,5 @@ mod output;
 mod records;
 mod stand_in;
 mod status;
+mod streams;
 mod versions;

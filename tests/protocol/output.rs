@@ -1,6 +1,7 @@
 //! C23 to C28: what goes to stdout, when, and with which exit code.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use vxlan_cni::cni::{CniError, CniResult, Plugin, Request};
 
 use crate::stand_in::{PROGRAMS, VERBS, World};
 use crate::support::plugin::{Call, Program, Said};
+use crate::support::streams::{BROKEN, Stream, command_with};
 
 /// Questions of every kind, good and bad, with what each is.
 fn questions(world: &World) -> Vec<(String, Call)> {
@@ -290,29 +292,55 @@ impl Plugin for Faulty {
     }
 }
 
+/// This test program as a plugin that panics.
+fn faulty() -> Call {
+    let this = std::env::current_exe().unwrap();
+    let test = "output::c28_a_panic_ends_as_one_json_error_and_a_nonzero_exit";
+    let call = Call::at(this.to_str().unwrap())
+        .env("CNI_COMMAND", "STATUS")
+        .stdin(World::new().config().to_string());
+    ["--exact", "--nocapture", test]
+        .into_iter()
+        .fold(call, |call, word| call.arg(word))
+}
+
+#[test]
+fn c28_a_panic_that_can_be_told_nowhere_ends_with_a_nonzero_exit_all_the_same() {
+    for stderr in BROKEN.into_iter().chain([Stream::Whole]) {
+        // With two threads the test program prints nothing between its first line and the end of the test.
+        let call = faulty().arg("--test-threads=2");
+        let mut child = command_with(&call, Stream::Whole, stderr)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(stdout.any(|line| line.unwrap() == "running 1 test"));
+        drop(stdout);
+        // The plugin reads its stdin to the end, and panics then.
+        let mut stdin = child.stdin.take().unwrap();
+        stdin
+            .write_all(World::new().config().to_string().as_bytes())
+            .unwrap();
+        drop(stdin);
+        let said = Said::by(child);
+        assert_eq!(said.code, 1, "{stderr:?}: {said:?}");
+        if stderr == Stream::Whole {
+            let words = ["as the test wants it", "stdout cannot be written to"];
+            assert!(
+                words.iter().all(|word| said.stderr.contains(word)),
+                "{said:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn c28_a_panic_ends_as_one_json_error_and_a_nonzero_exit() {
     if std::env::var_os("CNI_COMMAND").is_some() {
         // This test, started by itself as a plugin: ends the process.
         serve(&Faulty);
     }
-    let world = World::new();
-    let config = File::create(world.path("config")).and_then(|mut file| {
-        std::io::Write::write_all(&mut file, world.config().to_string().as_bytes())?;
-        File::open(world.path("config"))
-    });
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "--nocapture",
-            "output::c28_a_panic_ends_as_one_json_error_and_a_nonzero_exit",
-        ])
-        .env("CNI_COMMAND", "STATUS")
-        .stdin(config.unwrap())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let said = Said::by(child.unwrap());
+    let said = faulty().run();
     // The test program says something of its own before it.
     let documents: Vec<Value> = said
         .stdout

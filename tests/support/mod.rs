@@ -1,5 +1,5 @@
-//! What the tests share: a built program asked as a runtime asks it (`plugin`), and clusters of network
-//! namespaces to ask it in (`lab`).
+//! What the tests share: a built program asked as a runtime asks it (`plugin`), also without
+//! a whole stdin, stdout or stderr (`streams`), and clusters of network namespaces to ask it in (`lab`).
 
 #![allow(
     dead_code,
@@ -9,3 +9,4 @@
 
 pub mod lab;
 pub mod plugin;
+pub mod streams;

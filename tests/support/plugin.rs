@@ -112,19 +112,27 @@ impl Call {
 
     /// Starts it.
     pub fn start(&self) -> Child {
+        let mut command = self.command();
+        command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", self.argv))
+    }
+
+    /// The process, not started, for what else it is to be given.
+    pub fn command(&self) -> Command {
         // A file and not a pipe: nothing has to be written while the program runs or after it has gone.
         let mut stdin = tempfile();
         stdin.write_all(&self.stdin).unwrap();
         stdin.rewind().unwrap();
-        Command::new(&self.argv[0])
+        let mut command = Command::new(&self.argv[0]);
+        command
             .args(&self.argv[1..])
             .env_clear()
             .envs(&self.env)
             .stdin(stdin)
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", self.argv))
+            .stderr(Stdio::piped());
+        command
     }
 
     /// Runs it to its end.
