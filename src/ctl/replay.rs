@@ -17,6 +17,7 @@ use crate::deed::filter::Filter;
 use crate::deed::merged::is_within;
 use crate::deed::{Deed, standing};
 use crate::exec::{COMMAND_TIMEOUT, Exec, Invocation, System};
+use crate::ip::stderr;
 use crate::journal::Journal;
 use crate::ops::namespace_inode;
 use crate::outlet;
@@ -257,7 +258,7 @@ fn run_line(system: &System, journal: &Journal, line: &str) -> Result<(), CniErr
     match output.code {
         Some(0) => Ok(()),
         code => {
-            let said = printable(output.stderr.trim());
+            let said = printable(&stderr::message(&output.stderr));
             let code = code.map_or("killed".to_owned(), |code| format!("exit {code}"));
             let msg = format!("stopped at `{line}`");
             Err(CniError::new(Code::COMMAND_FAILED, msg)

@@ -77,21 +77,42 @@ pub fn kind(message: &str) -> Kind {
         .map_or(Kind::Other, |(_, kind)| *kind)
 }
 
-/// Reads the failures of a batch: the lines up to each `Command failed -:N` belong to line N.
+/// A line that is said beside the matter by a command that goes on: the kernel's warnings of what it has done all the
+/// same (`Warning: ...`), iproute2's own (`WARNING: 'a' matches 'address' by prefix.`), and `info: ...` (6.16 and later).
+static REMARK: Lazy<Option<Regex>> = Lazy::new(|| Regex::new(r"(?i)^(info|note|warning): ").ok());
+
+/// The lines that tell of a failure. A list that was interrupted is one, however it is told.
+fn told(stderr: &str) -> impl Iterator<Item = &str> {
+    let is_remark = |line: &str| {
+        let remark = REMARK.as_ref().is_some_and(|remark| remark.is_match(line));
+        remark && kind(line) != Kind::Again
+    };
+    stderr
+        .lines()
+        .map(str::trim)
+        .filter(move |line| !line.is_empty() && !is_remark(line))
+}
+
+/// What a single command says of its failure, joined to one line.
+pub fn message(stderr: &str) -> String {
+    join(&mut told(stderr).collect())
+}
+
+/// Reads the failures of a batch: the lines up to each `Command failed -:N` belong to line N, but for what is said
+/// beside the matter, which may be of another line.
 ///
 /// What follows the last of them belongs to no line; `ip` ends so when it cannot read a word.
 pub fn failures(stderr: &str) -> Vec<Failure> {
     let mut failures = Vec::new();
     let mut said = Vec::new();
-    for line in stderr
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-    {
+    for line in told(stderr) {
         match failed_line(line) {
             Some(number) => failures.push(Failure {
                 line: Some(number),
-                message: join(&mut said),
+                message: match &said[..] {
+                    [] => "it failed without a word".to_owned(),
+                    _ => join(&mut said),
+                },
             }),
             None => said.push(line),
         }
@@ -155,8 +176,41 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_beside_the_matter_is_no_failure_and_in_no_failures_message() {
+        for remark in [
+            "info: something is not as it was",
+            "Warning: device already configured with other options.",
+            "WARNING: 'addr' matches 'address' by prefix.",
+            "Note: the table is large",
+        ] {
+            assert_eq!(failures(remark), []);
+            assert_eq!(message(remark), "");
+            let stderr = format!(
+                "{remark}\nCannot find device \"a\"\n{remark}\nCommand failed -:2\n{remark}\n\
+                 {remark}\nCommand failed -:4\n{remark}\n"
+            );
+            let told = |line, message: &str| Failure {
+                line: Some(line),
+                message: message.to_owned(),
+            };
+            let wanted = [
+                told(2, "Cannot find device \"a\""),
+                told(4, "it failed without a word"),
+            ];
+            assert_eq!(failures(&stderr), wanted);
+            // A list that changed while it was read has to be read again.
+            let interrupted = format!("{remark}\nDump was interrupted and may be inconsistent.\n");
+            assert_eq!(failures(&interrupted)[0].kind(), Kind::Again);
+        }
+        let warned = "Warning: the dump was interrupted.";
+        assert_eq!(failures(warned)[0].kind(), Kind::Again);
+        // It only looks like one.
+        assert_eq!(failures("info is unknown").len(), 1);
+    }
+
+    #[test]
     fn every_pattern_compiles() {
         assert_eq!(KINDS.len(), 9);
-        assert!(FAILED_LINE.is_some());
+        assert!(FAILED_LINE.is_some() && REMARK.is_some());
     }
 }
