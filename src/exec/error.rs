@@ -1,5 +1,6 @@
 //! Why a process did not do its work, and what the runtime is told of it.
 
+use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
@@ -7,7 +8,9 @@ use thiserror::Error;
 
 use super::search::Missing;
 use crate::cni::{CniError, Code};
+use crate::ip::OLDEST;
 use crate::ip::batch::BatchError;
+use crate::ip::json::JsonError;
 
 /// Why a process did not do its work.
 #[derive(Debug, Error)]
@@ -54,30 +57,35 @@ pub enum ExecError {
 
 impl From<ExecError> for CniError {
     fn from(error: ExecError) -> Self {
-        let (code, advice) = match &error {
-            ExecError::NotInstalled { missing, .. } => match missing.passed_over.is_empty() {
-                true => (
-                    Code::COMMAND_FAILED,
-                    "install it: apt-get install iproute2 procps",
-                ),
-                false => (
-                    Code::COMMAND_FAILED,
-                    "give the file that was passed over execute permission (chmod +x), or install another: apt-get install iproute2 procps",
-                ),
-            },
-            ExecError::Start { .. } => (Code::COMMAND_FAILED, "run the line by hand to see why"),
-            ExecError::Timeout { .. } => (
-                Code::COMMAND_FAILED,
-                "run the line by hand; the node may be overloaded",
-            ),
-            ExecError::Interrupted { .. } => {
-                (Code::TRY_AGAIN, "what was made is undone; try again")
-            }
-            ExecError::Unreadable { .. } => (
-                Code::COMMAND_FAILED,
-                "run the line by hand; ip -V tells the version, 5.3 or newer is needed",
-            ),
+        let code = match error {
+            ExecError::Interrupted { .. } => Code::TRY_AGAIN,
+            _ => Code::COMMAND_FAILED,
         };
-        Self::new(code, error.to_string()).details(advice)
+        Self::new(code, error.to_string()).details(advice(&error))
     }
+}
+
+/// What to do about it.
+fn advice(error: &ExecError) -> Cow<'static, str> {
+    match error {
+        ExecError::NotInstalled { missing, .. } if !missing.passed_over.is_empty() => {
+            "let the file that was passed over be executed (chmod +x), or install another: apt-get install iproute2 procps"
+        }
+        ExecError::NotInstalled { .. } => "install it: apt-get install iproute2 procps",
+        ExecError::Start { .. } => "run the line by hand to see why",
+        ExecError::Timeout { .. } => "run the line by hand; the node may be overloaded",
+        ExecError::Interrupted { .. } => "what was made is undone; try again",
+        // This one says itself what helps.
+        ExecError::Unreadable {
+            source: BatchError::NotJson(JsonError::Broken { .. }),
+            ..
+        } => "ip -V tells the version",
+        ExecError::Unreadable { .. } => {
+            return format!(
+                "run the line by hand; ip -V tells the version, {OLDEST} or newer is needed"
+            )
+            .into();
+        }
+    }
+    .into()
 }

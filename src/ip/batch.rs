@@ -7,6 +7,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::command::{Command, Program};
+use super::json::{self, JsonError};
 use super::name::Family;
 use super::netns::Netns;
 use super::stderr::{Failure, Kind, failures, kind};
@@ -34,13 +35,8 @@ pub enum Mood {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BatchError {
     /// Something on stdout is not JSON.
-    #[error("stdout is not the JSON that `-j` prints: {why}, seen `{seen}`")]
-    NotJson {
-        /// What the reader says.
-        why: String,
-        /// The start of what was printed.
-        seen: String,
-    },
+    #[error(transparent)]
+    NotJson(#[from] JsonError),
     /// More or fewer documents than lines that read something.
     #[error("`{program} -batch` answered {seen} of {wanted} questions")]
     Shifted {
@@ -150,7 +146,7 @@ impl Batch {
             ) => *line,
             _ => self.lines.len(),
         };
-        let mut printed = documents(stdout)?.into_iter();
+        let mut printed = json::documents(stdout)?.into_iter();
         let (seen, mut wanted) = (printed.len(), 0);
         let mut answer = |(index, line): (usize, &Command)| {
             let reads = is_read(line) && index < last && !failed(index + 1);
@@ -217,17 +213,6 @@ pub fn is_read(command: &Command) -> bool {
             Some("show" | "get" | "pids")
         ),
     }
-}
-
-/// The JSON documents on stdout, one behind the other.
-fn documents(stdout: &[u8]) -> Result<Vec<Value>, BatchError> {
-    serde_json::Deserializer::from_slice(stdout)
-        .into_iter()
-        .collect::<Result<_, _>>()
-        .map_err(|error| BatchError::NotJson {
-            why: error.to_string(),
-            seen: crate::shown::printable(&String::from_utf8_lossy(stdout)),
-        })
 }
 
 /// Whether a failed read says that what was asked for is not there, which is an answer.
@@ -325,7 +310,7 @@ mod tests {
         );
         assert!(matches!(
             batch(Mood::TryAll).answers(Some(0), b"[1", ""),
-            Err(BatchError::NotJson { .. })
+            Err(BatchError::NotJson(_))
         ));
     }
 
@@ -336,6 +321,39 @@ mod tests {
             .answers(Some(0), b"[1]\n[2]\n", stderr)
             .unwrap();
         assert_eq!(answers.failure().unwrap().kind(), Kind::Again);
+    }
+
+    #[test]
+    fn a_remark_beside_a_failure_is_neither_a_failure_nor_a_reason_to_doubt_which_lines_ran() {
+        let info = "info: this is new\n";
+        let failed = format!("{info}Cannot find device \"b\"\n{info}Command failed -:2\n{info}");
+        let answers = batch(Mood::TryAll)
+            .answers(Some(1), b"[1]\n[2]\n", &failed)
+            .unwrap();
+        let [failure] = &answers.failures[..] else {
+            panic!("{answers:?}")
+        };
+        let message = "Cannot find device \"b\"";
+        assert_eq!((failure.line, &*failure.message), (Some(2), message));
+        let answers = batch(Mood::StopAtFirst)
+            .answers(Some(0), b"[1]\n[2]\n", info)
+            .unwrap();
+        assert_eq!(answers.failures, []);
+        // Nothing but a remark is not a word about the failure.
+        let answers = batch(Mood::StopAtFirst)
+            .answers(Some(2), b"", info)
+            .unwrap();
+        assert_eq!(
+            answers.failure().unwrap().message,
+            "exit code 2 without a word"
+        );
+        let again = format!("{info}Dump was interrupted and may be inconsistent.\n{info}");
+        for code in [0, 1] {
+            let answers = batch(Mood::TryAll)
+                .answers(Some(code), b"[1]\n[2]\n", &again)
+                .unwrap();
+            assert_eq!(answers.failure().unwrap().kind(), Kind::Again);
+        }
     }
 
     #[test]

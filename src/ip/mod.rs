@@ -6,6 +6,7 @@ pub mod addr;
 pub mod batch;
 pub mod command;
 pub mod fdb;
+pub mod json;
 pub mod link;
 pub mod name;
 pub mod neigh;
@@ -14,7 +15,9 @@ pub mod route;
 pub mod rule;
 pub mod stderr;
 pub mod sysctl;
+pub mod version;
 
 pub use command::{Command, Program};
 pub use name::{Family, IfName, Mac, TableId, Vni};
 pub use netns::Netns;
+pub use version::OLDEST;

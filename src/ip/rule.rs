@@ -6,6 +6,7 @@ use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
 use super::command::Command;
+use super::json::flag;
 use super::name::{Family, TableId};
 
 /// A rule: packets within one network are looked up in a table.
@@ -38,7 +39,8 @@ impl Rule {
                 IpNetwork::new(address, length).ok() == Some(wanted)
             }
         };
-        record.priority == self.pref
+        !record.not
+            && record.priority == self.pref
             && same(record.src, record.srclen, self.from)
             && same(record.dst, record.dstlen, self.to)
             && TableId::from_shown(&record.table) == Some(self.lookup)
@@ -82,6 +84,9 @@ pub fn show(family: Family, pref: u32) -> Command {
 pub struct RuleRecord {
     /// `pref`.
     pub priority: u32,
+    /// Whether it is for every other packet.
+    #[serde(default, deserialize_with = "flag")]
+    pub not: bool,
     /// Source; absent (`all` in text) for any.
     #[serde(default, deserialize_with = "any_or_address")]
     pub src: Option<IpAddr>,
@@ -122,6 +127,9 @@ mod tests {
         );
         let shown = r#"{"priority":19200,"src":"fd10::","srclen":64,"dst":"fd10::","dstlen":64,"table":"192"}"#;
         assert!(rule.is(&serde_json::from_str(shown).unwrap()));
+        // iproute2 5.10 to 7.3: null where it is set.
+        let other = shown.replace("\"src\"", "\"not\":null,\"src\"");
+        assert!(!rule.is(&serde_json::from_str(&other).unwrap()));
         let any = r#"{"priority":0,"src":"all","table":"local"}"#;
         assert!(!rule.is(&serde_json::from_str(any).unwrap()));
         let everything = Rule {

@@ -6,7 +6,7 @@ use crate::cni::{CniError, Code};
 use crate::ip::batch::{Answers, Mood, is_read, kind_of, says_absent};
 use crate::ip::route::says_no_way;
 use crate::ip::stderr::{Failure, Kind};
-use crate::ip::{Command, Netns, Program};
+use crate::ip::{Command, Netns, OLDEST, Program};
 use crate::plan::{Observed, Read, Side, Step};
 
 /// One line of a batch.
@@ -277,6 +277,6 @@ pub(super) fn runs(lines: Vec<Line>) -> Vec<Vec<Line>> {
 
 /// The error for an answer that is not what its question gets.
 pub(super) fn unreadable(error: crate::plan::observed::AnswerError) -> CniError {
-    CniError::new(Code::COMMAND_FAILED, error.to_string())
-        .details("run it by hand; ip -V tells the version, 5.3 or newer is needed")
+    let advice = format!("run it by hand; ip -V tells the version, {OLDEST} or newer is needed");
+    CniError::new(Code::COMMAND_FAILED, error.to_string()).details(advice)
 }

@@ -13,6 +13,7 @@ mod del;
 mod facts;
 mod idle;
 mod interrupted;
+mod iproute2;
 mod join;
 mod leave;
 mod nodes;

@@ -125,7 +125,15 @@ fn c70_an_ip_that_is_too_old_or_does_not_run_is_seen() {
             "echo 'Option \"-j\" is unknown, try \"ip -help\".' >&2; exit 255",
             "Option \\\"-j\\\" is unknown",
         ),
+        (
+            "echo 'not json at all'",
+            "ip -V tells the version, 5.10 or newer is needed",
+        ),
         ("echo 'not json at all'", "stdout is not the JSON"),
+        (
+            "echo '[{\"link\":\"eth0\"something,\"id\":1}]'",
+            "this `ip` prints broken JSON for devices (as vxlan) on this kernel",
+        ),
         ("exit 1", "exit code 1 without a word"),
         ("kill -KILL $$", "killed by a signal"),
         ("echo '[{}]'", "answered 1 of 2 questions"),
@@ -137,7 +145,25 @@ fn c70_an_ip_that_is_too_old_or_does_not_run_is_seen() {
             error.contains(words) || error.contains(&words.replace('\\', "")),
             "{script}: {error}"
         );
+        // What is newer than needed is not told to be older.
+        let broken = error.contains("broken JSON");
+        assert!(!broken || !error.contains("is needed"), "{error}");
     }
+}
+
+#[test]
+fn c70_an_ip_that_prints_a_vxlan_as_ubuntus_does_is_read() {
+    let world = World::new();
+    let other = json!([{"ifindex": 9, "ifname": "other", "mtu": 1450, "linkinfo": {"info_kind": "vxlan",
+        "info_data": {"id": 100, "group": "239.1.1.1", "port": 4789}}}]);
+    let printed = other.to_string();
+    let broken = printed.replace("\"239.1.1.1\"", "\"239.1.1.1\"fan-map ");
+    std::fs::write(world.path("vxlans"), broken).unwrap();
+    let error = status(&world, |_| {}).error(50);
+    assert!(
+        error.contains("other has VNI 100 on port 4789 already"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -255,4 +281,50 @@ fn c71_c72_del_works_though_status_fails_and_needs_neither_status_nor_gc() {
             && !world.path("data/blue").exists()
             && !world.path("run/blue.lock").exists()
     );
+}
+
+#[test]
+fn doctor_crosses_an_iproute2_that_is_older_than_the_oldest_and_no_other() {
+    let world = World::new();
+    let conf = world.path("10-demo.conflist");
+    let mut plugin = world.config();
+    plugin.as_object_mut().unwrap().remove("name");
+    let list = json!({"cniVersion": "1.1.0", "name": "demo", "plugins": [plugin]});
+    std::fs::write(&conf, list.to_string()).unwrap();
+    for (version, words) in [
+        (
+            "iproute2-ss190708",
+            "✗ ip utility, iproute2-ss190708: no version of iproute2 5.10 or newer",
+        ),
+        (
+            "iproute2-5.3.0",
+            "✗ ip utility, iproute2-5.3.0 is older than 5.10",
+        ),
+        (
+            "iproute2-5.8.0",
+            "✗ ip utility, iproute2-5.8.0 is older than 5.10",
+        ),
+        // So 5.10 calls itself.
+        (
+            "iproute2-5.9.0, libbpf 0.3.0",
+            "✓ ip utility, iproute2-5.9.0, libbpf 0.3.0",
+        ),
+        ("iproute2-5.10.0", "✓ ip utility, iproute2-5.10.0"),
+        (
+            "iproute2-6.1.0, libbpf 1.1.2",
+            "✓ ip utility, iproute2-6.1.0, libbpf 1.1.2",
+        ),
+    ] {
+        let script = format!(
+            "case \"${{0##*/}} $*\" in 'ip -V') echo 'ip utility, {version}' ;; *) exit 1 ;; esac"
+        );
+        world.say(&script);
+        let call = world
+            .program_call(Program::Vxlan)
+            .arg("doctor")
+            .env("LANG", "C.UTF-8");
+        let said = call.arg("--conf").arg(conf.to_str().unwrap()).run();
+        assert!(said.stdout.contains(words), "{version}: {}", said.stdout);
+        assert!(!said.stdout.contains("5.3 or newer"), "{}", said.stdout);
+    }
 }

@@ -5,6 +5,9 @@ use std::path::Path;
 use super::probe::{ask, said};
 use super::report::Finding;
 use crate::exec::System;
+use crate::ip::OLDEST;
+use crate::ip::json::documents;
+use crate::ip::version::Version;
 
 /// The programs, the package that brings each, and whether nothing works without it.
 const PROGRAMS: [(&str, &str); 4] = [
@@ -13,9 +16,6 @@ const PROGRAMS: [(&str, &str); 4] = [
     ("sysctl", "procps"),
     ("nsenter", "util-linux"),
 ];
-
-/// The first iproute2 whose JSON tells everything that is asked.
-const OLDEST: (u32, u32) = (5, 3);
 
 /// The drivers, each with a function of it that the kernel's list of symbols shows once it is there.
 const DRIVERS: [(&str, &str); 2] = [
@@ -40,43 +40,38 @@ pub fn programs(system: &System) -> Vec<Finding> {
 
 fn installed(system: &System, program: &str, package: &str) -> Finding {
     let see = format!("{program} -V");
+    let which = match program {
+        "ip" => format!("{package} {OLDEST} or newer"),
+        _ => package.to_owned(),
+    };
     let wrong = |what: String| {
-        let mend = format!("install {package} from your distribution");
+        let mend = format!("install {which} from your distribution");
         Finding::wrong(what).see(see.clone()).mend(mend)
     };
     let answer = ask(system, &[program, "-V"]);
     match (said(&answer), answer) {
-        (Some(version), _) => match version_of(&version) {
-            Some(found) if program == "ip" && found < OLDEST => {
-                wrong(format!("{version} is older than 5.3"))
-            }
-            None if program == "ip" => {
-                wrong(format!("{version}: no version of iproute2 5.3 or newer"))
-            }
-            _ => Finding::well(version),
+        (Some(version), _) if program == "ip" => match Version::of(&version) {
+            Some(found) if found.is_too_old() => wrong(format!("{version} is older than {OLDEST}")),
+            None => wrong(format!(
+                "{version}: no version of iproute2 {OLDEST} or newer"
+            )),
+            Some(_) => Finding::well(version),
         },
+        (Some(version), _) => Finding::well(version),
         (None, Err(error)) => wrong(error.to_string()),
         (None, Ok(output)) => wrong(format!("`{see}` failed: {}", output.stderr.trim())),
     }
-}
-
-/// `ip utility, iproute2-6.1.0, ...`: 6.1. Before 5.0 it had dates for versions.
-fn version_of(text: &str) -> Option<(u32, u32)> {
-    let (_, rest) = text.split_once("iproute2-")?;
-    let mut numbers = rest.split(['.', ',', '-', ' ']).map(str::parse::<u32>);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 fn json(system: &System) -> Finding {
     let see = "ip -j -d link show dev lo";
     let argv: Vec<&str> = see.split(' ').collect();
     let text = said(&ask(system, &argv)).unwrap_or_default();
-    let read: Result<Vec<serde_json::Value>, _> = serde_json::from_str(&text);
-    match read {
-        Ok(_) => Finding::well("ip prints JSON"),
-        Err(_) => Finding::wrong("ip prints no JSON")
-            .see(see)
-            .mend("install iproute2 5.3 or newer; the ip of busybox is another program"),
+    match documents(text.as_bytes()).as_deref() {
+        Ok([_]) => Finding::well("ip prints JSON"),
+        _ => Finding::wrong("ip prints no JSON").see(see).mend(format!(
+            "install iproute2 {OLDEST} or newer; the ip of busybox is another program"
+        )),
     }
 }
 
@@ -104,19 +99,4 @@ fn kernel_has(symbol: &str) -> bool {
     symbols
         .lines()
         .any(|line| line.split_whitespace().nth(2) == Some(symbol))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_version_is_read_from_what_ip_prints_and_a_date_is_none() {
-        let said = "ip utility, iproute2-6.1.0, libbpf 1.1.2";
-        assert_eq!(version_of(said), Some((6, 1)));
-        assert_eq!(version_of("ip utility, iproute2-5.2"), Some((5, 2)));
-        assert!(version_of("ip utility, iproute2-5.2") < Some(OLDEST));
-        assert_eq!(version_of("ip utility, iproute2-ss190107"), None);
-        assert_eq!(version_of("BusyBox v1.36"), None);
-    }
 }

@@ -12,6 +12,7 @@ use crate::ctl::look::{hands, no_journal};
 use crate::ctl::node::{Node, OnNode, Recorded};
 use crate::exec::System;
 use crate::ip::Family;
+use crate::ip::json::documents;
 use crate::plan::{Observed, Read, Side};
 use crate::route_table::ledger::{Entry, Ledger};
 
@@ -200,8 +201,8 @@ fn counters(system: &System, node: &Node) -> Vec<Option<Counters>> {
     let started: Vec<_> = node.networks.iter().map(start).collect();
     let read = |running: Option<Box<dyn crate::exec::Running>>| {
         let said = probe::said(&running?.wait())?;
-        let links: Value = serde_json::from_str(&said).ok()?;
-        Counters::of(&links[0]["stats64"])
+        let links = documents(said.as_bytes()).ok()?;
+        Counters::of(&links.first()?[0]["stats64"])
     };
     started.into_iter().map(read).collect()
 }

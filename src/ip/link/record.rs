@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Setting, Vxlan};
 use crate::ip::IfName;
+use crate::ip::json::flag;
 
 /// What `ip -j -d link show` and `ip -j -d addr show` print of one device.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -91,16 +92,22 @@ pub struct LinkData {
     /// vxlan: UDP source ports.
     pub port_range: Option<PortRange>,
     /// vxlan: flag; absent is false, as for the four behind it.
+    #[serde(deserialize_with = "flag")]
     pub learning: bool,
     /// vxlan: flag.
+    #[serde(deserialize_with = "flag")]
     pub proxy: bool,
     /// vxlan: flag.
+    #[serde(deserialize_with = "flag")]
     pub rsc: bool,
     /// vxlan: flag.
+    #[serde(deserialize_with = "flag")]
     pub l2miss: bool,
     /// vxlan: flag.
+    #[serde(deserialize_with = "flag")]
     pub l3miss: bool,
     /// vxlan: flag.
+    #[serde(deserialize_with = "flag")]
     pub gbp: bool,
     /// vxlan: `0x1` for `inherit`, absent for 0.
     pub tos: Option<String>,
@@ -132,10 +139,10 @@ pub struct AddrRecord {
     #[serde(default)]
     pub scope: String,
     /// IPv6: duplicate address detection has not ended.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     pub tentative: bool,
     /// IPv6: somebody else has it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     pub dadfailed: bool,
 }
 

@@ -5,6 +5,8 @@ use vxlan_cni::cni::{Args, CniError, CniResult, Version};
 use vxlan_cni::config::Config;
 use vxlan_cni::exec::ExecError;
 use vxlan_cni::ip::batch::{Answers, Batch, Mood, is_read};
+use vxlan_cni::ip::json::{documents, without_fan_maps};
+use vxlan_cni::ip::stderr::failures;
 use vxlan_cni::ip::{Netns, Program};
 use vxlan_cni::ops::converge::not_true;
 use vxlan_cni::ops::lines::Failed;
@@ -17,6 +19,8 @@ use super::door::{presentable, sample};
 
 /// Keeps the law for a process's stdout, stderr and exit code.
 pub fn holds(stdout: &[u8], stderr: &str, code: Option<i32>) {
+    fan_maps_are_taken_out_of_no_string(stdout);
+    remarks_say_nothing_of_failures(stderr);
     let config = Config::read(&sample()).unwrap();
     for name in ["blue", "green"] {
         let network = config.network(name).unwrap();
@@ -29,6 +33,69 @@ pub fn holds(stdout: &[u8], stderr: &str, code: Option<i32>) {
             sorted_to_lines(&wanted.batch(mood), stdout, stderr, code);
         }
         believed(&wanted, stdout);
+    }
+}
+
+/// What Ubuntu's `ip` prints between values is taken out, and nothing else: no string is touched, what is JSON is read
+/// as it is, and with such words in all places of a value's end it reads the same.
+fn fan_maps_are_taken_out_of_no_string(stdout: &[u8]) {
+    let left = without_fan_maps(stdout);
+    let strings = |text| {
+        let (inside, outside) = apart(text);
+        (inside, outside.len())
+    };
+    let ((before, length), (after, left)) = (strings(stdout), strings(&left));
+    assert!(before == after && left <= length, "{stdout:?}");
+    let plain = serde_json::Deserializer::from_slice(stdout).into_iter::<Value>();
+    let Ok(plain) = plain.collect::<Result<Vec<_>, _>>() else {
+        return;
+    };
+    assert_eq!(documents(stdout).as_ref(), Ok(&plain));
+    for word in [
+        "fan-map ",
+        "fan-map 10.0.0.0/8:10.1.0.0/16 11.0.0.0/8:10.2.0.0/16 ",
+    ] {
+        let mut odd = Vec::new();
+        let mut is_string = false;
+        for (index, byte) in stdout.iter().enumerate() {
+            if !is_string && b",]}".contains(byte) {
+                odd.extend_from_slice(word.as_bytes());
+            }
+            is_string ^= *byte == b'"' && !is_escaped(&stdout[..index]);
+            odd.push(*byte);
+        }
+        assert_eq!(documents(&odd).as_ref(), Ok(&plain), "{word}");
+    }
+}
+
+/// The bytes of a text's strings, quotes included, and those between them.
+fn apart(text: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let (mut inside, mut outside, mut is_string) = (Vec::new(), Vec::new(), false);
+    for (index, byte) in text.iter().enumerate() {
+        let ends = *byte == b'"' && !(is_string && is_escaped(&text[..index]));
+        match is_string || ends {
+            true => inside.push(*byte),
+            false => outside.push(*byte),
+        }
+        is_string ^= ends;
+    }
+    (inside, outside)
+}
+
+/// Whether a character behind this is escaped: an odd number of backslashes is before it.
+fn is_escaped(before: &[u8]) -> bool {
+    let backslashes = before.iter().rev().take_while(|byte| **byte == b'\\');
+    backslashes.count() % 2 == 1
+}
+
+/// Whatever is said beside the matter, and wherever: the failures are the same.
+fn remarks_say_nothing_of_failures(stderr: &str) {
+    for remark in ["info: this is new", "Warning: this is not as it was."] {
+        let with: String = stderr
+            .lines()
+            .map(|line| format!("{remark}\n{line}\n{remark}\n"))
+            .collect();
+        assert_eq!(failures(&with), failures(stderr));
     }
 }
 
