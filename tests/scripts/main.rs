@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 mod lab;
 mod pages;
+mod pipes;
 mod races;
 mod routing;
 mod trace;
