@@ -1,6 +1,7 @@
 //! `vxlan doctor`: every prerequisite and every fact, ticked or crossed, each cross with the command that
 //! shows it and the one that mends it. Changes nothing.
 
+mod arping;
 mod claims;
 mod networks;
 mod others;

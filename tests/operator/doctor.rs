@@ -71,3 +71,58 @@ fn an_address_that_another_nodes_container_has_too_is_crossed_with_both_macs() {
     assert!(said.stdout.contains(told), "{}", said.stdout);
     ask.after(&result).del();
 }
+
+/// Habets' arping 2.25 by what it prints: for its version, for the question about the gateway's address, for that about
+/// a container's. Notes what it is asked.
+const HABETS: &str = r#"echo "$*" >>"${0%/*}/asked"
+case $1 in
+    -V)
+        echo 'ARPing 2.25, by Thomas Habets <thomas@habets.se>'
+        echo "arping: option requires an argument -- 'V'" >&2
+        exit 1
+        ;;
+    -D) printf '.\t100%% packet loss (0 extra)\n' && exit 1 ;;
+    -b)
+        printf 'ARPING %s\nTimeout\n\n--- %s statistics ---\n' "$7" "$7"
+        printf '2 packets transmitted, 0 packets received, 100%% unanswered (0 extra)\n\n'
+        exit 1
+        ;;
+esac"#;
+
+#[test]
+fn with_an_arping_of_another_kind_nobody_is_asked_and_both_questions_say_so() {
+    let mut stage = Stage::new(Lab::new(1), vec![Net::new("blue", 100)]);
+    stage.join(0, "web", 2);
+    let doctor = |body: &str| {
+        let folder = stage.lab().script("others", "arping", body);
+        let path = std::env::var("PATH").unwrap();
+        let path = format!("{}:{path}", folder.display());
+        stage.call(&["doctor"]).env("PATH", &path).run()
+    };
+    let said = doctor(HABETS);
+    assert_eq!(said.code, 0, "{}", said.stdout);
+    let which = "`arping` is not that of iputils but ARPing 2.25, by Thomas Habets";
+    for told in [
+        format!("  - nobody was asked for the gateway's address: {which}"),
+        format!("  - nobody was asked for the 2 IPv4 addresses of containers: {which}"),
+    ] {
+        assert!(said.stdout.contains(&told), "{told}\n{}", said.stdout);
+    }
+    for word in ["has two owners", "have one owner", "nobody else answers"] {
+        assert!(!said.stdout.contains(word), "{}", said.stdout);
+    }
+    let mends = said.stdout.matches("mend  install iputils-arping").count();
+    assert_eq!(mends, 2, "{}", said.stdout);
+    // It would ask in the gateway's own name.
+    let asked = std::fs::read_to_string(stage.lab().dir().join("others/asked")).unwrap();
+    assert_eq!(asked, "-V\n");
+    // One that is cut short says nothing of who has an address either.
+    let cut = "[ \"$1\" = -V ] && exec echo 'arping from iputils 20221126'; echo ARPING; exit 2";
+    let said = doctor(cut);
+    for told in [
+        "  - nobody was asked for the gateway's address: ARPING",
+        "  - nobody was asked for the 2 IPv4 addresses of containers: ARPING",
+    ] {
+        assert!(said.stdout.contains(told), "{told}\n{}", said.stdout);
+    }
+}

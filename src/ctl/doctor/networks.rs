@@ -1,9 +1,10 @@
 //! Each network: its underlay, who else has its VNI, the facts of its node side and of everybody on it.
 
+use super::arping::{Arping, Question};
 use super::probe;
 use super::report::{Finding, Section};
 use super::shared;
-use super::wire::{self, Probe};
+use super::wire;
 use crate::cni::CniError;
 use crate::config::Network;
 use crate::ctl::look::{Attached, Found, Judged, host_facts, host_reads, judge, look_at, shown};
@@ -40,19 +41,20 @@ pub fn networks(
         .map(|on| Looked::of(hands, node, on))
         .collect();
     // Under way while everything else is looked at.
-    let probes: Vec<Option<Probe>> = looked
+    let arping = Arping::here(system);
+    let probes: Vec<Option<Question>> = looked
         .iter()
-        .map(|one| wire::probe(system, one.standing()?))
+        .map(|one| wire::probe(&arping, one.standing()?))
         .collect();
     let each = looked.iter().zip(probes);
     each.map(|(one, probe)| {
         let mut section = one.section(system);
         section.facts.extend(one.facts(system, &mut tell));
         let answer = one.standing().zip(probe);
-        let answer = answer.map(|(network, probe)| probe.answer(network));
+        let answer = answer.map(|(network, probe)| wire::alone(network, probe));
         section.findings.extend(answer);
         let standing = one.standing();
-        let asked = standing.map(|network| shared::addresses(system, one.on, network));
+        let asked = standing.map(|network| shared::addresses(&arping, one.on, network));
         section.findings.extend(asked.into_iter().flatten());
         section.findings.extend(one.records());
         section

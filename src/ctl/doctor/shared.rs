@@ -3,44 +3,48 @@
 
 use std::net::IpAddr;
 
-use super::probe::{Answer, start};
+use super::arping::{Arping, Heard, Question};
 use super::report::Finding;
 use crate::config::Network;
 use crate::ctl::node::{OnNode, State};
-use crate::exec::System;
 
 /// How many addresses are asked about at a time.
 const SIDE_BY_SIDE: usize = 64;
 
 /// Asks a network's wire for the addresses of the containers that are on it here: more answers than
 /// questions are from more than one owner, whatever their MACs. IPv4 only, as far as `arping` goes.
-pub fn addresses(system: &System, on: &OnNode, network: &Network) -> Vec<Finding> {
-    let owned = owned(on);
-    let mut findings = Vec::new();
+pub fn addresses(arping: &Arping<'_>, on: &OnNode, network: &Network) -> Vec<Finding> {
+    let (owned, dev) = (owned(on), &network.mv);
+    let (mut findings, mut unasked) = (Vec::new(), Vec::new());
     for wave in owned.chunks(SIDE_BY_SIDE) {
-        let lines = wave.iter().map(|(address, _)| {
-            let dev = &network.mv;
-            format!("arping -b -c 2 -w 1 -I {dev} {address}")
+        let asked = wave.iter().map(|(address, _)| {
+            let line = format!("arping -b -c 2 -w 1 -I {dev} {address}");
+            arping.ask(line)
         });
-        let started: Vec<_> = lines
-            .map(|line| {
-                let running = start(system, &line.split(' ').collect::<Vec<_>>());
-                (line, running)
-            })
-            .collect();
-        for ((address, who), (line, running)) in wave.iter().zip(started) {
-            let answer = running.and_then(|running| running.wait());
-            findings.extend(judged(*address, who, line, answer));
+        // All of a wave are under way before the first is waited for.
+        let asked: Vec<Question> = asked.collect();
+        for ((address, who), question) in wave.iter().zip(asked) {
+            let see = question.line().to_owned();
+            match question.answer() {
+                Ok(heard) => findings.extend(judged(*address, who, see, &heard)),
+                Err(why) => unasked.push(why),
+            }
         }
     }
-    match (owned.len(), findings.is_empty()) {
-        (0, _) | (_, false) => findings,
-        (count, true) => {
-            let dev = &network.mv;
-            let what = format!("the {count} IPv4 addresses of containers have one owner on {dev}");
-            vec![Finding::well(what)]
-        }
+    let (all, silent) = (owned.len(), unasked.len());
+    findings.extend(unasked.into_iter().next().map(|why| {
+        let of = if silent == all {
+            String::new()
+        } else {
+            format!("{silent} of ")
+        };
+        why.finding(&format!("{of}the {all} IPv4 addresses of containers"))
+    }));
+    if all > 0 && findings.is_empty() {
+        let what = format!("the {all} IPv4 addresses of containers have one owner on {dev}");
+        findings.push(Finding::well(what));
     }
+    findings
 }
 
 /// The IPv4 addresses of the containers of a network, and whose they are.
@@ -64,60 +68,41 @@ fn owned(on: &OnNode) -> Vec<(IpAddr, String)> {
         .collect()
 }
 
-/// What is wrong, if something is. Who cannot be asked is told of where the gateway's address is asked for.
-fn judged(address: IpAddr, who: &str, see: String, answer: Answer) -> Option<Finding> {
-    let output = answer.ok()?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let (asked, answered) = (number(&said, "Sent ")?, number(&said, "Received ")?);
-    let macs: Vec<&str> = said
-        .lines()
-        .filter_map(|line| line.split(['[', ']']).nth(1))
-        .collect();
-    (answered > asked).then(|| {
-        let what = format!(
-            "{address} of {who} has two owners: {} answer for it",
-            macs.join(" and ")
-        );
-        Finding::wrong(what)
-            .see(see)
-            .mend("remove one of the two containers; the other node's `vxlan status ADDRESS` tells which it is".replace("ADDRESS", &address.to_string()))
+/// What is wrong, if something is.
+fn judged(address: IpAddr, who: &str, see: String, heard: &Heard) -> Option<Finding> {
+    (heard.answered > heard.asked).then(|| {
+        let macs = heard.macs.join(" and ");
+        let what = format!("{address} of {who} has two owners: {macs} answer for it");
+        Finding::wrong(what).see(see).mend(format!(
+            "remove one of the two containers; the other node's `vxlan status {address}` tells which it is"
+        ))
     })
-}
-
-/// The number behind a word of `arping`'s summary.
-fn number(said: &str, word: &str) -> Option<u32> {
-    let line = said.lines().find_map(|line| line.strip_prefix(word))?;
-    line.split(' ').next()?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::exec::Output;
 
-    fn told(stdout: &str) -> Option<Finding> {
-        let output = Output {
-            code: Some(1),
-            stdout: stdout.into(),
-            stderr: String::new(),
-        };
+    fn told(asked: u32, answered: u32) -> Option<Finding> {
+        let macs = vec!["0A:58:0A:01:00:09".to_owned(); 2];
         let address = "10.1.0.9".parse().unwrap();
-        judged(address, "shop/web", "arping".into(), Ok(output))
+        let heard = Heard {
+            asked,
+            answered,
+            macs,
+        };
+        judged(address, "shop/web", "arping".into(), &heard)
     }
 
     #[test]
     fn more_answers_than_questions_are_of_two_owners() {
-        // As iputils 20221126 prints it.
-        let two = "ARPING 10.1.0.9 from 10.1.0.1 mv_blue\n\
-            Unicast reply from 10.1.0.9 [0A:58:0A:01:00:09]  0.546ms\n\
-            Unicast reply from 10.1.0.9 [0A:58:0A:01:00:09]  0.555ms\n\
-            Sent 1 probes (1 broadcast(s))\nReceived 2 response(s)\n";
-        let one = "ARPING 10.1.0.9 from 10.1.0.1 mv_blue\n\
-            Unicast reply from 10.1.0.9 [0A:58:0A:01:00:09]  0.546ms\n\
-            Sent 2 probes (2 broadcast(s))\nReceived 1 response(s)\n";
-        assert!(told(two).is_some());
-        assert!(told(one).is_none());
-        assert!(told("").is_none());
+        let two = told(1, 2).unwrap().what;
+        let macs = "0A:58:0A:01:00:09 and 0A:58:0A:01:00:09";
+        assert!(two.contains(macs), "{two}");
+        assert!(told(2, 4).is_some());
+        // One owner that answers each question, and one that misses one.
+        assert!(told(2, 2).is_none());
+        assert!(told(2, 1).is_none());
     }
 }

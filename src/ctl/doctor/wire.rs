@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::arping::{Arping, Question};
 use super::probe::{Answer, start};
 use super::report::Finding;
 use crate::config::Network;
-use crate::exec::{ExecError, Running, System};
+use crate::exec::System;
 use crate::ip::Family;
 use crate::plan::{Observed, Side};
 
@@ -93,65 +94,30 @@ fn crossed(network: &Network, peer: IpAddr, whole: u32, large: Answer, small: An
     }
 }
 
-/// A question on the wire that waits for its answer.
-pub struct Probe {
-    line: String,
-    running: Result<Box<dyn Running>, ExecError>,
-}
-
 /// Asks a network's wire whether another host has its gateway's address: by a probe from nobody
 /// (RFC 5227, 2.1.1), which changes no one's memory of who has it. Nobody's silence takes a second.
-pub fn probe(system: &System, network: &Network) -> Option<Probe> {
+pub fn probe(arping: &Arping<'_>, network: &Network) -> Option<Question> {
     let gateway = network.cidr(Family::V4)?.ip();
-    let line = format!("arping -D -c 1 -w 1 -I {} {gateway}", network.mv);
-    let running = start(system, &line.split(' ').collect::<Vec<_>>());
-    Some(Probe { line, running })
+    let mv = &network.mv;
+    Some(arping.ask(format!("arping -D -c 1 -w 1 -I {mv} {gateway}")))
 }
 
-impl Probe {
-    /// Waits for the answer.
-    pub fn answer(self, network: &Network) -> Finding {
-        alone(network, self.line, self.running.and_then(Running::wait))
-    }
-}
-
-fn alone(network: &Network, see: String, answer: Answer) -> Finding {
-    let output = match answer {
-        Err(error) => {
-            return Finding::unknown(format!(
-                "nobody was asked for the gateway's address: {error}"
-            ))
-            .see(see)
-            .mend("install iputils-arping");
-        }
-        Ok(output) => output,
+/// Waits for the answer.
+pub fn alone(network: &Network, probe: Question) -> Finding {
+    let (mv, name) = (&network.mv, &network.name);
+    let see = probe.line().to_owned();
+    let macs = match probe.answer() {
+        Err(unasked) => return unasked.finding("the gateway's address"),
+        Ok(heard) => heard.macs.join(" and "),
     };
-    let said = String::from_utf8_lossy(&output.stdout);
-    // `Unicast reply from 10.1.0.1 [0A:58:0A:01:00:01]  0.6ms`
-    let reply = said.lines().find(|line| line.contains("reply from"));
-    match reply {
-        // Over a device that is down nothing is sent.
-        None if !said.contains("Sent ") => {
-            let told = [output.stderr.as_str(), &said];
-            let why = told.iter().find_map(|text| text.lines().next());
-            let why = why.unwrap_or("arping says nothing");
-            Finding::unknown(format!("nobody was asked for the gateway's address: {why}")).see(see)
-        }
-        None => Finding::well(format!(
-            "nobody else answers for the gateway's address on {}",
-            network.mv
-        )),
-        Some(reply) => {
-            let mac = reply.split(['[', ']']).nth(1).unwrap_or("another host");
-            Finding::wrong(format!(
-                "{mac} answers for the gateway's address on {} too",
-                network.mv
-            ))
-            .see(see)
-            .mend(format!(
-                "give each node an address of its own in cidr of network \"{}\"",
-                network.name
-            ))
-        }
+    if macs.is_empty() {
+        let what = format!("nobody else answers for the gateway's address on {mv}");
+        return Finding::well(what);
     }
+    let mend = format!("give each node an address of its own in cidr of network \"{name}\"");
+    Finding::wrong(format!(
+        "{macs} answers for the gateway's address on {mv} too"
+    ))
+    .see(see)
+    .mend(mend)
 }
