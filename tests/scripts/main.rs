@@ -4,11 +4,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 mod lab;
+mod order;
 mod pages;
 mod pipes;
 mod races;
@@ -81,6 +83,14 @@ impl Folder {
 
     fn path(&self, inner: &str) -> PathBuf {
         self.0.join(inner)
+    }
+
+    /// Writes a program of shell lines into it; what was there under that name goes.
+    fn program(&self, name: &str, body: &str) {
+        let path = self.path(name);
+        let _ = std::fs::remove_file(&path);
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 }
 

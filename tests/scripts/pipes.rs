@@ -2,7 +2,6 @@
 //! what was found counts as not found, now and then.
 
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -130,12 +129,10 @@ fn the_demo_finds_a_claim_however_much_is_printed_behind_it() {
     let real = ends_with(0, Command::new("sh").args(["-c", "command -v ip"]));
     // More than a pipe holds, behind the claims: whoever reads only these kills the writer.
     let talkative = format!(
-        "#!/bin/sh\ncase $* in\n    *' ip route show proto 192') {real} \"$@\" && exec seq 100000 ;;\nesac\nexec {real} \"$@\"\n",
+        "case $* in\n    *' ip route show proto 192') {real} \"$@\" && exec seq 100000 ;;\nesac\nexec {real} \"$@\"\n",
         real = real.trim()
     );
-    let ip = folder.path("ip");
-    std::fs::write(&ip, talkative).unwrap();
-    std::fs::set_permissions(&ip, std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder.program("ip", &talkative);
     let path = std::env::var("PATH").unwrap();
     let mut demo = Command::new("env")
         .arg("--default-signal=INT")
