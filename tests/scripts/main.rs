@@ -13,6 +13,7 @@ mod lab;
 mod order;
 mod pages;
 mod pipes;
+mod prerequisites;
 mod races;
 mod routing;
 mod trace;
