@@ -129,7 +129,7 @@ const ROWS: [Row; 15] = [
         by: "ip -n POD link del eth0",
         found: &["macvlan eth0 on vx_blue is there: missing"],
         made: &[
-            "ip link add name eth0 link vx_blue netns POD type macvlan mode bridge",
+            " link vx_blue netns POD type macvlan mode bridge",
             "ip -n POD addr replace CLAIM/16",
         ],
     },
@@ -146,7 +146,7 @@ const ROWS: [Row; 15] = [
             "network blue: ip link add vx_blue type vxlan id 100",
             "network blue: ip link add name mv_blue link vx_blue type macvlan",
             "claims: put back CLAIM: pod shop/web-0",
-            "ip link add name eth0 link vx_blue netns POD type macvlan mode bridge",
+            " link vx_blue netns POD type macvlan mode bridge",
         ],
     },
 ];

@@ -87,7 +87,7 @@ fn from_the_configuration_alone_the_script_asks_for_what_nobody_knows_yet() {
         "# beside it the IPAM plugin `host-local` gives the address",
         ": \"${POD:?the name of the namespace, below /var/run/netns}\"",
         "ip link add vx_red type vxlan id 200 dev eth0 group 239.1.1.200",
-        "ip link add name eth0 link vx_red netns \"$POD\" type macvlan mode bridge",
+        " link vx_red netns \"$POD\" type macvlan mode bridge",
         "ip -n \"$POD\" addr replace \"$ADDRESS4\"",
         "ip -n \"$POD\" addr replace \"$ADDRESS6\" dev eth0 nodad",
         "ip -n \"$POD\" link set dev eth0 address \"$MAC\"",

@@ -330,6 +330,8 @@ fn finding(fact: &Fact, verdict: &Verdict, pod: &Netns) -> Finding {
                 crate::ip::link::del(name).shown_in(shown)
             ))
         }
+        // It takes more than one command.
+        (Fact::Macvlan { name, made_as, .. }, _) if name != made_as => finding.mend("vxlan repair"),
         _ => finding.mend(make.shown_in(netns(side))),
     }
 }
