@@ -78,7 +78,7 @@ fn echo(network: &Network, peer: IpAddr, whole: u32) -> Vec<String> {
 fn crossed(network: &Network, peer: IpAddr, whole: u32, large: Answer, small: Answer) -> Finding {
     let came_back = |answer: &Answer| answer.as_ref().is_ok_and(|output| output.code == Some(0));
     let see = echo(network, peer, whole).join(" ");
-    match (came_back(&large), came_back(&small), large) {
+    match (came_back(&large), came_back(&small), small) {
         (true, ..) => Finding::well(format!("packets of {whole} bytes reach {peer}")),
         (false, true, _) => Finding::wrong(format!(
             "packets of {whole} bytes do not reach {peer}, small ones do: the underlay's MTU is smaller somewhere between"
@@ -89,8 +89,17 @@ fn crossed(network: &Network, peer: IpAddr, whole: u32, large: Answer, small: An
             network.name,
             network.options.vxlan.overhead()
         )),
-        (false, false, Err(error)) => Finding::unknown(error.to_string()).see(see),
-        (false, false, Ok(_)) => Finding::unknown(format!("{peer} answers no echo at all")).see(see),
+        (false, false, small) => Finding::unknown(silence(peer, small)).see(see),
+    }
+}
+
+/// Why no echo came back: a `ping` that complains, as another program of that name does of an option, has sent none.
+fn silence(peer: IpAddr, small: Answer) -> String {
+    let complaint = small.map(|output| output.stderr.lines().next().map(str::to_owned));
+    match complaint {
+        Err(error) => error.to_string(),
+        Ok(Some(said)) => format!("no echo was sent to {peer}: {said}"),
+        Ok(None) => format!("{peer} answers no echo at all"),
     }
 }
 
@@ -120,4 +129,38 @@ pub fn alone(network: &Network, probe: Question) -> Finding {
     ))
     .see(see)
     .mend(mend)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::exec::Output;
+
+    #[test]
+    fn a_peer_is_not_blamed_for_a_ping_that_sent_nothing() {
+        let told = |stdout: &str, stderr: &str| {
+            let output = Output {
+                code: Some(1),
+                stdout: stdout.into(),
+                stderr: stderr.into(),
+            };
+            silence("198.18.0.2".parse().unwrap(), Ok(output))
+        };
+        // iputils 20221126, then BusyBox 1.35, which has no -M, then iputils without a route.
+        let lost = "PING 198.18.0.2 (198.18.0.2) 56(84) bytes of data.\n\n\
+            --- 198.18.0.2 ping statistics ---\n1 packets transmitted, 0 received, 100% packet loss, time 0ms\n";
+        assert_eq!(told(lost, ""), "198.18.0.2 answers no echo at all");
+        let busybox = "ping: invalid option -- 'M'\nBusyBox v1.35.0 multi-call binary.\n";
+        let sent_none = "no echo was sent to 198.18.0.2: ping: ";
+        assert_eq!(
+            told("", busybox),
+            format!("{sent_none}invalid option -- 'M'")
+        );
+        let unreachable = "ping: connect: Network is unreachable\n";
+        assert_eq!(
+            told("", unreachable),
+            format!("{sent_none}connect: Network is unreachable")
+        );
+    }
 }
