@@ -138,6 +138,19 @@ fn the_programs_are_installed_below_destdir_and_replaced_while_they_run() {
 }
 
 #[test]
+fn an_installation_onto_a_full_disk_says_so_and_leaves_no_half_a_program() {
+    let folder = Folder::new("full");
+    let line = r#"mount -t tmpfs -o size=64k disk "$DESTDIR"; ! "$0" --from "$1"; find "$DESTDIR" -type f"#;
+    let mut disk = Command::new("unshare");
+    disk.args(["--mount", "bash", "-ec", line]);
+    disk.arg(clone("scripts/install")).arg(built());
+    let said = ends_with(0, disk.env("DESTDIR", &folder.0));
+    assert!(said.contains("cannot write "), "{said}");
+    let files = said.lines().filter(|line| line.starts_with('/')).count();
+    assert_eq!(files, 0, "{said}");
+}
+
+#[test]
 fn every_script_says_how_it_is_used() {
     for entry in std::fs::read_dir(clone("scripts")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
