@@ -5,6 +5,9 @@ use super::probe::{Answer, ask, start};
 use super::report::Finding;
 use crate::exec::{Output, Running, System};
 
+/// Asks for the version: Habets' takes it for an option without its value, and tells its own.
+const VERSION: [&str; 2] = ["arping", "-V"];
+
 /// Words by which the right ones are known in what they say of their version.
 const RIGHT: [&str; 2] = ["iputils", "BusyBox"];
 
@@ -35,8 +38,7 @@ pub struct Heard {
 /// Why nothing was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unasked {
-    /// The command.
-    line: String,
+    see: String,
     why: String,
     mend: Option<&'static str>,
 }
@@ -46,15 +48,16 @@ impl<'a> Arping<'a> {
     pub fn here(system: &'a System) -> Self {
         Self {
             system,
-            fault: fault(&ask(system, &["arping", "-V"])),
+            fault: fault(&ask(system, &VERSION)),
         }
     }
 
     /// Asks for an address with a command, if the program that would run is the right one.
     pub fn ask(&self, line: String) -> Question {
         let running = match &self.fault {
+            // The question itself, pasted, would be another one.
             Some(fault) => Err(Unasked {
-                line: line.clone(),
+                see: VERSION.join(" "),
                 why: fault.clone(),
                 mend: Some("install iputils-arping"),
             }),
@@ -85,7 +88,7 @@ impl Question {
 impl Unasked {
     fn because(line: &str, why: String) -> Self {
         Self {
-            line: line.to_owned(),
+            see: line.to_owned(),
             why,
             mend: None,
         }
@@ -94,7 +97,7 @@ impl Unasked {
     /// That nobody was asked for something, and why.
     pub fn finding(self, what: &str) -> Finding {
         let finding = Finding::unknown(format!("nobody was asked for {what}: {}", self.why));
-        let finding = finding.see(self.line);
+        let finding = finding.see(self.see);
         match self.mend {
             Some(mend) => finding.mend(mend),
             None => finding,
