@@ -39,7 +39,11 @@ impl Rule {
                 IpNetwork::new(address, length).ok() == Some(wanted)
             }
         };
-        !record.not
+        let every_packet = !record.not
+            && [&record.iif, &record.oif, &record.fwmark, &record.tos]
+                .into_iter()
+                .all(Option::is_none);
+        every_packet
             && record.priority == self.pref
             && same(record.src, record.srclen, self.from)
             && same(record.dst, record.dstlen, self.to)
@@ -97,6 +101,14 @@ pub struct RuleRecord {
     pub dst: Option<IpAddr>,
     /// Length of the destination's prefix; absent for one host.
     pub dstlen: Option<u8>,
+    /// The device that a packet came in by; a rule of ours has none, nor any of those that follow.
+    pub iif: Option<String>,
+    /// The device that a packet was bound to.
+    pub oif: Option<String>,
+    /// The packet's mark.
+    pub fwmark: Option<String>,
+    /// The packet's type of service.
+    pub tos: Option<String>,
     /// Table by number or well-known name; absent for rules that do something else.
     #[serde(default)]
     pub table: String,
@@ -130,6 +142,15 @@ mod tests {
         // iproute2 5.10 to 7.3: null where it is set.
         let other = shown.replace("\"src\"", "\"not\":null,\"src\"");
         assert!(!rule.is(&serde_json::from_str(&other).unwrap()));
+        for (key, value) in [
+            ("iif", "lo"),
+            ("oif", "lo"),
+            ("fwmark", "0x1"),
+            ("tos", "0x10"),
+        ] {
+            let other = shown.replace("\"src\"", &format!(r#""{key}":"{value}","src""#));
+            assert!(!rule.is(&serde_json::from_str(&other).unwrap()), "{other}");
+        }
         let any = r#"{"priority":0,"src":"all","table":"local"}"#;
         assert!(!rule.is(&serde_json::from_str(any).unwrap()));
         let everything = Rule {

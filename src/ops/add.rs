@@ -13,7 +13,7 @@ use super::converge::{Hands, refuse_foreign};
 use super::leave::{leave_after_failure, vanished};
 use super::lines::{Failed, Line};
 use super::settle::until_settled;
-use super::{Sandbox, journal, outcome, prev_result, store};
+use super::{Sandbox, journal, namespace_inode, outcome, prev_result, store};
 use crate::cni::delegate::{Call, Delegate};
 use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code, Request, Verb};
@@ -127,7 +127,17 @@ impl<'a> Attempt<'a> {
         let _under_way = self.record()?;
         let mut made = Made::default();
         self.make(&mut made)
-            .map_err(|error| self.take_back(made, error))
+            .map_err(|error| self.take_back(made, self.gone(error)))
+    }
+
+    /// The error, with its cause where the pod has gone meanwhile: of a namespace that is just being unmounted
+    /// the kernel says no more than `Invalid argument`.
+    fn gone(&self, error: CniError) -> CniError {
+        let netns = &self.request.netns;
+        match namespace_inode(netns.as_ref()) == Some(self.attachment.inode) {
+            true => error,
+            false => error.and(&format!("the container is gone: {netns} is another by now")),
+        }
     }
 
     /// Refuses what is there already, then writes the attachment down. The first look into the
