@@ -351,7 +351,7 @@ fn b59_a_hanging_ipam_is_ended_with_the_plugin_and_what_it_may_have_leased_is_re
     let before = scene.node().snapshot();
     let child = scene.ask(&pod).verb("ADD").start();
     until("the IPAM hangs", || {
-        scene.ipam.calls() == ["ADD"] && !pod.device("eth0").is_null()
+        scene.ipam.calls() == ["ADD"] && pod.is_linked()
     });
     let hanging = scene.ipam.pid();
     signal(&child, "TERM");
@@ -366,7 +366,7 @@ fn b59_a_hanging_ipam_is_ended_with_the_plugin_and_what_it_may_have_leased_is_re
         "the IPAM still runs"
     );
     scene.node().snapshot().assert_same(&before);
-    assert!(pod.device("eth0").is_null());
+    assert!(!pod.is_linked());
 }
 
 #[test]
@@ -387,7 +387,7 @@ fn a_del_told_to_end_while_its_ipam_hangs_ends_it_and_leaves_the_record_for_the_
         "the IPAM still runs"
     );
     // Everything else is done.
-    assert!(pod.device("eth0").is_null());
+    assert!(!pod.is_linked());
     assert!(scene.node().record("blue", &pod, "eth0").exists());
     scene.ipam.does(&[]);
     ask.del();
@@ -408,7 +408,7 @@ fn c50_a_lease_that_cannot_be_released_fails_del_after_everything_else_was_tried
     let ask = scene.ask(&pod).after(&result);
     let said = ask.say("DEL").error(109);
     assert!(said.contains("the door is locked"), "{said}");
-    assert!(pod.device("eth0").is_null());
+    assert!(!pod.is_linked());
     scene
         .ipam
         .does(&[("DEL", &prints("this is no CNI result, but all is well"))]);
@@ -531,7 +531,7 @@ fn a_gc_that_a_runtime_runs_beside_an_add_leaves_it_alone() {
     let before = scene.node().snapshot();
     let child = scene.ask(&pod).verb("ADD").start();
     until("the IPAM is asked", || {
-        scene.ipam.calls() == ["ADD"] && !pod.device("eth0").is_null()
+        scene.ipam.calls() == ["ADD"] && pod.is_linked()
     });
     // The protocol forbids it; a runtime that was restarted may do it all the same.
     let config = scene.config.clone().with(collecting(&[]));

@@ -151,7 +151,7 @@ fn c20_c21_add_check_and_del_in_every_version_have_that_versions_shape() {
                 .ping(cidr(&result, six).split('/').next().unwrap());
         }
         scene.end(&ask, version, &result);
-        assert!(pod.device("eth0").is_null());
+        assert!(!pod.is_linked());
         scene.node().snapshot().assert_same(&before);
     }
 }

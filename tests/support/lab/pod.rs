@@ -62,6 +62,13 @@ impl Pod {
         self
     }
 
+    /// Whether its interface is made: until it is configured it may have a temporary name, where the node has a
+    /// device of its name.
+    pub fn is_linked(&self) -> bool {
+        let links = self.show("link show type macvlan");
+        links.as_array().is_some_and(|links| !links.is_empty())
+    }
+
     /// Takes the namespace away, as the end of a pod does, and keeps the container's id and the path.
     pub fn end(&mut self) {
         match self.held.take() {
