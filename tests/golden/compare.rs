@@ -8,6 +8,16 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
+/// The folders of what was captured, one for each version of iproute2: the golden ones, or those that were
+/// captured just now into a folder of their own.
+pub fn captured(what: &str) -> Vec<PathBuf> {
+    let root = std::env::var_os("VXLAN_CNI_CAPTURES").map_or_else(folder, PathBuf::from);
+    let root = root.join(what);
+    let all: Vec<PathBuf> = names(&root).iter().map(|name| root.join(name)).collect();
+    assert!(!all.is_empty(), "nothing is in {}", shown(&root));
+    all
+}
+
 /// Whether golden files are to be rewritten.
 fn rewriting() -> bool {
     std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1")

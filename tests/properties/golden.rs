@@ -29,9 +29,21 @@ pub fn json(cases: &str, file: &str) -> Vec<Value> {
         .collect()
 }
 
+/// What was captured with every version of iproute2.
+fn captured(what: &str) -> Vec<PathBuf> {
+    let versions = entries(what).into_iter();
+    let files = |version: PathBuf| {
+        entries(&format!(
+            "{what}/{}",
+            version.file_name().unwrap().display()
+        ))
+    };
+    versions.flat_map(files).collect()
+}
+
 /// The lines of the captured records that are JSON.
 pub fn printed() -> Vec<Value> {
-    let texts = entries("records")
+    let texts = captured("records")
         .into_iter()
         .map(|file| std::fs::read_to_string(file).unwrap());
     let lines = texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
@@ -44,7 +56,7 @@ pub fn printed() -> Vec<Value> {
 
 /// The lines that `ip` said on stderr.
 pub fn stderr() -> Vec<String> {
-    let texts = entries("stderr")
+    let texts = captured("stderr")
         .into_iter()
         .map(|file| std::fs::read_to_string(file).unwrap());
     let lines = texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
