@@ -124,7 +124,7 @@ impl World {
 
     /// Changes the underlay device: what the real `ip` printed of one, see tests/golden.
     pub fn underlay(&self, change: impl FnOnce(&mut Value)) {
-        let golden = include_str!("../golden/records/link-underlay");
+        let golden = include_str!("../golden/records/bookworm/link-underlay");
         let mut shown: Value = serde_json::from_str(golden.split_once('\n').unwrap().1).unwrap();
         change(&mut shown[0]);
         fs::write(self.path("eth0"), shown.to_string()).unwrap();

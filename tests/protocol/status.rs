@@ -215,7 +215,7 @@ fn c70_an_underlay_device_that_is_absent_down_or_too_small_is_seen() {
 #[test]
 fn c70_another_device_with_the_same_vni_and_port_is_seen() {
     let world = World::new();
-    let golden = include_str!("../golden/records/link-vxlan-with-every-option");
+    let golden = include_str!("../golden/records/bookworm/link-vxlan-with-every-option");
     let mut other: Value = serde_json::from_str(golden.split_once('\n').unwrap().1).unwrap();
     // Ours by name; another's with another port; another's with the same.
     for (name, port, clashes) in [
