@@ -15,11 +15,12 @@ impl Scene {
     fn new() -> Self {
         let lab = Lab::new(1);
         let node = lab.node(0);
+        let blue = Net::new("blue", 100).dual();
         // What forwarding leaves behind is there before.
         node.set(&["net.ipv6.conf.all.forwarding=1"]);
         Self {
             before: Snapshot::of_namespace(node),
-            blue: Net::new("blue", 100).dual(),
+            blue,
             lab,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::lab::{Lab, Net, until};
+use crate::support::lab::{Lab, Net, ipv6, left_by_the_underlay, until};
 use crate::support::plugin::Said;
 
 /// An IPAM that waits at ADD for a word through a pipe and then refuses.
@@ -59,11 +59,12 @@ fn an_add_that_fails_leaves_a_device_that_was_there_before_it() {
     let blue = Net::new("blue", 100);
     let config = node.config(&[&blue]);
     let vx = "link add vx_blue type vxlan id 100 dev eth0 group 239.1.1.100 dstport 4789 learning";
-    node.batch(&[
-        vx,
-        "link set vx_blue mtu 1450 addrgenmode none",
-        "link set vx_blue arp off up",
-    ]);
+    let mtu = left_by_the_underlay();
+    node.batch(&[vx, &format!("link set vx_blue mtu {mtu} arp off")]);
+    if ipv6::networks_have_it() {
+        node.ip("link set vx_blue addrgenmode none");
+    }
+    node.ip("link set vx_blue up");
     let waiting = Waiting::new(&lab);
     let before = node.snapshot();
     let late = node.ask(&config, &pod).plugins_first(&waiting.dir);

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
-use crate::support::lab::{Ask, Lab, Net, Node, Snapshot, address, until};
+use crate::support::lab::{Ask, Lab, Net, Node, Snapshot, address, ipv6, until};
 use crate::support::plugin::{Call, Program};
 
 /// Runs the program with files of the test's own in place of those of /etc/iproute2.
@@ -233,6 +233,7 @@ fn assert_status(node: &Node, net: &Net, words: &str) {
 
 #[test]
 fn where_ipv6_is_switched_off_ipv4_networks_work_and_others_are_refused_by_name() {
+    ipv6::is_needed();
     let lab = Lab::new(1);
     let node = lab.node(0);
     let off = "net.ipv6.conf.all.disable_ipv6=1";
@@ -255,6 +256,7 @@ fn where_ipv6_is_switched_off_ipv4_networks_work_and_others_are_refused_by_name(
 
 #[test]
 fn a_cidr_that_the_node_is_in_itself_is_refused_and_cuts_nothing_off() {
+    ipv6::is_needed();
     let lab = Lab::new(2);
     let node = lab.node(0);
     node.ip("route add default via 203.0.113.1 dev eth0 onlink");
@@ -338,6 +340,7 @@ fn the_underlay_may_go_by_another_name_of_its_device() {
 
 #[test]
 fn an_underlay_device_that_cannot_carry_a_network_is_named() {
+    ipv6::is_needed();
     let lab = Lab::new(1);
     let node = lab.node(0);
     let blue = Net::new("blue", 100);
@@ -400,6 +403,7 @@ impl Drop for Router {
 
 #[test]
 fn the_first_pod_of_an_ipv6_network_leaves_the_node_the_way_out_that_a_router_advertised() {
+    ipv6::is_needed();
     let lab = Lab::new(2);
     let (node, router) = (lab.node(0), lab.node(1));
     router.set(&["net.ipv6.conf.all.forwarding=1"]);

@@ -6,7 +6,7 @@ use std::path::Path;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::support::lab::{Lab, address};
+use crate::support::lab::{Lab, address, ipv6};
 use crate::support::plugin::{Call, Program};
 
 fn readme() -> String {
@@ -27,6 +27,7 @@ fn blocks(language: &str) -> Vec<String> {
 
 #[test]
 fn the_configuration_in_the_readme_puts_pods_on_both_its_networks() {
+    ipv6::is_needed();
     let list: Value = serde_json::from_str(&blocks("json")[0]).unwrap();
     let mut config = list["plugins"][0].clone();
     config["cniVersion"] = list["cniVersion"].clone();

@@ -62,6 +62,8 @@ fn configuration() -> Vec<Fault> {
             )
         },
         Fault {
+            // Whatever the lab's underlay is.
+            node: "ip link set eth0 mtu 1500",
             net: json!({"mtu": 1451}),
             ..fault(
                 "mtu",

@@ -9,7 +9,7 @@ use std::process::Child;
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Lab, Net, Node, address, until};
+use crate::support::lab::{Lab, Net, Node, address, ipv6, until};
 use crate::support::plugin::{Call, Program, Said, signal};
 
 /// The network of the pools; each node has an address on it.
@@ -20,12 +20,14 @@ fn lab(nodes: usize) -> Lab {
     let lab = Lab::new(nodes);
     for node in lab.nodes() {
         let number = node.index + 1;
-        node.batch(&[
-            format!("addr add 10.9.0.{number}/24 dev eth0"),
-            format!("addr add fd09::{number}/64 dev eth0 nodad"),
-            // The kernel asks the wire for IPv6 neighbours from its link-local address.
-            format!("addr add fe80::{number}/64 dev eth0 nodad"),
-        ]);
+        node.ip(&format!("addr add 10.9.0.{number}/24 dev eth0"));
+        if ipv6::kernel_has_it() {
+            node.batch(&[
+                format!("addr add fd09::{number}/64 dev eth0 nodad"),
+                // The kernel asks the wire for IPv6 neighbours from its link-local address.
+                format!("addr add fe80::{number}/64 dev eth0 nodad"),
+            ]);
+        }
     }
     for node in lab.nodes() {
         // What the kernel marks when it notices the carrier must not come in between two snapshots.
@@ -72,6 +74,10 @@ impl<'a> Ipam<'a> {
     }
 
     fn call(&self, verb: &str, container: &str) -> Call {
+        // A pool or an address.
+        if self.config["ipam"].to_string().contains("\"fd") {
+            ipv6::is_needed_on_the_underlay();
+        }
         let [nsenter, net] = self.node.enter();
         Call::verb(Program::RouteTable, verb, &self.config)
             .behind(&[&nsenter, &net])
@@ -142,12 +148,12 @@ impl<'a> Ipam<'a> {
     /// The addresses claimed by routes on this node.
     fn claims(&self) -> Vec<String> {
         let shown = |words: &str| self.node.show(words).as_array().unwrap().clone();
-        let routes = [
-            shown("route show table main proto 192"),
-            shown("-6 route show table main proto 192"),
-        ];
+        let mut routes = shown("route show table main proto 192");
+        if ipv6::kernel_has_it() {
+            routes.extend(shown("-6 route show table main proto 192"));
+        }
         let dst = |route: &Value| route["dst"].as_str().unwrap().to_owned();
-        routes.concat().iter().map(dst).collect()
+        routes.iter().map(dst).collect()
     }
 }
 
@@ -399,6 +405,7 @@ fn r12_an_ipv6_pool_of_any_length_gives_addresses() {
 
 #[test]
 fn an_ipv6_address_that_answers_on_the_wire_is_taken() {
+    ipv6::is_needed_on_the_underlay();
     let lab = lab(2);
     lab.node(1).ip("addr add fd09::52/128 dev eth0 nodad");
     let ipam = Ipam::new(lab.node(0), json!({"subnet": "fd09::/64"}), json!({}));

@@ -17,6 +17,7 @@
 
 pub mod ask;
 pub mod config;
+pub mod ipv6;
 pub mod node;
 pub mod ns;
 pub mod pod;
@@ -31,7 +32,7 @@ use std::time::{Duration, Instant};
 
 pub use ask::{Ask, address, mac};
 pub use config::{Config, Net};
-pub use node::Node;
+pub use node::{Node, left_by_the_underlay};
 pub use ns::Ns;
 pub use pod::Pod;
 pub use snapshot::Snapshot;
@@ -50,7 +51,8 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Makes a cluster. Node `i` is 198.18.0.`i+1`/24 and fd00:198:18::`i+1`/64 on its `eth0`.
+    /// Makes a cluster. Node `i` is 198.18.0.`i+1`/24 and fd00:198:18::`i+1`/64 on its `eth0`, without the latter
+    /// where the kernel has no IPv6.
     pub fn new(nodes: usize) -> Self {
         static SWEEP: Once = Once::new();
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -142,10 +144,11 @@ impl Lab {
         let name = |index: usize| format!("{}-n{}", self.prefix, index + 1);
         let made = range.clone().flat_map(|index| {
             let node = name(index);
+            let mtu = node::mtu().map_or_else(String::new, |mtu| format!(" mtu {mtu}"));
             [
                 format!("netns add {node}"),
                 format!(
-                    "link add name p{index} netns {switch} type veth peer name eth0 netns {node}"
+                    "link add name p{index}{mtu} netns {switch} type veth peer name eth0{mtu} netns {node}"
                 ),
             ]
         });

@@ -101,9 +101,9 @@ fn b30_b45_del_creates_nothing_and_the_last_one_takes_devices_rule_and_route_alo
 fn b42_a_node_that_routes_nothing_is_made_a_router_by_its_first_pod() {
     let lab = Lab::new(2);
     let (node, outside) = (lab.node(0), lab.node(1));
+    let (pod, blue) = (node.pod("web"), Net::new("blue", 100).dual());
     assert_eq!(node.sysctl("net/ipv4/ip_forward"), "0");
     assert_eq!(node.sysctl("net/ipv6/conf/all/forwarding"), "0");
-    let (pod, blue) = (node.pod("web"), Net::new("blue", 100).dual());
     node.ask(&node.config(&[&blue]), &pod).add();
     for (subnet, by) in [
         (blue.subnet_v4(), node.underlay()),

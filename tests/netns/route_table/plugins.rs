@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Ipam, lab};
-use crate::support::lab::{Node, Pod, address};
+use crate::support::lab::{Node, Pod, address, ipv6};
 use crate::support::plugin::{Call, Program, Said};
 
 /// A reference plugin that has its addresses from `route-table`.
@@ -70,6 +70,7 @@ impl<'a> Plugin<'a> {
 
 #[test]
 fn macvlan_has_two_families_routes_gateways_and_names_from_it_on_two_nodes() {
+    ipv6::is_needed_on_the_underlay();
     let lab = lab(2);
     let dns = json!({"nameservers": ["10.9.0.53"], "search": ["lab.test"]});
     let ranges = json!([
@@ -102,6 +103,7 @@ fn macvlan_has_two_families_routes_gateways_and_names_from_it_on_two_nodes() {
 
 #[test]
 fn bridge_gives_the_address_that_was_asked_for_in_each_form() {
+    ipv6::is_needed_on_the_underlay();
     let lab = lab(1);
     let node = lab.node(0);
     // The bridge has no address yet when the first container asks, so the device is named.

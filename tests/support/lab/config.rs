@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::ipv6;
 use super::node::Node;
 
 /// The newest version that the IPAM plugins of Debian 12 speak.
@@ -31,12 +32,14 @@ impl Net {
 
     /// IPv6 only.
     pub fn v6(mut self) -> Self {
+        ipv6::is_needed();
         self.families = &[6];
         self
     }
 
     /// Both.
     pub fn dual(mut self) -> Self {
+        ipv6::is_needed();
         self.families = &[4, 6];
         self
     }

@@ -7,9 +7,22 @@ use serde_json::{Value, json};
 
 use super::ask::Ask;
 use super::config::{Config, Net};
+use super::ipv6;
 use super::ns::Ns;
 use super::pod::Pod;
 use super::snapshot::Snapshot;
+
+/// The MTU of every device of the underlay: what `VXLAN_LAB_MTU` says, or the kernel's own.
+pub(super) fn mtu() -> Option<u32> {
+    let text = std::env::var("VXLAN_LAB_MTU").ok()?;
+    let mtu = text.parse();
+    Some(mtu.unwrap_or_else(|error| panic!("VXLAN_LAB_MTU={text}: {error}")))
+}
+
+/// The MTU that the underlay leaves a network over IPv4.
+pub fn left_by_the_underlay() -> u32 {
+    mtu().unwrap_or(1500) - 50
+}
 
 /// One node.
 pub struct Node {
@@ -39,21 +52,30 @@ impl Node {
             "net.ipv4.conf.all.rp_filter=1",
             "net.ipv4.conf.default.rp_filter=1",
         ]);
-        node.batch(&[
-            "link set lo up".to_owned(),
+        if ipv6::kernel_has_it() {
             // A link-local address by itself would settle at a time of its own; without one the kernel
             // asks for no neighbour on behalf of what it forwards.
-            "link set eth0 addrgenmode none".to_owned(),
+            node.ip("link set eth0 addrgenmode none");
+        }
+        node.batch(&[
+            "link set lo up".to_owned(),
             "link set eth0 up".to_owned(),
             format!("addr add {}/24 dev eth0", node.underlay()),
-            format!("addr add {}/64 dev eth0 nodad", node.underlay_v6()),
-            format!("addr add fe80::198:18:{}/64 dev eth0 nodad", index + 1),
         ]);
+        if ipv6::kernel_has_it() {
+            node.batch(&[
+                format!("addr add {}/64 dev eth0 nodad", node.underlay_v6()),
+                format!("addr add fe80::198:18:{}/64 dev eth0 nodad", index + 1),
+            ]);
+        }
         node
     }
 
     /// Waits until the kernel has taken its addresses up, which it does for IPv6 in its own time.
     pub(super) fn settle(&self) {
+        if !ipv6::kernel_has_it() {
+            return;
+        }
         super::until("a node's IPv6 addresses are taken up", || {
             let routes = self.questions(&["-6"], &["route show table local type local dev eth0"]);
             routes[0].as_array().is_some_and(|routes| routes.len() == 2)

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::ipv6;
 use super::node::Node;
 use super::ns::Ns;
 use super::state::is_beacon;
@@ -80,7 +81,11 @@ fn kernel(ns: &Ns) -> Vec<String> {
     ];
     let six = ["route show table all", "rule show"];
     let mut lines = Vec::new();
-    for (options, questions) in [(&[][..], &four[..]), (&["-6"], &six)] {
+    let families = if ipv6::kernel_has_it() { 2 } else { 1 };
+    for (options, questions) in [(&[][..], &four[..]), (&["-6"], &six)]
+        .into_iter()
+        .take(families)
+    {
         let answers = ns.questions(options, questions);
         for (question, answer) in questions.iter().zip(answers) {
             let topic = question.split(' ').next().unwrap();

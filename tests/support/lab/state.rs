@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
+use super::ipv6;
 use super::ns::Ns;
 
 /// What differs between any two namespaces, and what the kernel draws at random.
@@ -21,7 +22,9 @@ const OWN: [&str; 6] = [
 pub fn of(ns: &Ns, keep: &[&str]) -> Vec<String> {
     let four = ["addr show", "route show table all", "rule show"];
     let mut all = ns.questions(&[], &four);
-    all.extend(ns.questions(&["-6"], &["route show table all", "rule show"]));
+    if ipv6::kernel_has_it() {
+        all.extend(ns.questions(&["-6"], &["route show table all", "rule show"]));
+    }
     let items = all.iter().filter_map(Value::as_array).flatten();
     let mut lines: Vec<String> = items.filter_map(|item| line(item.clone(), keep)).collect();
     lines.sort();
