@@ -10,6 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 mod lab;
+mod matrix;
 mod order;
 mod pages;
 mod pipes;
@@ -180,6 +181,7 @@ fn a_script_that_needs_root_says_so() {
         "lab up",
         "lab down",
         "bench",
+        "matrix ip:sid",
         "test",
         "node --number 1",
         "races 1 --with none",
