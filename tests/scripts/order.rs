@@ -145,11 +145,14 @@ fn what_runs_beside_a_step_ends_with_it_when_that_fails_or_all_is_interrupted() 
     if let Some(pid) = clone.hung() {
         until("what ran beside it ends", || !lives(pid));
     }
-    let clone = Clone::new().hanging(RELEASE);
-    let mut test = clone.test().stdout(Stdio::null()).spawn().unwrap();
-    until("a build hangs", || clone.hung().is_some());
-    let pid = clone.hung().unwrap();
-    ends_with(0, Command::new("kill").arg(test.id().to_string()));
-    assert_eq!(end_of("the end of it all", &mut test), Some(143));
-    until("what ran beside it ends", || !lives(pid));
+    // Beside a step, and the step itself.
+    for line in [RELEASE, DEBUG] {
+        let clone = Clone::new().hanging(line);
+        let mut test = clone.test().stdout(Stdio::null()).spawn().unwrap();
+        until("a build hangs", || clone.hung().is_some());
+        let pid = clone.hung().unwrap();
+        ends_with(0, Command::new("kill").arg(test.id().to_string()));
+        assert_eq!(end_of("the end of it all", &mut test), Some(143));
+        until("what it started ends", || !lives(pid));
+    }
 }
