@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Ask, Lab, Net, Node, Pod, Snapshot, address};
+use crate::support::lab::{Ask, Lab, Net, Node, Pod, Snapshot, address, until};
 
 /// A node with a network.
 struct Scene {
@@ -159,6 +159,13 @@ fn gc_leaves_alone_what_is_not_of_its_networks() {
     scene.lose_all();
     pod.end();
     node.ip("link add vx_green type vxlan id 7 dev eth0 dstport 4790 group 239.1.1.7");
+    // Which the kernel does in its own time.
+    until("the gateway's IPv6 address is taken up", || {
+        let routes = node.questions(&["-6"], &["route show table local type anycast"]);
+        routes[0]
+            .as_array()
+            .is_some_and(|routes| !routes.is_empty())
+    });
     let shown = Snapshot::of_namespace(node);
     // The one is not in the configuration, the other has its name only.
     scene.gc(&[&green]);
