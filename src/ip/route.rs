@@ -184,6 +184,14 @@ pub fn says_no_way(message: &str) -> bool {
         .is_some_and(|answer| refusals.contains(&answer))
 }
 
+/// `ip route get ADDRESS oif NAME`: the address that the kernel would send from, by one look-up. Where the
+/// device has none of its own, that is another's (an unnumbered underlay), or none.
+pub fn source(address: IpAddr, dev: &IfName) -> Command {
+    Command::ip(&["route", "get"])
+        .word(address)
+        .pair("oif", dev)
+}
+
 /// `ip route get ADDRESS`: the way the kernel would send to it.
 pub fn get(address: IpAddr) -> Command {
     Command::ip(&["route", "get"]).word(address)
@@ -209,6 +217,8 @@ pub struct RouteRecord {
     pub protocol: Option<Protocol>,
     /// Metric; absent is 0.
     pub metric: Option<u32>,
+    /// The address that packets leave with.
+    pub prefsrc: Option<IpAddr>,
     /// The ways of a route that has several.
     #[serde(default)]
     pub nexthops: Vec<NextHop>,

@@ -203,10 +203,13 @@ impl<'a> Attempt<'a> {
     /// Makes the node's side true, alone: under the lock, looked at closely.
     fn converge_host(&self, made: &mut Made) -> Result<Observed, CniError> {
         let alone = self.store.hold(&self.network.name)?;
-        let reads = host::reads(self.network, Look::Close);
+        let mut reads = host::reads(self.network, Look::Close);
+        reads.extend(underlay::overlap_reads(self.network));
+        reads.sort();
+        reads.dedup();
         let seen = self.hands.observe_host(self.network, reads)?;
         let facts = host::facts(self.network, &seen)?;
-        underlay::check_overlap(self.network, &seen)?;
+        underlay::check_before_joining(self.network, &seen)?;
         refuse_foreign(self.network, &facts, &seen)?;
         if seen.link(Side::Host, &self.network.vx).is_none() {
             alone.note_made()?;

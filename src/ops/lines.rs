@@ -160,7 +160,8 @@ pub(super) fn outcome(
 
 /// Whether a failed question is answered by "not there".
 fn is_absent(read: &Read, message: &str) -> bool {
-    says_absent(message) || (matches!(read, Read::Lookup(..)) && says_no_way(message))
+    let looks_up = matches!(read, Read::Lookup(..) | Read::Source(..));
+    says_absent(message) || (looks_up && says_no_way(message))
 }
 
 /// Which lines may have run: where `ip` gave up without naming one, any; else a batch that stops ran

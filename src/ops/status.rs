@@ -13,7 +13,7 @@ use crate::exec::System;
 use crate::ip::Netns;
 use crate::ip::link::LinkRecord;
 use crate::journal::Journal;
-use crate::plan::{Observed, Read, underlay};
+use crate::plan::{Observed, Read, Side, underlay};
 
 /// Tells whether ADD can be served.
 ///
@@ -84,7 +84,9 @@ fn questions(config: &Config) -> Vec<Read> {
     let networks = config.networks.iter();
     let mut reads: Vec<Read> = networks
         .flat_map(|network| {
-            let mut reads = underlay::overlap_reads(network);
+            let dev = network.options.vxlan.dev.clone();
+            let mut reads = underlay::overlap_lookups(network);
+            reads.extend(dev.map(|dev| Read::Link(Side::Host, dev)));
             reads.extend(underlay::ipv6_reads(network));
             reads
         })

@@ -64,9 +64,6 @@ pub fn reads_behind(network: &Network, seen: &Observed) -> Vec<Read> {
         let devices = listeners(network, seen).into_iter();
         reads.extend(devices.map(|dev| Read::Sysctl(Side::Host, accept_ra(&dev))));
     }
-    if seen.link(Side::Host, &network.mv).is_none() {
-        reads.extend(underlay::overlap_reads(network));
-    }
     reads.retain(|read| !seen.was_asked(read));
     reads
 }

@@ -34,6 +34,8 @@ pub enum Read {
     Claims(Family, TableId, u8),
     /// The one route the kernel would take, from a source if given.
     Lookup(Side, IpAddr, Option<IpAddr>),
+    /// The address that the host would send from, to an address by a device.
+    Source(IpAddr, IfName),
     /// Who has an address on a device of the host.
     Neigh(IfName, IpAddr),
     /// The rules at one place.
@@ -64,6 +66,7 @@ impl Read {
             | Self::Link(side, _)
             | Self::Sysctl(side, _) => *side,
             Self::Claims(..)
+            | Self::Source(..)
             | Self::Neigh(..)
             | Self::Rules(..)
             | Self::Maddr(_)
@@ -81,6 +84,7 @@ impl Read {
             Self::Routes(_, family, table, dev) => route::show(*family, *table, dev),
             Self::Claims(family, table, protocol) => route::of_protocol(*family, *table, *protocol),
             Self::Lookup(_, to, from) => route::lookup(*to, *from),
+            Self::Source(to, dev) => route::source(*to, dev),
             Self::Neigh(dev, address) => neigh::show(*address, dev),
             Self::Rules(family, pref) => rule::show(*family, *pref),
             Self::Maddr(dev) => link::maddr(dev),
@@ -112,6 +116,7 @@ pub struct Observed {
     routes: BTreeMap<(Side, Family, TableId, IfName), Vec<RouteRecord>>,
     claims: Vec<RouteRecord>,
     lookups: BTreeMap<(Side, IpAddr, Option<IpAddr>), Option<RouteRecord>>,
+    sources: BTreeMap<(IpAddr, IfName), Option<IpAddr>>,
     neighbours: BTreeMap<(IfName, IpAddr), Option<NeighRecord>>,
     rules: BTreeMap<Family, Vec<RuleRecord>>,
     maddr: BTreeMap<IfName, Option<MaddrRecord>>,
@@ -153,6 +158,11 @@ impl Observed {
                 let seen: Vec<RouteRecord> = decode(read, document)?;
                 self.lookups
                     .insert((*side, *to, *from), seen.into_iter().next());
+            }
+            Read::Source(to, dev) => {
+                let seen: Vec<RouteRecord> = decode(read, document)?;
+                let source = seen.into_iter().next().and_then(|route| route.prefsrc);
+                self.sources.insert((*to, dev.clone()), source);
             }
             Read::Neigh(dev, address) => {
                 let seen: Vec<NeighRecord> = decode(read, document)?;
@@ -212,6 +222,7 @@ impl Observed {
         self.routes.extend(later.routes);
         self.claims.extend(later.claims);
         self.lookups.extend(later.lookups);
+        self.sources.extend(later.sources);
         self.neighbours.extend(later.neighbours);
         self.rules.extend(later.rules);
         self.maddr.extend(later.maddr);
@@ -284,16 +295,9 @@ impl Observed {
         self.asked.contains(read)
     }
 
-    /// Whether the addresses of a device of the host were asked for.
-    pub fn has_addresses(&self, dev: &str) -> bool {
-        let is_it = |read: &Read| match read {
-            Read::Addr(Side::Host, asked) => {
-                let link = self.link(Side::Host, asked);
-                link.is_some_and(|link| link.ifname == dev)
-            }
-            _ => false,
-        };
-        self.asked.iter().any(is_it)
+    /// The address that the host would send from; `None` where that was not asked, `Some(None)` where it has none.
+    pub fn source(&self, to: IpAddr, dev: &IfName) -> Option<Option<IpAddr>> {
+        self.sources.get(&(to, dev.clone())).copied()
     }
 
     /// Whether a switch was looked for and is not there.

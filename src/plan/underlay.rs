@@ -195,10 +195,18 @@ pub fn check_ipv6(network: &Network, seen: &Observed) -> Result<(), HostError> {
     })
 }
 
-/// The questions that tell whether the network's addresses are the node's already.
+/// The questions that tell whether the network's addresses are the node's already, those of every subnet of the
+/// underlay's device included.
 pub fn overlap_reads(network: &Network) -> Vec<Read> {
     let dev = network.options.vxlan.dev.iter();
     let mut reads: Vec<Read> = dev.map(|dev| Read::Addr(Side::Host, dev.clone())).collect();
+    reads.extend(overlap_lookups(network));
+    reads
+}
+
+/// The same by look-ups alone, each of which costs the same however much there is on the node.
+pub fn overlap_lookups(network: &Network) -> Vec<Read> {
+    let mut reads: Vec<Read> = source_read(network).into_iter().collect();
     for cidr in &network.cidrs {
         let nowhere = NOWHERE[usize::from(cidr.is_ipv6())];
         reads.push(Read::Lookup(Side::Host, nowhere, None));
@@ -208,23 +216,44 @@ pub fn overlap_reads(network: &Network) -> Vec<Read> {
     reads
 }
 
+/// What tells the address of the outer packets, where that is left to the kernel.
+fn source_read(network: &Network) -> Option<Read> {
+    let vxlan = &network.options.vxlan;
+    let (to, dev) = (vxlan.group?, vxlan.dev.clone()?);
+    vxlan.local.is_none().then_some(Read::Source(to, dev))
+}
+
+/// The address of the outer packets, as it was seen; `Some(None)` where there is none.
+fn source(network: &Network, seen: &Observed) -> Option<Option<IpAddr>> {
+    match source_read(network)? {
+        Read::Source(to, dev) => seen.source(to, &dev),
+        _ => None,
+    }
+}
+
 /// An address at either end of a network that is not the gateway's.
 fn ends(cidr: IpNetwork) -> [IpAddr; 2] {
     let (first, last) = (number(cidr.network()), number(cidr.broadcast()));
-    let other = |end: u128, next: u128| match address(cidr, end) == cidr.ip() {
-        true => address(cidr, next),
-        false => address(cidr, end),
-    };
-    let low = (first + 1).min(last);
-    [
-        other(low, last),
-        other(last.saturating_sub(1).max(low), low),
-    ]
+    let is_free = |number: &u128| address(cidr, *number) != cidr.ip();
+    let low = (first + 1..=last).take(2).find(is_free);
+    let high = (first..last).rev().take(2).find(is_free);
+    [low.unwrap_or(first), high.unwrap_or(last)].map(|number| address(cidr, number))
 }
 
-/// Refuses a network whose addresses are in use on this node: the underlay's, its gateway's, another
-/// device's. What a routing daemon knows of the network by way of other nodes is none of these, nor is
+/// Refuses to join a network whose addresses are in use on this node: the underlay's, its gateway's, another
+/// device's; one that the node has joined is beyond that. What a routing daemon knows of the network by way of other nodes is none of these, nor is
 /// what is on the network's own gateway device.
+///
+/// # Errors
+/// [`HostError::Overlap`].
+pub fn check_before_joining(network: &Network, seen: &Observed) -> Result<(), HostError> {
+    match seen.link(Side::Host, &network.mv) {
+        Some(_) => Ok(()),
+        None => check_overlap(network, seen),
+    }
+}
+
+/// As [`check_before_joining`], also of a network that the node has joined.
 ///
 /// # Errors
 /// [`HostError::Overlap`].
@@ -251,6 +280,14 @@ fn overlap(network: &Network, cidr: IpNetwork, seen: &Observed) -> Option<String
     let mut subnets = subnets.filter_map(|one| IpNetwork::new(one.local, one.prefixlen).ok());
     if let Some((subnet, link)) = subnets.find(meets).zip(underlay) {
         return Some(format!("{} of {}", Network::subnet(subnet), link.ifname));
+    }
+    let own = network
+        .options
+        .vxlan
+        .local
+        .or(source(network, seen).flatten());
+    if let Some(own) = own.filter(|own| cidr.contains(*own)) {
+        return Some(format!("{own}, this node's address on the underlay"));
     }
     let lookup = |to| seen.lookup(Side::Host, to, None);
     let default = lookup(NOWHERE[usize::from(cidr.is_ipv6())]);
@@ -297,8 +334,7 @@ pub fn fault(network: &Network, seen: &Observed) -> Option<(String, String)> {
     } else {
         Family::V4
     };
-    let has = |one: &crate::ip::link::AddrRecord| Family::of(one.local) == family;
-    if vxlan.local.is_none() && seen.has_addresses(dev) && !link.addr_info.iter().any(has) {
+    if source(network, seen) == Some(None) {
         let said = format!("the underlay device `{dev}` has no {family} address to send from");
         let advice = "give it one, or set options.srcaddr to an address of this node";
         return Some((said, advice.to_owned()));

@@ -268,6 +268,7 @@ fn routes() -> Vec<(&'static str, Command)> {
             route::show(Family::V6, TableId::MAIN, &a("eth0")),
         ),
         ("show-advertised", route::show_advertised()),
+        ("source", route::source(a("239.1.1.1"), &a("eth0"))),
         (
             "of-protocol",
             route::of_protocol(Family::V4, TableId::MAIN, 192),

@@ -202,7 +202,9 @@ fn assert_refused_whole(node: &Node, net: &Net, words: &str) {
     assert!(said.contains(&format!("\"{}\"", net.name)), "{said}");
     node.snapshot().assert_same(&before);
     Snapshot::of_namespace(&pod).assert_same(&empty);
-    assert_status(node, net, words);
+    // STATUS, which is asked all the time, looks at less: it may name another way in which they overlap.
+    let short = words.split(' ').next().filter(|first| *first == "overlaps");
+    assert_status(node, net, short.unwrap_or(words));
     let told = doctor(node, net);
     assert!(told.contains(words), "{told}\nlacks {words}");
 }

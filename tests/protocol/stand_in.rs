@@ -42,6 +42,13 @@ while read -r line; do
   echo "$line" >> "$DIR/tool.lines"
   case $line in
     'link show dev eth0') cat "$DIR/eth0" ;;
+    'addr show dev eth0')
+      case "${0##*/} $*" in
+        nsenter* | *' -n '*) echo 'Device "eth0" does not exist.' >&2; false ;;
+        *) cat "$DIR/eth0" ;;
+      esac
+      ;;
+    'route get 239.1.1.1 oif eth0') echo '[{"dst":"239.1.1.1","dev":"eth0","prefsrc":"198.18.0.1"}]' ;;
     'link show type vxlan') cat "$DIR/vxlans" ;;
     'rule show'* | 'maddr show'* | 'neigh show'*) echo '[]' ;;
     'route get'*) echo 'RTNETLINK answers: Network is unreachable' >&2; false ;;

@@ -79,10 +79,17 @@ fn c69_status_starts_one_look_and_the_ipam_and_leaves_no_trace() {
     let world = World::new();
     let before = std::fs::read_dir(world.path(".")).unwrap().count();
     status(&world, |_| {}).ok();
-    assert_eq!(world.tool_calls(), ["ip -j -d -force -batch -"]);
+    assert_eq!(world.tool_calls(), ["ip -j -d -N -force -batch -"]);
     assert_eq!(
         world.tool_lines(),
-        ["link show dev eth0", "link show type vxlan"]
+        [
+            "route get fibmatch 10.1.0.2",
+            "route get fibmatch 10.1.255.254",
+            "route get fibmatch 192.0.2.1",
+            "route get 239.1.1.1 oif eth0",
+            "link show dev eth0",
+            "link show type vxlan",
+        ]
     );
     assert_eq!(world.ipam_calls().len(), 1);
     // What the stand-ins themselves wrote down: calls, lines, the IPAM's environment and stdin.
@@ -136,7 +143,7 @@ fn c70_an_ip_that_is_too_old_or_does_not_run_is_seen() {
         ),
         ("exit 1", "exit code 1 without a word"),
         ("kill -KILL $$", "killed by a signal"),
-        ("echo '[{}]'", "answered 1 of 2 questions"),
+        ("echo '[{}]'", "answered 1 of 6 questions"),
     ] {
         let world = World::new();
         world.say(script);

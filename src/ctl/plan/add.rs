@@ -225,9 +225,12 @@ fn node_side(
     let mut reads = host::reads(network, Look::Close);
     reads.push(Read::Vxlans);
     reads.push(container::namesake(ifname));
+    reads.extend(underlay::overlap_reads(network));
+    reads.sort();
+    reads.dedup();
     let seen = hands.observe_host(network, reads)?;
     let facts = host::facts(network, &seen)?;
-    underlay::check_overlap(network, &seen)?;
+    underlay::check_before_joining(network, &seen)?;
     refuse_foreign(network, &facts, &seen)?;
     if seen.link(Side::Host, &network.vx).is_none()
         && let Some(fault) = clash(network, &seen)
