@@ -3,10 +3,11 @@
 use serde_json::json;
 
 use super::join::assert_true;
-use crate::support::lab::{Lab, Net, address};
+use crate::support::lab::{Lab, Net, address, ipv6};
 
 #[test]
 fn an_address_is_asked_for_in_each_of_the_ways_there_are() {
+    ipv6::is_needed();
     let lab = Lab::new(1);
     let node = lab.node(0);
     let blue = Net::new("blue", 100).dual();

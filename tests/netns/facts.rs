@@ -14,7 +14,7 @@ use vxlan_cni::config::Config as Read;
 use vxlan_cni::plan::{self, Fact, Observed, Side};
 use vxlan_cni::store::Attachment;
 
-use crate::support::lab::{Config, Lab, Net, Node, Pod};
+use crate::support::lab::{Config, Lab, Net, Node, Pod, ipv6};
 
 /// A way to break a fact.
 struct Break {
@@ -129,6 +129,7 @@ impl Scene {
 
 /// Both families, every option, routes: a network that gives rise to every kind of fact there is.
 fn everything(node: &Node) -> Net {
+    ipv6::is_needed();
     Net::new("blue", 100).dual().with(json!({
         "mtu": 1400,
         "routes": [{"dst": "10.200.0.0/16", "gw": "10.100.0.7"}, {"dst": "fd20::/64"}],

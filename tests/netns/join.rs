@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Lab, Net, Node, Pod, address, left_by_the_underlay, until};
+use crate::support::lab::{Lab, Net, Node, Pod, address, ipv6, left_by_the_underlay, until};
 use crate::support::plugin::Said;
 
 /// Compares a result with what the kernel shows, both ways.
@@ -102,6 +102,7 @@ fn sorted(items: impl Iterator<Item = String>) -> Vec<String> {
 
 #[test]
 fn the_result_is_what_ip_shows_for_ipv4_ipv6_and_both() {
+    ipv6::is_needed();
     let lab = Lab::new(1);
     let node = lab.node(0);
     let nets = [
@@ -174,6 +175,7 @@ fn the_result_of_version_1_1_has_the_mtu_and_what_the_ipam_said() {
 
 #[test]
 fn pods_of_two_networks_on_two_nodes_reach_all_they_should() {
+    ipv6::is_needed();
     let lab = Lab::new(3);
     let (one, two, outside) = (lab.node(0), lab.node(1), lab.node(2));
     let (blue, green) = (Net::new("blue", 100).dual(), Net::new("green", 200).dual());
@@ -306,6 +308,7 @@ fn a_second_default_route_is_refused_with_the_way_out_and_the_first_stays() {
 
 #[test]
 fn routes_of_the_network_are_set_as_they_are_written() {
+    ipv6::is_needed();
     let lab = Lab::new(1);
     let node = lab.node(0);
     let blue = Net::new("blue", 100).dual().with(json!({"routes": [

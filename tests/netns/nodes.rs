@@ -134,6 +134,7 @@ fn no_name_in_etc_iproute2_matters() {
 
 #[test]
 fn an_ip_without_the_word_use_asks_the_wire_all_the_same() {
+    ipv6::is_needed();
     let lab = Lab::new(2);
     let (one, two) = (lab.node(0), lab.node(1));
     let told = r#"Error: either "to" is duplicate, or "use" is a garbage.\n"#;
@@ -167,6 +168,7 @@ fn an_ip_without_the_word_use_asks_the_wire_all_the_same() {
 
 #[test]
 fn over_an_underlay_of_1280_an_ipv4_network_has_1230_and_one_with_ipv6_is_refused() {
+    ipv6::is_needed();
     let lab = Lab::new(2);
     for node in lab.nodes() {
         node.ip("link set dev eth0 mtu 1280");
@@ -306,6 +308,7 @@ fn what_a_routing_daemon_knows_of_the_network_is_no_overlap() {
 
 #[test]
 fn the_underlay_may_go_by_another_name_of_its_device() {
+    ipv6::is_needed();
     let lab = Lab::new(1);
     let node = lab.node(0);
     let name = "enp193s0f1np1-uplink-of-the-rack";

@@ -162,6 +162,7 @@ fn the_mtu_is_what_the_underlay_leaves_or_what_is_asked_for_and_packets_of_that_
 
 #[test]
 fn an_ipv6_underlay_leaves_70_bytes_less_and_carries_both_families() {
+    ipv6::is_needed();
     let lab = Lab::new(2);
     let over_v6 = |node: &Node| {
         Net::new("blue", 100)
@@ -231,7 +232,7 @@ fn a_network_without_bypass_has_neither_route_nor_rule_and_other_numbers_are_kep
     let pod = node.pod("other");
     let ask = node.ask(&config, &pod);
     let result = ask.add();
-    for family in ["-4", "-6"] {
+    for family in ipv6::families() {
         let shown = node.questions(&[family], &["rule show pref 300", "route show table 777"]);
         assert_eq!(
             (&shown[0][0]["table"], &shown[1][0]["dev"]),

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Ask, Lab, Net, Node, Pod, Snapshot, address};
+use crate::support::lab::{Ask, Lab, Net, Node, Pod, Snapshot, address, ipv6};
 
 /// A boot id that no kernel has.
 const BEFORE: &str = "00000000-0000-4000-8000-000000000000";
@@ -31,7 +31,9 @@ fn boot(node: &Node, nets: &[&Net], pods: &mut [&mut Pod]) {
     for net in nets {
         node.ip(&format!("link del {}", net.vx()));
     }
-    node.sh("ip rule del pref 19200; ip -6 rule del pref 19200");
+    for family in ipv6::families() {
+        node.ip(&format!("{family} rule del pref 19200"));
+    }
     std::fs::remove_dir_all(node.run_dir()).unwrap();
     std::fs::create_dir(node.run_dir()).unwrap();
     change_records(node, |record| record["boot"] = json!(BEFORE));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Ask, Lab, Net, Node, Pod, address};
+use crate::support::lab::{Ask, Lab, Net, Node, Pod, address, ipv6};
 use crate::support::plugin::{Call, Program, Said};
 
 /// A node with two pods of a dual-stack network whose addresses are claimed, and its configuration file.
@@ -16,6 +16,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
+        ipv6::is_needed();
         let lab = Lab::new(1);
         let node = lab.node(0);
         let mut ipam = node.route_table();

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Ask, Lab, Net, Node, Pod, Snapshot};
+use crate::support::lab::{Ask, Lab, Net, Node, Pod, Snapshot, left_by_the_underlay};
 
 /// What goes wrong.
 struct Fault {
@@ -62,15 +62,15 @@ fn configuration() -> Vec<Fault> {
             )
         },
         Fault {
-            // Whatever the lab's underlay is.
-            node: "ip link set eth0 mtu 1500",
-            net: json!({"mtu": 1451}),
+            net: json!({"mtu": left_by_the_underlay() + 1}),
             ..fault(
                 "mtu",
                 7,
                 &[
-                    "mtu 1451 is larger than fits: the underlay device `eth0` has 1500, less 50",
-                    "set mtu to 0 or at most 1450, or raise the underlay's",
+                    "is larger than fits: the underlay device `eth0` has",
+                    "less 50",
+                    "set mtu to 0 or at most",
+                    "or raise the underlay's",
                 ],
             )
         },

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Lab, Net, Node, state};
+use crate::support::lab::{Lab, Net, Node, ipv6, state};
 
 /// The lines of the one ADD in a node's journal.
 fn script(node: &Node) -> String {
@@ -49,6 +49,7 @@ fn an_adds_lines_rebuild_an_ipv4_network() {
 
 #[test]
 fn an_adds_lines_rebuild_both_families_with_options_and_routes() {
+    ipv6::is_needed();
     let blue = Net::new("blue", 100).dual().with(json!({
         "mtu": 1400,
         "routes": [{"dst": "192.168.7.0/24"}, {"dst": "fd77::/64"}],

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::stage::{Bystanders, Stage, claimed};
+use crate::stage::{Bystanders, Stage, claimed, on_this_underlay};
 use crate::support::lab::{Lab, Net, address};
 
 /// A way to break something.
@@ -72,11 +72,11 @@ const ROWS: [Row; 15] = [
         made: &["bridge fdb append 00:00:00:00:00:00 dev vx_green dst 198.18.0.2 via eth0"],
     },
     Row {
-        by: "ip link set vx_blue mtu 1300",
+        by: "ip link set vx_blue mtu 1200",
         found: &[
-            "✗ the node's side: vx_blue has mtu 1450: found mtu 1300",
-            "✗ the node's side: mv_blue has mtu 1450: found mtu 1300",
-            "eth0 has mtu 1450: found mtu 1300",
+            "✗ the node's side: vx_blue has mtu 1450: found mtu 1200",
+            "✗ the node's side: mv_blue has mtu 1450: found mtu 1200",
+            "eth0 has mtu 1450: found mtu 1200",
         ],
         made: &[
             "network blue: ip link set dev vx_blue mtu 1450",
@@ -169,7 +169,10 @@ fn what_is_broken_by_hand_is_found_explained_and_mended_and_nobody_else_notices(
     let web = &stage.members[0];
     let netns = web.pod.path().rsplit('/').next().unwrap().to_owned();
     let claim = address(&web.result, 0);
-    let said = |text: &str| text.replace("POD", &netns).replace("CLAIM", &claim);
+    let said = |text: &str| {
+        let text = text.replace("POD", &netns).replace("CLAIM", &claim);
+        on_this_underlay(&text)
+    };
     stage.is_well();
     let bystanders = Bystanders::watch(&stage, 1);
     let mut missed = Vec::new();

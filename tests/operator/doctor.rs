@@ -1,10 +1,11 @@
 //! `vxlan doctor`: what is broken is found, in the right words.
 
 use crate::stage::{Stage, claimed};
-use crate::support::lab::{Lab, Net, address, mac};
+use crate::support::lab::{Lab, Net, address, ipv6, mac};
 
 #[test]
 fn a_node_where_all_is_well_gets_ticks_only_and_is_left_as_it_is() {
+    ipv6::is_needed();
     let lab = Lab::new(2);
     let blue = claimed("blue", 100, lab.node(0));
     let mut stage = Stage::new(lab, vec![blue, Net::new("red", 200).dual()]);

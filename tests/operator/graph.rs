@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::typed::{conflist, vxlan, well};
-use crate::support::lab::{Lab, Net, Node, Pod};
+use crate::support::lab::{Lab, Net, Node, Pod, ipv6};
 
 /// A node as README has it: two pods on one network, one on another.
 struct Scene {
@@ -50,6 +50,7 @@ impl Scene {
 
 #[test]
 fn the_picture_in_readme_is_made_by_it() {
+    ipv6::is_needed();
     let readme = include_str!("../../README.md");
     let drawn = Scene::new().graph(&[]);
     let blocks = readme.split("```mermaid\n").skip(1);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::stage::{Stage, claimed};
-use crate::support::lab::{Lab, Net, Ns, address};
+use crate::support::lab::{Lab, Net, Ns, address, ipv6};
 use crate::support::plugin::Program;
 
 /// A script must be one for a shell; it is run on the node with variables.
@@ -78,6 +78,7 @@ fn the_plan_of_an_add_is_a_script_that_does_what_the_add_does() {
 
 #[test]
 fn from_the_configuration_alone_the_script_asks_for_what_nobody_knows_yet() {
+    ipv6::is_needed();
     let lab = Lab::new(1);
     let blue = claimed("blue", 100, lab.node(0));
     let stage = Stage::new(lab, vec![blue, Net::new("red", 200).dual()]);

@@ -5,7 +5,9 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Config, Lab, Net, Node, Pod, Snapshot, address, until};
+use crate::support::lab::{
+    Config, Lab, Net, Node, Pod, Snapshot, address, ipv6, left_by_the_underlay, until,
+};
 use crate::support::plugin::{Call, Program, Said};
 
 /// How many pods join side by side.
@@ -29,6 +31,13 @@ pub struct Stage {
     pub nets: Vec<Net>,
     config: Config,
     lab: Lab,
+}
+
+/// Words about an ordinary underlay, as they are about the lab's own.
+pub fn on_this_underlay(words: &str) -> String {
+    let left = left_by_the_underlay();
+    let words = words.replace("1500", &(left + 50).to_string());
+    words.replace("1450", &left.to_string())
 }
 
 /// A network whose addresses are claims in the routing table.
@@ -163,7 +172,9 @@ impl Stage {
                 let addresses = addresses.as_array().cloned().unwrap_or_default();
                 let tentative = addresses.iter().any(|one| one["tentative"] == true);
                 let key = format!("net/ipv6/conf/{}/forwarding", net.mv());
-                let router = !addresses.is_empty() && self.node().sysctl(&key) == "1";
+                let router = ipv6::networks_have_it()
+                    && !addresses.is_empty()
+                    && self.node().sysctl(&key) == "1";
                 let listens = listening.iter().any(|line| line.contains(&net.mv()));
                 !tentative && (!router || listens)
             };

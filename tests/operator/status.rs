@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::stage::{Stage, claimed};
-use crate::support::lab::{Lab, Net, address};
+use crate::support::lab::{Lab, Net, address, ipv6};
 
 fn stage() -> Stage {
     let lab = Lab::new(1);
@@ -17,6 +17,7 @@ fn stage() -> Stage {
 
 #[test]
 fn a_wide_terminal_gets_tables_and_a_narrow_one_short_lines() {
+    ipv6::is_needed();
     let stage = stage();
     let before = stage.settled();
     let wide = stage.call(&["status"]).env("COLUMNS", "200").run();

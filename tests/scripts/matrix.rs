@@ -44,21 +44,29 @@ impl Clone {
         folder.program("scripts/prerequisites", "true");
         folder.program("tests/golden/capture", "true");
         let built = folder.path("built");
-        let line = |name: &str| {
-            let program = built.join(format!("{name}-0123"));
+        let line = |test: bool, name: &str| {
+            let program = built.join(name);
             format!(
-                r#"echo '{{"executable":"{}","profile":{{"test":true}},"target":{{"name":"{name}"}}}}'"#,
+                r#"echo '{{"executable":"{}","profile":{{"test":{test}}},"target":{{"name":"{name}"}}}}'"#,
                 program.display()
             )
         };
         let names = ["netns", "operator", "storms", "golden"];
-        folder.program("scripts/cargo", &names.map(line).join("\n"));
+        let ours = ["vxlan", "route-table"];
+        let lines = [
+            names.map(|name| line(true, name)).join("\n"),
+            ours.map(|name| line(false, name)).join("\n"),
+        ];
+        folder.program("scripts/cargo", &lines.join("\n"));
         for name in names {
-            folder.program(&format!("built/{name}-0123"), TESTS);
+            folder.program(&format!("built/{name}"), TESTS);
+        }
+        for name in ours {
+            folder.program(&format!("built/{name}"), "true");
         }
         folder.program(
             "scripts/uml",
-            "while case $1 in --boot) export BOOT=$2 ;; --*) ;; *) false ;; esac; do shift 2; done\nexec \"$@\"",
+            "while case $1 in --boot) export BOOT=$2 ;; --*) ;; *) false ;; esac; do shift 2; done\nexec unshare --mount \"$@\"",
         );
         folder.program(
             "scripts/other-ip",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Lab, Net, Node, Pod, Snapshot, address, mac, until};
+use crate::support::lab::{Lab, Net, Node, Pod, Snapshot, address, ipv6, mac, until};
 use crate::support::plugin::Said;
 
 /// An IPAM whose ADD first does something to the pod; the address is one of `blue`.
@@ -99,6 +99,7 @@ fn b30_b45_del_creates_nothing_and_the_last_one_takes_devices_rule_and_route_alo
 
 #[test]
 fn b42_a_node_that_routes_nothing_is_made_a_router_by_its_first_pod() {
+    ipv6::is_needed();
     let lab = Lab::new(2);
     let (node, outside) = (lab.node(0), lab.node(1));
     let (pod, blue) = (node.pod("web"), Net::new("blue", 100).dual());
@@ -243,10 +244,16 @@ fn t5_the_bypass_of_one_network_is_not_taken_away_with_another() {
     let stay = node.ask(&config, &one);
     let kept = stay.add();
     let with_blue = node.snapshot();
-    assert_eq!(with_blue.with("rule {\"priority\":19200").len(), 2);
+    assert_eq!(
+        with_blue.with("rule {\"priority\":19200").len(),
+        ipv6::families().len()
+    );
     let go = node.ask(&config.clone().joining(&green), &two);
     let result = go.add();
-    assert_eq!(node.snapshot().with("rule {\"priority\":19200").len(), 4);
+    assert_eq!(
+        node.snapshot().with("rule {\"priority\":19200").len(),
+        2 * ipv6::families().len()
+    );
     go.after(&result).del();
     node.snapshot().assert_same(&with_blue);
     stay.check(&kept);

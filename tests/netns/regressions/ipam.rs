@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Lab, Net};
+use crate::support::lab::{Lab, Net, ipv6};
 
 /// An IPAM of these lines of a shell, which answers every verb and notes what it was asked.
 fn ipam(lab: &Lab, lines: &str) -> PathBuf {
@@ -47,6 +47,7 @@ fn b23_the_ipam_is_found_in_any_folder_of_cni_path() {
 
 #[test]
 fn b24_b28_the_ipam_gets_everything_and_is_always_asked_to_release() {
+    ipv6::is_needed();
     let lab = Lab::new(1);
     let node = lab.node(0);
     let said = json!({"cniVersion": "1.0.0", "ips": [{"address": "10.100.0.7/16"}, {"address": "fd10:64::7/112"}]});

@@ -19,6 +19,15 @@ pub fn networks_have_it() -> bool {
     kernel_has_it() && node::mtu().is_none_or(|mtu| mtu >= NEEDED)
 }
 
+/// What a network with both families has, as options of `ip`.
+pub fn families() -> &'static [&'static str] {
+    if networks_have_it() {
+        &["-4", "-6"]
+    } else {
+        &["-4"]
+    }
+}
+
 /// Says that the test needs a network with IPv6. Where there can be none it fails, as it must; its name goes into
 /// the file of `VXLAN_LAB_NEEDS_IPV6`, by which `scripts/matrix` tells these tests from those that should have passed.
 pub fn is_needed() {
