@@ -144,16 +144,6 @@ impl Observed {
                 self.routes
                     .insert((*side, *family, *table, dev.clone()), list(document)?);
             }
-            Read::Claims(_, table, protocol) => {
-                // What the question names, the answer leaves out.
-                let named = |record| RouteRecord {
-                    table: Some(table.to_string()),
-                    protocol: Some(Protocol::Number(*protocol)),
-                    ..record
-                };
-                let seen: Vec<RouteRecord> = decode(read, document)?;
-                self.claims.extend(seen.into_iter().map(named));
-            }
             Read::Lookup(side, to, from) => {
                 let seen: Vec<RouteRecord> = decode(read, document)?;
                 self.lookups
@@ -163,6 +153,28 @@ impl Observed {
                 let seen: Vec<RouteRecord> = decode(read, document)?;
                 let source = seen.into_iter().next().and_then(|route| route.prefsrc);
                 self.sources.insert((*to, dev.clone()), source);
+            }
+            Read::Sysctl(side, key) => {
+                let value = document.and_then(|value| value.as_str().map(str::to_owned));
+                self.sysctls.insert((*side, key.clone()), value);
+            }
+            _ => self.take_of_host(read, document)?,
+        }
+        Ok(())
+    }
+
+    /// Takes the answer to a question that is asked of the host alone.
+    fn take_of_host(&mut self, read: &Read, document: Option<Value>) -> Result<(), AnswerError> {
+        match read {
+            Read::Claims(_, table, protocol) => {
+                // What the question names, the answer leaves out.
+                let named = |record| RouteRecord {
+                    table: Some(table.to_string()),
+                    protocol: Some(Protocol::Number(*protocol)),
+                    ..record
+                };
+                let seen: Vec<RouteRecord> = decode(read, document)?;
+                self.claims.extend(seen.into_iter().map(named));
             }
             Read::Neigh(dev, address) => {
                 let seen: Vec<NeighRecord> = decode(read, document)?;
@@ -190,10 +202,13 @@ impl Observed {
                 let seen = seen.into_iter().filter(|link| !link.addr_info.is_empty());
                 self.learnt.extend(seen.map(|link| link.ifname));
             }
-            Read::Sysctl(side, key) => {
-                let value = document.and_then(|value| value.as_str().map(str::to_owned));
-                self.sysctls.insert((*side, key.clone()), value);
-            }
+            // Those of both sides, taken already.
+            Read::Addr(..)
+            | Read::Link(..)
+            | Read::Routes(..)
+            | Read::Lookup(..)
+            | Read::Source(..)
+            | Read::Sysctl(..) => {}
         }
         Ok(())
     }
