@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use super::until;
+use super::{ipv6, until};
 
 /// A network namespace by its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,10 +115,13 @@ impl Ns {
             .to_owned()
     }
 
-    /// Sets switches, each `KEY=VALUE`.
+    /// Sets switches, each `KEY=VALUE`; those of IPv6 where the kernel knows it.
     pub fn set(&self, settings: &[&str]) {
-        let argv: Vec<&str> = ["sysctl", "-qw"].iter().chain(settings).copied().collect();
-        self.run(&argv);
+        let known = |setting: &&&str| !setting.starts_with("net.ipv6.") || ipv6::kernel_has_it();
+        let known: Vec<&str> = settings.iter().filter(known).copied().collect();
+        if !known.is_empty() {
+            self.run(&[&["sysctl", "-qw"], &known[..]].concat());
+        }
     }
 
     /// Whether one echo comes back within a second.
