@@ -6,6 +6,7 @@ pub mod converge;
 pub mod del;
 pub mod facts;
 pub mod gc;
+pub mod guard;
 pub mod ipams;
 pub mod leave;
 pub mod lines;

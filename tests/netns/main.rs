@@ -11,6 +11,7 @@ mod asked;
 mod check;
 mod del;
 mod facts;
+mod guard;
 mod idle;
 mod interrupted;
 mod iproute2;

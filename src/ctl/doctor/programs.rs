@@ -10,9 +10,10 @@ use crate::ip::json::documents;
 use crate::ip::version::Version;
 
 /// The programs, the package that brings each, and whether nothing works without it.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("ip", "iproute2"),
     ("bridge", "iproute2"),
+    ("nft", "nftables"),
     ("sysctl", "procps"),
     ("nsenter", "util-linux"),
 ];
