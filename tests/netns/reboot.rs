@@ -166,8 +166,10 @@ fn a_del_after_a_reboot_leaves_another_plugins_macvlan_at_the_same_path_alone() 
     let name = new.path().rsplit('/').next().unwrap();
     node.ip("link add name base type bridge");
     node.ip(&format!(
-        "link add name eth0 link base netns {name} type macvlan mode bridge"
+        "link add name new0 link base netns {name} type macvlan mode bridge"
     ));
+    // Not at once: before 6.15 the kernel looks for the name on the node too, which has an eth0.
+    new.ip("link set new0 name eth0");
     takes_its_number(node, &scene.pod, &new, "2001-01-01T00:00:00.000Z");
     scene.ask.after(&scene.result).del();
     assert_ne!(new.device("eth0"), Value::Null);
