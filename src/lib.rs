@@ -1,7 +1,7 @@
 //! # vxlan-cni
 //!
 //! A CNI plugin for layer-2 networks that span a cluster, with every node as their router and gateway.
-//! It speaks to the kernel through `ip`, `bridge`, `sysctl` and `nft` only; every command that changes
+//! It speaks to the kernel through `ip`, `bridge` and `sysctl` only; every command that changes
 //! something is in a journal that is itself a shell script.
 //!
 //! One ADD, in a straight line ([`ops::add`]):
