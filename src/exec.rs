@@ -395,11 +395,6 @@ fn find(program: &str) -> Result<PathBuf, ExecError> {
     })
 }
 
-/// Whether a program can be found.
-pub fn is_installed(program: &str) -> bool {
-    find(program).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

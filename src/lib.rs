@@ -17,7 +17,7 @@
 //! 7. One batch configures the container's side and looks at it; the plan must be empty now.
 //! 8. [`cni::result`]: what was seen is the result.
 //!
-//! Imports go leftwards only: words (`shown`, `columns`, `ip`, `nft`, `cni`) → thought (`config`, `select`, `lease`, `plan`,
+//! Imports go leftwards only: words (`shown`, `columns`, `ip`, `cni`) → thought (`config`, `select`, `lease`, `plan`,
 //! `deed`) → hands (`exec`, `outlet`, `journal`, `kube`, `store`, `conflist`) → verbs (`ops`, `route_table`, `ctl`) → doors (`cni::serve`,
 //! the programs).
 
@@ -35,7 +35,6 @@ pub mod ip;
 pub mod journal;
 pub mod kube;
 pub mod lease;
-pub mod nft;
 pub mod ops;
 pub mod outlet;
 pub mod plan;

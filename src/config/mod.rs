@@ -12,7 +12,8 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use serde_json::Value;
 
-pub use network::{Common, DefaultRoute, MacChoice, Network};
+use network::Common;
+pub use network::{DefaultRoute, MacChoice, Network};
 use walk::{At, Faults};
 
 use crate::cni::result::Dns;
@@ -264,7 +265,6 @@ fn networks(at: &At<'_>, faults: &Faults) -> Vec<Network> {
     let common = Common {
         table,
         pref: pref.unwrap_or(RULE_PRIORITY),
-        guard: at.bool("guard", true),
     };
     if at.value("vxlans").is_none() {
         faults.add("vxlans: missing: the list of networks");
@@ -275,13 +275,16 @@ fn networks(at: &At<'_>, faults: &Faults) -> Vec<Network> {
         .collect()
 }
 
-/// Reads one network that a record kept, with what was the same for all when it was made.
+/// Reads one network that a record kept, with the table and `pref` it was made with.
 ///
 /// # Errors
 /// Code 7 that names every fault.
-pub fn kept_network(raw: &Value, common: Common) -> Result<Network, CniError> {
+pub fn kept_network(raw: &Value, table: TableId, pref: u32) -> Result<Network, CniError> {
     let faults = Faults::default();
-    let network = Network::read(&At::object(raw, "network".to_owned(), &faults), common);
+    let network = Network::read(
+        &At::object(raw, "network".to_owned(), &faults),
+        Common { table, pref },
+    );
     match network {
         Some(network) if faults.is_empty() => Ok(network),
         _ => Err(refusal(&faults.into_vec())),

@@ -14,7 +14,7 @@ use crate::ip::{Family, IfName, TableId, Vni};
 use crate::shown::printable;
 
 /// The keys of a network.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 18] = [
     "id",
     "name",
     "device",
@@ -26,8 +26,6 @@ const KNOWN: [&str; 20] = [
     "options",
     "peers",
     "bypass",
-    "serviceMasquerade",
-    "ipMasq",
     "routed",
     "defaultRoute",
     "routes",
@@ -65,12 +63,6 @@ pub struct Network {
     pub table: TableId,
     /// `pref` of the bypass rules.
     pub pref: u32,
-    /// Whether the packet filter guards the network on each node.
-    pub guard: bool,
-    /// Whether a Service's client is masked where the answer would not find its way back.
-    pub service_masquerade: bool,
-    /// Whether what leaves for elsewhere gets the node's address.
-    pub ip_masq: bool,
     /// The containers' default route.
     pub default_route: DefaultRoute,
     /// More routes of the containers.
@@ -114,8 +106,6 @@ pub struct Common {
     pub table: TableId,
     /// `pref` of the bypass rules.
     pub pref: u32,
-    /// Whether the packet filter guards the networks.
-    pub guard: bool,
 }
 
 impl Network {
@@ -144,9 +134,6 @@ impl Network {
             bypass: at.bool("bypass", true),
             table: common.table,
             pref: common.pref,
-            guard: common.guard,
-            service_masquerade: at.bool("serviceMasquerade", true),
-            ip_masq: at.bool("ipMasq", false),
             default_route: default_route(at),
             routes: at.decode("routes").unwrap_or_default(),
             dns: at.decode("dns"),

@@ -144,7 +144,7 @@ impl Recorded {
         if under_way || record.lease.is_none() {
             return State::Unfinished { record, under_way };
         }
-        match kept_network(&record.definition, record.common()) {
+        match kept_network(&record.definition, record.table, record.pref) {
             Ok(network) => State::Whole(record, Box::new(network)),
             Err(error) => State::Damaged(error),
         }

@@ -18,11 +18,10 @@ use crate::exec::System;
 use crate::ip::{IfName, Netns};
 use crate::journal::Journal;
 use crate::ops::converge::{Hands, refuse_foreign};
+use crate::ops::namespace_inode;
 use crate::ops::status::clash;
-use crate::ops::{guard, namespace_inode};
 use crate::plan::{self, Observed, Side, Step, Verdict, host};
 use crate::route_table;
-use crate::store::Store;
 
 /// What was done, and what was not.
 #[derive(Debug, Default)]
@@ -83,14 +82,13 @@ fn side(
     if !node.store.is_used_by_others(&on.name, "", "")? {
         return Ok(None);
     }
-    let mended = make_side(&hands, &node.store, network, steps);
+    let mended = make_side(&hands, network, steps);
     end(&journal, steps, mended.as_ref().err());
     mended.map(Some)
 }
 
 fn make_side(
     hands: &Hands<'_>,
-    store: &Store,
     network: &Network,
     steps: &mut Vec<Step>,
 ) -> Result<Observed, CniError> {
@@ -102,7 +100,7 @@ fn make_side(
     {
         return Err(fault);
     }
-    guard::converge(hands, store, &facts, seen, steps)?;
+    hands.converge(&facts, seen, steps)?;
     // What the devices bring along is there now; looked at again, only what is still missing is made.
     let seen = hands.observe(host_reads(network))?;
     let all = host_facts(network, &seen)?;

@@ -80,12 +80,12 @@ impl Batch {
     }
 
     /// The argv that starts it; it reads its lines from stdin. `sysctl` knows no batch: several
-    /// questions are one line with all their keys. `nft` gets one line, which may be a transaction.
+    /// questions are one line with all their keys.
     pub fn argv(&self) -> Vec<String> {
         let Some(first) = self.lines.first() else {
             return Vec::new();
         };
-        if matches!(first.program(), Program::Sysctl | Program::Nft) {
+        if first.program() == Program::Sysctl {
             let more = self
                 .lines
                 .iter()
@@ -208,7 +208,6 @@ pub fn kind_of(command: &Command) -> (Program, Option<Family>) {
 pub fn is_read(command: &Command) -> bool {
     match command.program() {
         Program::Sysctl => command.words().first().is_some_and(|word| word == "-n"),
-        Program::Nft => command.words().first().is_some_and(|word| word == "-j"),
         _ => matches!(
             command.words().get(1).map(String::as_str),
             Some("show" | "get" | "pids")

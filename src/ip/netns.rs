@@ -93,10 +93,8 @@ impl Netns {
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         match (self, program) {
             (Self::Own, _) => words(&[program.name()]),
-            // These two have no option for a namespace.
-            (Self::Named(name), Program::Sysctl | Program::Nft) => {
-                words(&["ip", "netns", "exec", name, program.name()])
-            }
+            // sysctl has no option for a namespace.
+            (Self::Named(name), Program::Sysctl) => words(&["ip", "netns", "exec", name, "sysctl"]),
             (Self::Named(name), _) => words(&[program.name(), "-n", name]),
             (Self::Path(path), _) => words(&["nsenter", &format!("--net={path}"), program.name()]),
         }

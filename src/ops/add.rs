@@ -12,7 +12,6 @@ use ipnetwork::IpNetwork;
 pub use self::ask::with_annotations;
 use self::link::Birth;
 use super::converge::{Hands, refuse_foreign};
-use super::guard;
 use super::leave::{leave_after_failure, vanished};
 use super::lines::{Failed, Line};
 use super::settle::until_settled;
@@ -200,7 +199,7 @@ impl<'a> Attempt<'a> {
         if seen.link(Side::Host, &self.network.vx).is_none() {
             alone.note_made()?;
         }
-        guard::converge(&self.hands, &self.store, &facts, seen, &mut made.steps)
+        self.hands.converge(&facts, seen, &mut made.steps)
     }
 
     /// The commands that make facts of the container true from nothing.
@@ -403,7 +402,6 @@ fn attachment(
         definition: selection.network.raw.clone(),
         table: selection.network.table,
         pref: selection.network.pref,
-        guard: selection.network.guard,
         ipam,
         mac: selection.mac,
         lease: None,

@@ -32,7 +32,7 @@ pub fn check(system: &System, request: &Request) -> Result<(), CniError> {
     };
     let sandbox = Sandbox::of(request)?;
     let record = recorded(&config, request)?;
-    let network = kept_network(&record.definition, record.common())?;
+    let network = kept_network(&record.definition, record.table, record.pref)?;
     let journal = journal(&config.log_file, request, &network.name, "");
     let hands = Hands {
         exec: system,

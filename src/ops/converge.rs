@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::lines::{
-    Failed, Line, Outcome, group, nft_outcome, outcome, runs, sysctl_outcome, unreadable, write,
+    Failed, Line, Outcome, group, outcome, runs, sysctl_outcome, unreadable, write,
 };
 use crate::cni::{CniError, Code};
 use crate::config::Network;
@@ -309,11 +309,13 @@ impl Started {
             pending,
         } = self;
         let answers = pending.wait()?;
-        match lines.first().map(|line| line.command().program()) {
-            Some(Program::Sysctl) => Ok(sysctl_outcome(lines, &netns, answers)),
-            Some(Program::Nft) => nft_outcome(lines, &netns, answers),
-            _ => outcome(lines, &netns, mood, answers),
+        if lines
+            .first()
+            .is_some_and(|line| line.command().program() == Program::Sysctl)
+        {
+            return Ok(sysctl_outcome(lines, &netns, answers));
         }
+        outcome(lines, &netns, mood, answers)
     }
 }
 

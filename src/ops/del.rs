@@ -102,7 +102,7 @@ impl Known {
     }
 
     fn by_record(config: &Config, record: &Attachment) -> Self {
-        let kept = kept_network(&record.definition, record.common()).ok();
+        let kept = kept_network(&record.definition, record.table, record.pref).ok();
         let path = Path::new(&record.netns);
         // After a boot the same path and number are another namespace's, and clocks may have gone back.
         let of_an_earlier_boot = record.is_of_an_earlier_boot();

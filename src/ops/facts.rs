@@ -63,8 +63,6 @@ impl<'a> Facts<'a> {
     fn reads(&self, look: Look) -> Vec<Read> {
         let mut reads = host::reads(self.network, look);
         reads.extend(self.own_reads(look));
-        // Beside the rest, and not by a glance alone: without the guard everything else looks well.
-        reads.extend(self.network.guard.then_some(Read::Nft(Side::Host)));
         reads.sort();
         reads.dedup();
         reads

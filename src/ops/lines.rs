@@ -215,35 +215,6 @@ pub(super) fn sysctl_outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) 
     outcome
 }
 
-/// What came of a line of `nft`, which is all of its process: it is carried out whole, or not at all.
-pub(super) fn nft_outcome(
-    lines: Vec<Line>,
-    netns: &Netns,
-    answers: Answers,
-) -> Result<Outcome, CniError> {
-    let mut outcome = Outcome::default();
-    let code = answers.code;
-    let failure = answers.failure().cloned().map(|failure| Failure {
-        line: Some(1),
-        ..failure
-    });
-    let document = answers.documents.into_iter().next().flatten();
-    for line in &lines {
-        match (line, &failure) {
-            (Line::Read(read), Some(failure)) if says_absent(&failure.message) => {
-                outcome.seen.take(read, None).map_err(unreadable)?;
-            }
-            (line, Some(failure)) => outcome.failures.push(failed(line, netns, failure, code)),
-            (Line::Read(read), None) => {
-                let document = document.clone();
-                outcome.seen.take(read, document).map_err(unreadable)?;
-            }
-            (Line::Write(step), None) => outcome.done.push(step.clone()),
-        }
-    }
-    Ok(outcome)
-}
-
 /// A value of sysctl as text: `1` is also a JSON document.
 fn text(document: Value) -> Value {
     match document {
@@ -276,11 +247,7 @@ pub(super) fn write(line: &Line) -> Option<Step> {
 /// Whether two lines can share a process. `sysctl` has no batch; only its questions can be put together.
 fn together(one: &Line, other: &Line) -> bool {
     let (a, b) = (one.command(), other.command());
-    let batched = match a.program() {
-        Program::Sysctl => is_read(&a) && is_read(&b),
-        Program::Nft => false,
-        Program::Ip | Program::Bridge => true,
-    };
+    let batched = a.program() != Program::Sysctl || (is_read(&a) && is_read(&b));
     one.side() == other.side() && kind_of(&a) == kind_of(&b) && batched
 }
 

@@ -6,7 +6,6 @@ pub mod converge;
 pub mod del;
 pub mod facts;
 pub mod gc;
-pub mod guard;
 pub mod ipams;
 pub mod leave;
 pub mod lines;

@@ -5,13 +5,12 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use super::observed::{Observed, Read, Side, table};
+use super::observed::{Observed, Read, Side};
 use crate::ip::link::{LinkRecord, Setting, Vxlan, macvlan_differences, vxlan_differences};
 use crate::ip::route::{Protocol, Route};
 use crate::ip::rule::Rule;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Command, Family, IfName, Netns, addr, fdb, link, route, rule, sysctl};
-use crate::nft::{self, Chain, Ruleset, Table};
 
 /// Something that shall be so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,15 +77,6 @@ pub enum Fact {
         rule: Rule,
         /// A look-up that only this rule answers from its table.
         witness: (IpAddr, IpAddr),
-    },
-    /// The packet filter has these chains, just so.
-    Guard {
-        /// Where.
-        side: Side,
-        /// The device that they are about.
-        dev: IfName,
-        /// The chains.
-        chains: Vec<Chain>,
     },
     /// A switch of the kernel stands at a value.
     Sysctl {
@@ -188,9 +178,6 @@ impl Fact {
                 vec![Read::Lookup(Side::Host, *to, Some(*from))]
             }
             Self::Rule { rule, .. } => vec![Read::Rules(rule.family(), rule.pref)],
-            // It costs as much as an ADD: a glance leaves it to what looks closely.
-            Self::Guard { .. } if look == Look::Glance => Vec::new(),
-            Self::Guard { side, .. } => vec![Read::Nft(*side)],
             Self::Sysctl { side, key, .. } => vec![Read::Sysctl(*side, key.clone())],
         }
     }
@@ -230,10 +217,6 @@ impl Fact {
                 witness,
             } => holds(route_is_seen(seen, *side, route, *witness)),
             Self::Rule { rule, witness } => holds(rule_is_seen(seen, rule, *witness)),
-            Self::Guard { side, chains, .. } => match seen.ruleset(*side) {
-                None => Verdict::Holds,
-                Some(ruleset) => guard_verdict(ruleset, chains),
-            },
             Self::Sysctl {
                 side,
                 key,
@@ -284,7 +267,6 @@ impl Fact {
                 ..
             } => (Side::Host, route::replace(route)),
             Self::Rule { rule, .. } => (Side::Host, rule::add(rule)),
-            Self::Guard { side, chains, .. } => (*side, nft::make(table(*side), chains)),
             Self::Sysctl {
                 side, key, value, ..
             } => (*side, sysctl::write(&[(key.clone(), (*value).to_owned())])),
@@ -299,11 +281,6 @@ impl Fact {
             Self::Rule { rule, .. } => Some((Side::Host, rule::del(rule))),
             Self::Address { side, dev, address } => Some((*side, addr::del(*address, dev))),
             Self::Route { side, route, .. } => Some((*side, route::del(route))),
-            Self::Guard {
-                side: Side::Pod, ..
-            } => Some((Side::Pod, nft::delete_table(Table::Pod))),
-            // Whether the table goes with the chains depends on who else is in it: `ops::guard`.
-            Self::Guard { .. } => None,
             // The node's forwarding serves others too, and a device's settings go with it.
             Self::Setting { .. } | Self::Sysctl { .. } | Self::Flood { .. } => None,
         }
@@ -317,7 +294,6 @@ impl Fact {
             | Self::Setting { side, .. }
             | Self::Address { side, .. }
             | Self::Route { side, .. }
-            | Self::Guard { side, .. }
             | Self::Sysctl { side, .. } => *side,
         }
     }
@@ -336,17 +312,6 @@ fn judge(seen: Option<&LinkRecord>, differences: impl Fn(&LinkRecord) -> Vec<Str
         Some(differences) => Verdict::Differs {
             found: differences.join(", "),
         },
-    }
-}
-
-fn guard_verdict(ruleset: &Ruleset, chains: &[Chain]) -> Verdict {
-    let wrong = |chain: &&Chain| !ruleset.has(chain);
-    match chains.iter().find(wrong) {
-        None => Verdict::Holds,
-        Some(chain) if ruleset.names().any(|name| name == chain.name) => Verdict::Differs {
-            found: format!("chain {} has other rules", chain.name),
-        },
-        Some(_) => Verdict::Missing,
     }
 }
 
@@ -440,9 +405,6 @@ impl fmt::Display for Fact {
                     "rule {} from {} to {} lookup {}",
                     rule.pref, rule.from, rule.to, rule.lookup
                 )
-            }
-            Self::Guard { side, dev, .. } => {
-                write!(f, "table {} guards {dev}", table(*side).name())
             }
             Self::Sysctl { key, value, .. } => write!(f, "{key} = {value}"),
         }

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 
 use super::fact::{Fact, Kind, Look};
-use super::guard;
 use super::observed::{Observed, Read, Side};
 use super::underlay::{self, HostError};
 use crate::config::Network;
@@ -72,8 +71,6 @@ pub fn reads_behind(network: &Network, seen: &Observed) -> Vec<Read> {
 /// The facts once the MTU is known.
 fn facts_with(network: &Network, mtu: Option<u32>, seen: &Observed) -> Vec<Fact> {
     let mut facts = forwarding(network, seen);
-    // Before there is a device by which a pod could get around it.
-    facts.extend(guard::fact(network, seen));
     facts.extend(vxlan(network, mtu, seen));
     facts.extend(gateway(network, mtu));
     if network.bypass {

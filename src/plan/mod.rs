@@ -2,7 +2,6 @@
 
 pub mod container;
 pub mod fact;
-pub mod guard;
 pub mod host;
 pub mod observed;
 pub mod underlay;

@@ -13,7 +13,6 @@ use crate::ip::route::{Protocol, RouteRecord};
 use crate::ip::rule::RuleRecord;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Command, Family, IfName, TableId, addr, fdb, link, neigh, route, rule};
-use crate::nft::{self, Ruleset, Table};
 
 /// On which side of an attachment something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,8 +52,6 @@ pub enum Read {
     Learnt,
     /// The devices of the host that have learnt an address from one.
     Dynamic,
-    /// The packet filter's table that is ours.
-    Nft(Side),
     /// A switch.
     Sysctl(Side, SysctlKey),
 }
@@ -67,7 +64,6 @@ impl Read {
             | Self::Routes(side, ..)
             | Self::Lookup(side, ..)
             | Self::Link(side, _)
-            | Self::Nft(side)
             | Self::Sysctl(side, _) => *side,
             Self::Claims(..)
             | Self::Source(..)
@@ -97,7 +93,6 @@ impl Read {
             Self::Vxlans => link::show_vxlans(),
             Self::Learnt => route::show_advertised(),
             Self::Dynamic => addr::show_dynamic(),
-            Self::Nft(side) => nft::list(table(*side)),
             Self::Sysctl(_, key) => crate::ip::sysctl::read(std::slice::from_ref(key)),
         }
     }
@@ -127,7 +122,6 @@ pub struct Observed {
     maddr: BTreeMap<IfName, Option<MaddrRecord>>,
     fdb: BTreeMap<IfName, Vec<FdbRecord>>,
     learnt: Vec<String>,
-    rulesets: BTreeMap<Side, Ruleset>,
     asked: BTreeSet<Read>,
     sysctls: BTreeMap<(Side, SysctlKey), Option<String>>,
 }
@@ -159,9 +153,6 @@ impl Observed {
                 let seen: Vec<RouteRecord> = decode(read, document)?;
                 let source = seen.into_iter().next().and_then(|route| route.prefsrc);
                 self.sources.insert((*to, dev.clone()), source);
-            }
-            Read::Nft(side) => {
-                self.rulesets.insert(*side, ruleset(read, document)?);
             }
             Read::Sysctl(side, key) => {
                 let value = document.and_then(|value| value.as_str().map(str::to_owned));
@@ -217,7 +208,6 @@ impl Observed {
             | Read::Routes(..)
             | Read::Lookup(..)
             | Read::Source(..)
-            | Read::Nft(..)
             | Read::Sysctl(..) => {}
         }
         Ok(())
@@ -253,7 +243,6 @@ impl Observed {
         self.maddr.extend(later.maddr);
         self.fdb.extend(later.fdb);
         self.learnt.extend(later.learnt);
-        self.rulesets.extend(later.rulesets);
         self.asked.extend(later.asked);
         self.sysctls.extend(later.sysctls);
     }
@@ -316,11 +305,6 @@ impl Observed {
         &self.learnt
     }
 
-    /// The packet filter's table of ours; `None` where that was not asked.
-    pub fn ruleset(&self, side: Side) -> Option<&Ruleset> {
-        self.rulesets.get(&side)
-    }
-
     /// Whether a question was answered, be it by "not there".
     pub fn was_asked(&self, read: &Read) -> bool {
         self.asked.contains(read)
@@ -340,25 +324,6 @@ impl Observed {
     pub fn sysctl(&self, side: Side, key: &SysctlKey) -> Option<&str> {
         self.sysctls.get(&(side, key.clone()))?.as_deref()
     }
-}
-
-/// The table of the packet filter on a side.
-pub fn table(side: Side) -> Table {
-    match side {
-        Side::Host => Table::Node,
-        Side::Pod => Table::Pod,
-    }
-}
-
-/// Reads what `nft` lists; none is a table that is not there.
-fn ruleset(read: &Read, document: Option<Value>) -> Result<Ruleset, AnswerError> {
-    let Some(document) = document else {
-        return Ok(Ruleset::default());
-    };
-    Ruleset::read(&document).ok_or_else(|| AnswerError {
-        command: read.command().to_string(),
-        why: "it is no list of nftables".to_owned(),
-    })
 }
 
 /// Reads a document of a command; none is an empty list.

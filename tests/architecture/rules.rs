@@ -32,7 +32,6 @@ fn place(module: &[String]) -> Option<(Room, &'static str)> {
         ("shown", _) => (Room::Words, "shown"),
         ("columns", _) => (Room::Words, "columns"),
         ("ip", _) => (Room::Words, "ip"),
-        ("nft", _) => (Room::Words, "nft"),
         ("cni", "delegate") => (Room::Hands, "cni::delegate"),
         ("cni", "serve") => (Room::Doors, "cni::serve"),
         ("cni", _) => (Room::Words, "cni"),
@@ -65,8 +64,7 @@ fn place(module: &[String]) -> Option<(Room, &'static str)> {
     })
 }
 
-/// Imports go leftwards, or sideways without a circle; the words `ip` and `cni` do not know each other, and only
-/// `nft` knows another, `ip`.
+/// Imports go leftwards, or sideways without a circle; the words `ip` and `cni` do not know each other.
 pub fn imports(files: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     let mut sideways: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -86,8 +84,6 @@ pub fn imports(files: &[Source]) -> Vec<String> {
                 Some((to, other)) if to > room => {
                     found.push(format!("{at} {name} ({room:?}) imports {other} ({to:?})"));
                 }
-                // A rule of the packet filter names devices and networks as `ip` does.
-                Some((Room::Words, "ip")) if name == "nft" => {}
                 Some((Room::Words, other)) if room == Room::Words && other != "shown" => {
                     found.push(format!("{at} the word {name} imports the word {other}"));
                 }

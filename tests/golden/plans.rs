@@ -112,7 +112,7 @@ impl<'a> Wanted<'a> {
 fn question(read: &Read) -> String {
     let batch = Batch::new(&netns(read.side()), Mood::StopAtFirst, vec![read.command()]);
     match read.command().program() {
-        Program::Sysctl | Program::Nft => batch.argv().join(" "),
+        Program::Sysctl => batch.argv().join(" "),
         _ => format!(
             "echo '{}' | {}",
             batch.stdin().trim_end(),

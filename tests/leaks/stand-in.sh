@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Stands in for `ip`, `nsenter`, `bridge`, `sysctl`, `nft` and the IPAM: DIR/PROGRAM, with DIR/real/PROGRAM behind
+# Stands in for `ip`, `nsenter`, `bridge`, `sysctl` and the IPAM: DIR/PROGRAM, with DIR/real/PROGRAM behind
 # it. Counts the calls of all of them together; at the one that DIR/armed names it does what that says,
 # at all others it is the real program.
 dir=${0%/*} name=${0##*/}

@@ -9,12 +9,11 @@ use crate::support::lab::{Ask, Lab};
 use crate::support::plugin::Program;
 
 /// The programs that are stood in for, besides the IPAM, and the packages they come from.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 4] = [
     ("ip", "iproute2"),
     ("nsenter", "util-linux"),
     ("bridge", "iproute2"),
     ("sysctl", "procps"),
-    ("nft", "nftables"),
 ];
 
 /// Debian's.
@@ -92,11 +91,6 @@ impl Fired {
     pub fn is_named_in(&self, text: &str) -> bool {
         match self.program.as_str() {
             plugin @ ("route-table" | "host-local") => text.contains(&format!("`{plugin}`")),
-            // A transaction is one word of the line to paste.
-            "nft" if !self.line.starts_with("nft -j ") => {
-                let word = self.line.trim_start_matches("nft ");
-                text.contains(&format!("nft '{word}'"))
-            }
             _ => {
                 let mut lines = self.stdin.lines().filter(|line| !line.is_empty());
                 text.contains(&self.line) || lines.any(|line| text.contains(line))

@@ -15,7 +15,6 @@ use vxlan_cni::plan::{self, Fact, Observed, Side};
 use vxlan_cni::store::Attachment;
 
 use crate::support::lab::{Config, Lab, Net, Node, Pod, ipv6};
-use crate::support::plugin::{Call, Program};
 
 /// A way to break a fact.
 struct Break {
@@ -93,18 +92,6 @@ impl Scene {
         );
     }
 
-    /// `vxlan repair`, which must succeed.
-    fn repair(&self) {
-        let node = self.node();
-        let file = node.dir().join("repair.conf");
-        std::fs::write(&file, self.config.value().to_string()).unwrap();
-        let [nsenter, net] = node.enter();
-        let call = Call::of(Program::Vxlan).behind(&[&nsenter, &net]);
-        let call = call.arg("repair").arg("--conf").arg(file.to_str().unwrap());
-        let said = call.run();
-        assert_eq!(said.code, 0, "{said:?}");
-    }
-
     /// DEL of whatever is left of the pod, and a new pod with the same addresses.
     fn again(&mut self) {
         let node = self.lab.node(0);
@@ -179,8 +166,8 @@ fn every_fact_of_a_network_that_has_everything_is_broken_in_one_of_the_tables() 
 }
 
 /// The kinds of fact.
-const KINDS: [&str; 8] = [
-    "vxlan", "macvlan", "setting", "address", "route", "rule", "guard", "sysctl",
+const KINDS: [&str; 7] = [
+    "vxlan", "macvlan", "setting", "address", "route", "rule", "sysctl",
 ];
 
 /// The kind of a fact. A new one does not compile until it is named here, and above.
@@ -192,7 +179,6 @@ fn kind_of(fact: &Fact) -> &'static str {
         Fact::Address { .. } => "address",
         Fact::Route { .. } => "route",
         Fact::Rule { .. } => "rule",
-        Fact::Guard { .. } => "guard",
         Fact::Sysctl { .. } => "sysctl",
         // None of CHECK's: `tests/operator` breaks it.
         Fact::Flood { .. } => "flood",

@@ -11,7 +11,6 @@ mod asked;
 mod check;
 mod del;
 mod facts;
-mod guard;
 mod idle;
 mod interrupted;
 mod iproute2;

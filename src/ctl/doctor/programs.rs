@@ -10,10 +10,9 @@ use crate::ip::json::documents;
 use crate::ip::version::Version;
 
 /// The programs, the package that brings each, and whether nothing works without it.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 4] = [
     ("ip", "iproute2"),
     ("bridge", "iproute2"),
-    ("nft", "nftables"),
     ("sysctl", "procps"),
     ("nsenter", "util-linux"),
 ];

@@ -69,26 +69,9 @@ impl Snapshot {
     }
 }
 
-/// What the kernel tells of a namespace.
+/// What the kernel tells of a namespace. Addresses come first: once `ip` has shown a link, it shows no
+/// address in the same process any more (iproute2 6.1).
 fn kernel(ns: &Ns) -> Vec<String> {
-    [links(ns), filters(ns)].concat()
-}
-
-/// The tables of the packet filter; those of iptables (`ip`, `ip6`), which once made stays, belong to others.
-fn filters(ns: &Ns) -> Vec<String> {
-    let tables = ns.run(&["nft", "list", "tables"]);
-    let others = |line: &&str| line.starts_with("table inet ") || line.starts_with("table netdev ");
-    let mut lines = Vec::new();
-    for table in tables.lines().filter(others) {
-        let shown = ns.run(&["nft", &format!("list {table}")]);
-        lines.extend(shown.lines().map(|line| format!("nft {line}")));
-    }
-    lines
-}
-
-/// What `ip` and `bridge` tell. Addresses come first: once `ip` has shown a link, it shows no address in the
-/// same process any more (iproute2 6.1).
-fn links(ns: &Ns) -> Vec<String> {
     let four = [
         "addr show",
         "route show table all",

@@ -1,8 +1,6 @@
 # Nothing is there: what an ADD runs.
 # net.ipv4.ip_forward = 1
 sysctl -qw net.ipv4.ip_forward=1
-# table inet vxlan_cni guards mv_b
-nft 'add table inet vxlan_cni; add chain inet vxlan_cni vx_b { type filter hook prerouting priority -300; policy accept; }; flush chain inet vxlan_cni vx_b; add rule inet vxlan_cni vx_b iifname "mv_*" udp dport 4790 drop; add rule inet vxlan_cni vx_b udp dport 4790 @th,96,24 100 iifname != "eth0" drop; add rule inet vxlan_cni vx_b ct status dnat accept; add chain inet vxlan_cni mv_b { type nat hook postrouting priority 100; policy accept; }; flush chain inet vxlan_cni mv_b; add rule inet vxlan_cni mv_b ct status dnat iifname "mv_b" oifname "mv_*" masquerade'
 # vxlan vx_b with VNI 100 is there
 ip link add vx_b type vxlan id 100 dev eth0 local 198.18.0.1 group 239.1.1.1 ttl 7 tos 0x10 dstport 4790 srcport 30000 40000 nolearning proxy rsc l2miss l3miss gbp ageing 4294967295 maxaddress 99
 # vx_b has address 02:00:00:00:00:64

@@ -1,8 +1,6 @@
 # Nothing is there: what an ADD runs.
 # net.ipv4.ip_forward = 1
 sysctl -qw net.ipv4.ip_forward=1
-# table inet vxlan_cni guards mv_blue
-nft 'add table inet vxlan_cni; add chain inet vxlan_cni vx_blue { type filter hook prerouting priority -300; policy accept; }; flush chain inet vxlan_cni vx_blue; add rule inet vxlan_cni vx_blue iifname "mv_*" udp dport 4789 drop; add rule inet vxlan_cni vx_blue udp dport 4789 @th,96,24 100 iifname != "eth0" drop; add rule inet vxlan_cni vx_blue ct status dnat accept; add chain inet vxlan_cni mv_blue { type nat hook postrouting priority 100; policy accept; }; flush chain inet vxlan_cni mv_blue; add rule inet vxlan_cni mv_blue ct status dnat iifname "mv_blue" oifname "mv_*" masquerade'
 # vxlan vx_blue with VNI 100 is there
 ip link add vx_blue type vxlan id 100 dev eth0 group 239.1.1.1 dstport 4789 learning
 # vx_blue has mtu 1450
