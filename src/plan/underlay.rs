@@ -341,3 +341,67 @@ pub fn fault(network: &Network, seen: &Observed) -> Option<(String, String)> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::Config;
+    use serde_json::{Value, json};
+
+    fn config() -> Config {
+        let network = json!({"id": 1, "name": "blue", "cidr": "10.1.0.1/16",
+            "options": {"vtepdev": "d0", "group": "239.1.1.1"}});
+        Config::read(&json!({"ipam": {"type": "route-table"}, "vxlans": [network]})).unwrap()
+    }
+
+    /// A device as iproute2 6.1 shows it on Linux 6.1, less what is not read.
+    fn device(master: &str, kind: &str) -> Value {
+        json!([{"ifindex": 3, "ifname": "d0", "flags": ["BROADCAST", "UP", "LOWER_UP"], "mtu": 1500, "master": master,
+            "linkinfo": {"info_kind": "dummy", "info_slave_kind": kind}}])
+    }
+
+    fn fault_of(link: Value, source: Option<&str>) -> Option<String> {
+        let config = config();
+        let network = &config.networks[0];
+        let dev: IfName = "d0".parse().unwrap();
+        let mut seen = Observed::default();
+        seen.take(&Read::Link(Side::Host, dev.clone()), Some(link))
+            .unwrap();
+        let to = network.options.vxlan.group.unwrap();
+        let shown = json!([{"dst": "239.1.1.1", "dev": "d0", "prefsrc": source}]);
+        seen.take(&Read::Source(to, dev), Some(shown)).unwrap();
+        fault(network, &seen).map(|(said, advice)| format!("{said}; {advice}"))
+    }
+
+    #[test]
+    fn a_member_of_a_bond_and_a_port_of_a_bridge_carry_nothing_and_one_of_a_vrf_does() {
+        for (master, kind, words) in [
+            ("bond0", "bond", "`d0` is a member of the bond bond0"),
+            ("br0", "bridge", "`d0` is a port of the bridge br0"),
+            ("team0", "team", "`d0` is a part of team0"),
+        ] {
+            let fault = fault_of(device(master, kind), Some("198.18.0.1")).unwrap();
+            assert!(
+                fault.contains(words) && fault.contains(&format!("options.vtepdev to `{master}`")),
+                "{fault}"
+            );
+        }
+        assert_eq!(fault_of(device("v9", "vrf"), Some("198.18.0.1")), None);
+        let none = fault_of(device("v9", "vrf"), None).unwrap();
+        assert!(none.contains("has no IPv4 address to send from"), "{none}");
+    }
+
+    #[test]
+    fn both_ends_of_a_network_that_are_looked_up_are_other_addresses_than_the_gateway() {
+        for (cidr, wanted) in [
+            ("10.1.0.1/16", ["10.1.0.2", "10.1.255.254"]),
+            ("10.1.255.254/16", ["10.1.0.1", "10.1.255.253"]),
+            ("10.1.0.1/31", ["10.1.0.0", "10.1.0.0"]),
+            ("fd10::1/64", ["fd10::2", "fd10::ffff:ffff:ffff:fffe"]),
+        ] {
+            let ends = ends(cidr.parse().unwrap());
+            assert_eq!(ends.map(|end| end.to_string()), wanted, "{cidr}");
+        }
+    }
+}
