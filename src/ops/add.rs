@@ -190,8 +190,6 @@ impl<'a> Attempt<'a> {
         let alone = self.store.hold(&self.network.name)?;
         let mut reads = host::reads(self.network, Look::Close);
         reads.extend(underlay::overlap_reads(self.network));
-        reads.sort();
-        reads.dedup();
         let seen = self.hands.observe_host(self.network, reads)?;
         let facts = host::facts(self.network, &seen)?;
         underlay::check_before_joining(self.network, &seen)?;

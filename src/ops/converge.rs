@@ -119,11 +119,17 @@ impl<'a> Hands<'a> {
         self.ask(reads)?.answers()
     }
 
-    /// Looks at the node's side of a network, and at what only the first look tells to ask.
+    /// Looks at the node's side of a network, and at what only the first look tells to ask; each read once.
     ///
     /// # Errors
     /// As [`Self::observe`].
-    pub fn observe_host(&self, network: &Network, reads: Vec<Read>) -> Result<Observed, CniError> {
+    pub fn observe_host(
+        &self,
+        network: &Network,
+        mut reads: Vec<Read>,
+    ) -> Result<Observed, CniError> {
+        reads.sort();
+        reads.dedup();
         let mut seen = self.observe(reads)?;
         for _ in 1..LOOKS {
             let behind = host::reads_behind(network, &seen);

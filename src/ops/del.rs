@@ -212,7 +212,7 @@ impl Known {
         let mut names = Vec::new();
         if self.incomplete && self.netns.is_some() {
             let temporary = container::temporary(&request.container, &ifname);
-            names.extend(Some(temporary).filter(|name| is_macvlan(hands, name)));
+            names.extend(Some(temporary).filter(|name| macvlan(hands, name).is_some()));
         }
         if self.is_still_its_own(hands, store, request, &ifname)? {
             names.push(ifname.clone());
@@ -287,12 +287,12 @@ impl Known {
     }
 }
 
-/// Whether the container has a macvlan of this name.
-fn is_macvlan(hands: &Hands<'_>, name: &IfName) -> bool {
+/// The MAC of the container's macvlan of this name; `None` where there is none, or it cannot be read.
+fn macvlan(hands: &Hands<'_>, name: &IfName) -> Option<String> {
     let seen = hands.observe(vec![Read::Addr(Side::Pod, name.clone())]);
-    let seen = seen.as_ref().ok();
-    seen.and_then(|seen| seen.link(Side::Pod, name))
-        .is_some_and(|link| link.kind() == "macvlan")
+    let seen = seen.ok()?;
+    let link = seen.link(Side::Pod, name)?;
+    (link.kind() == "macvlan").then(|| link.address.clone())
 }
 
 /// Whether the result of ADD names this interface with the MAC it has, and it is a macvlan.
@@ -300,10 +300,7 @@ fn described(hands: &Hands<'_>, request: &Request, ifname: &IfName) -> bool {
     let Ok(Some(result)) = super::prev_result(request) else {
         return false;
     };
-    let Ok(seen) = hands.observe(vec![Read::Addr(Side::Pod, ifname.clone())]) else {
-        return false;
-    };
-    let Some(found) = seen.link(Side::Pod, ifname) else {
+    let Some(mac) = macvlan(hands, ifname) else {
         return false;
     };
     let named = result.interfaces.iter().find(|interface| {
@@ -311,5 +308,5 @@ fn described(hands: &Hands<'_>, request: &Request, ifname: &IfName) -> bool {
             && interface.sandbox == request.netns
             && !interface.mac.is_empty()
     });
-    found.kind() == "macvlan" && named.is_some_and(|interface| interface.mac == found.address)
+    named.is_some_and(|interface| interface.mac == mac)
 }

@@ -63,8 +63,6 @@ impl<'a> Facts<'a> {
     fn reads(&self, look: Look) -> Vec<Read> {
         let mut reads = host::reads(self.network, look);
         reads.extend(self.own_reads(look));
-        reads.sort();
-        reads.dedup();
         reads
     }
 

@@ -206,7 +206,8 @@ pub fn overlap_reads(network: &Network) -> Vec<Read> {
 
 /// The same by look-ups alone, each of which costs the same however much there is on the node.
 pub fn overlap_lookups(network: &Network) -> Vec<Read> {
-    let mut reads: Vec<Read> = source_read(network).into_iter().collect();
+    let source = chosen_by_route(network).map(|(group, dev)| Read::Source(group, dev));
+    let mut reads: Vec<Read> = source.into_iter().collect();
     for cidr in &network.cidrs {
         let nowhere = NOWHERE[usize::from(cidr.is_ipv6())];
         reads.push(Read::Lookup(Side::Host, nowhere, None));
@@ -216,19 +217,17 @@ pub fn overlap_lookups(network: &Network) -> Vec<Read> {
     reads
 }
 
-/// What tells the address of the outer packets, where that is left to the kernel.
-fn source_read(network: &Network) -> Option<Read> {
+/// Where the kernel is left to choose the outer packets' address: the group, and the device to it.
+fn chosen_by_route(network: &Network) -> Option<(IpAddr, IfName)> {
     let vxlan = &network.options.vxlan;
-    let (to, dev) = (vxlan.group?, vxlan.dev.clone()?);
-    vxlan.local.is_none().then_some(Read::Source(to, dev))
+    let to = (vxlan.group?, vxlan.dev.clone()?);
+    vxlan.local.is_none().then_some(to)
 }
 
 /// The address of the outer packets, as it was seen; `Some(None)` where there is none.
 fn source(network: &Network, seen: &Observed) -> Option<Option<IpAddr>> {
-    match source_read(network)? {
-        Read::Source(to, dev) => seen.source(to, &dev),
-        _ => None,
-    }
+    let (group, dev) = chosen_by_route(network)?;
+    seen.source(group, &dev)
 }
 
 /// An address at either end of a network that is not the gateway's.

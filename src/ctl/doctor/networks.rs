@@ -77,8 +77,6 @@ impl<'a> Looked<'a> {
                         .filter_map(reverse_filter),
                 );
                 reads.extend(underlay::overlap_reads(network));
-                reads.sort();
-                reads.dedup();
                 hands.observe_host(network, reads)
             }
         };

@@ -226,8 +226,6 @@ fn node_side(
     reads.push(Read::Vxlans);
     reads.push(container::namesake(ifname));
     reads.extend(underlay::overlap_reads(network));
-    reads.sort();
-    reads.dedup();
     let seen = hands.observe_host(network, reads)?;
     let facts = host::facts(network, &seen)?;
     underlay::check_before_joining(network, &seen)?;
