@@ -6,27 +6,31 @@
 //! that follows runs through [`System::undaunted`]. What takes something off is carried through, but
 //! then no single process is waited for long.
 
+mod ending;
 mod error;
 mod invocation;
+mod opened;
+mod pacer;
 pub mod search;
 mod stop;
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, PipeWriter, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use duct::unix::HandleExt;
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::ip::batch::{Answers, Batch};
 use crate::ip::command::shell_line;
 use crate::ip::sysctl::SysctlKey;
 pub use error::ExecError;
-pub use invocation::{Invocation, Output, Stderr};
+pub use invocation::{Invocation, Output, Stderr, Stdin};
+pub use opened::Opened;
+use pacer::Pacer;
 pub use stop::Stop;
 
 /// How long a command of iproute2 or sysctl may take. One takes milliseconds; where a node is so busy
@@ -37,15 +41,17 @@ pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
 /// a runtime that sends SIGTERM sends SIGKILL next, often ten seconds later.
 const HURRY: Duration = Duration::from_secs(5);
 
-/// How long a process that is ended has to take back what it was doing, as an IPAM plugin does, before
-/// it is killed.
-const GRACE: Duration = Duration::from_secs(2);
-
 /// How often a wait looks whether it shall end; only matters once SIGTERM came.
 const TICK: Duration = Duration::from_millis(50);
 
 /// A started process.
 pub trait Running {
+    /// Hands over what it reads from stdin, where that was not known at its start ([`Stdin::Fed`]), and ends it.
+    ///
+    /// # Errors
+    /// [`ExecError::Start`] when it cannot be handed over.
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), ExecError>;
+
     /// Waits for its end, as long as its invocation allows.
     ///
     /// # Errors
@@ -225,7 +231,7 @@ impl Exec for System {
         let started = Instant::now();
         let own = started + invocation.timeout;
         let deadline = self.deadline.map_or(own, |whole| whole.min(own));
-        let stdin = memory(&invocation.stdin).map_err(start)?;
+        let (stdin, feed, pacer) = stdin(&invocation.stdin).map_err(start)?;
         let (stdout, stderr) = (memory(b"").map_err(start)?, memory(b"").map_err(start)?);
         let mut expression = duct::cmd(program, args)
             .stdin_file(stdin)
@@ -247,8 +253,10 @@ impl Exec for System {
         }
         Ok(Box::new(Child {
             handle: expression.start().map_err(start)?,
+            feed,
             stdout,
             stderr,
+            pacer,
             started,
             deadline,
             line: invocation.line(),
@@ -269,8 +277,12 @@ impl Exec for System {
 /// A process under way.
 struct Child {
     handle: duct::Handle,
+    /// The end of a pipe that is its stdin.
+    feed: Option<PipeWriter>,
     stdout: File,
     stderr: File,
+    /// What it is still to be told.
+    pacer: Pacer,
     started: Instant,
     deadline: Instant,
     line: String,
@@ -280,11 +292,26 @@ struct Child {
 }
 
 impl Running for Child {
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), ExecError> {
+        let Some(mut pipe) = self.feed.take() else {
+            return Ok(());
+        };
+        match pipe.write_all(bytes) {
+            // It has ended already; why is what it says.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.map_err(|source| self.start(source)),
+        }
+    }
+
     fn wait(mut self: Box<Self>) -> Result<Output, ExecError> {
         let code = loop {
-            if let Some(code) = self.ended_by(Instant::now() + TICK)? {
+            let tick = Instant::now() + TICK;
+            let next = self.pacer.next().map_or(tick, |time| time.min(tick));
+            if let Some(code) = self.ended_by(next)? {
                 break code;
             }
+            let told = self.pacer.tell(&self.stdout, &self.stderr);
+            told.map_err(|source| self.start(source))?;
             if self.system.is_hurried() {
                 self.deadline = self.deadline.min(Instant::now() + HURRY);
             }
@@ -325,44 +352,19 @@ impl Child {
         let ended = ended.map_err(|source| self.start(source))?;
         Ok(ended.map(|output| output.status.code()))
     }
-
-    /// Ends it and waits until it is gone, so that nothing of it runs beside the clean-up. It is asked
-    /// first: killed, an IPAM plugin would leave a command of its own behind.
-    fn end(&self) -> Result<(), ExecError> {
-        let ended = || {
-            self.signal(Signal::TERM);
-            let asked = self.handle.wait_timeout(GRACE)?;
-            // Also where it has ended: something that it had started may be deaf.
-            self.signal(Signal::KILL);
-            if asked.is_none() {
-                self.handle.wait_timeout(COMMAND_TIMEOUT)?;
-            }
-            Ok(())
-        };
-        ended().map_err(|source| self.start(source))
-    }
-
-    /// Signals it, or all of its group. Already gone is gone.
-    fn signal(&self, signal: Signal) {
-        let leader = self.handle.pids().first().copied();
-        let leader = leader.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-        match leader.filter(|_| self.group) {
-            Some(leader) => {
-                let _ = kill_process_group(leader, signal);
-            }
-            None => {
-                let _ = self.handle.send_signal(signal.as_raw());
-            }
-        }
-    }
 }
 
-impl Drop for Child {
-    /// Where one of several that run side by side fails, nobody waits for the others any more.
-    fn drop(&mut self) {
-        // There is nobody to tell of one that cannot be ended.
-        if !matches!(self.handle.try_wait(), Ok(Some(_))) {
-            let _ = self.end();
+/// The end from which a process reads its stdin, and what hands over what it is still to be told.
+fn stdin(what: &Stdin) -> io::Result<(OwnedFd, Option<PipeWriter>, Pacer)> {
+    match what {
+        Stdin::Bytes(bytes) => Ok((memory(bytes)?.into(), None, Pacer::default())),
+        Stdin::Fed => {
+            let (reader, writer) = io::pipe()?;
+            Ok((reader.into(), Some(writer), Pacer::default()))
+        }
+        Stdin::Paced(first, later) => {
+            let (reader, pacer) = Pacer::by_pipe(first, later)?;
+            Ok((reader, None, pacer))
         }
     }
 }
@@ -395,6 +397,11 @@ fn find(program: &str) -> Result<PathBuf, ExecError> {
     })
 }
 
+/// Whether a program can be found.
+pub fn is_installed(program: &str) -> bool {
+    find(program).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -406,7 +413,7 @@ mod tests {
     fn sh(script: &str, stdin: &str, timeout: Duration) -> Invocation {
         Invocation {
             argv: ["sh", "-c", script].map(String::from).to_vec(),
-            stdin: stdin.into(),
+            stdin: Stdin::Bytes(stdin.into()),
             variables: vec![("LC_ALL".into(), "C".into())],
             stderr: Stderr::Read,
             timeout,
@@ -421,6 +428,46 @@ mod tests {
             .unwrap();
         assert_eq!((output.code, output.stdout.len()), (Some(7), 1 << 20));
         assert!(!output.stderr.is_empty());
+    }
+
+    #[test]
+    fn what_a_process_is_told_later_comes_after_its_pause_however_much_that_is() {
+        let mark = "\"ifname\":\"lo\"\n";
+        let much = "x".repeat(1 << 17) + "\n" + mark;
+        let pause = Duration::from_millis(20);
+        let later = vec![
+            (pause, much.clone().into_bytes()),
+            (pause, b"the last\n".to_vec()),
+        ];
+        let again = Invocation {
+            stdin: Stdin::Paced(mark.into(), later),
+            ..sh(
+                "while read -r line; do echo \"$line\"; done",
+                "",
+                COMMAND_TIMEOUT,
+            )
+        };
+        let started = Instant::now();
+        let output = System::default().run(&again).unwrap();
+        assert!(started.elapsed() >= pause);
+        assert!(output.stdout == format!("{mark}{much}the last\n").as_bytes());
+    }
+
+    #[test]
+    fn a_process_that_ends_or_hangs_before_it_is_told_everything_is_no_reason_to_wait() {
+        let later = || vec![(Duration::from_secs(600), b"never\n".to_vec())];
+        let ends = Invocation {
+            stdin: Stdin::Paced(Vec::new(), later()),
+            ..sh("exit 3", "", COMMAND_TIMEOUT)
+        };
+        assert_eq!(System::default().run(&ends).unwrap().code, Some(3));
+        // It never says that the first part is carried out.
+        let hangs = Invocation {
+            stdin: Stdin::Paced(vec![b'x'; 1 << 20], later()),
+            ..sh("exec sleep 60", "", Duration::from_millis(50))
+        };
+        let error = System::default().run(&hangs).unwrap_err();
+        assert!(matches!(error, ExecError::Timeout { .. }), "{error}");
     }
 
     #[test]
@@ -518,11 +565,9 @@ mod tests {
         assert!(matches!(running.wait(), Err(ExecError::Interrupted { .. })));
         let pid = std::fs::read_to_string(&file).unwrap();
         let stat = Path::new("/proc").join(pid.trim()).join("stat");
-        // Until whoever takes orphans in has taken note of its end.
-        let runs = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(" Z "));
-        while runs() {
-            std::thread::yield_now();
-        }
+        // Whoever takes orphans in may not have taken note of its end.
+        let runs = std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(" Z "));
+        assert!(!runs);
         std::fs::remove_dir_all(dir).unwrap();
     }
 

@@ -1,7 +1,7 @@
 //! # vxlan-cni
 //!
 //! A CNI plugin for layer-2 networks that span a cluster, with every node as their router and gateway.
-//! It speaks to the kernel through `ip`, `bridge` and `sysctl` only; every command that changes
+//! It speaks to the kernel through `ip`, `bridge`, `sysctl` and `nft` only; every command that changes
 //! something is in a journal that is itself a shell script.
 //!
 //! One ADD, in a straight line ([`ops::add`]):
@@ -17,7 +17,7 @@
 //! 7. One batch configures the container's side and looks at it; the plan must be empty now.
 //! 8. [`cni::result`]: what was seen is the result.
 //!
-//! Imports go leftwards only: words (`shown`, `columns`, `ip`, `cni`) → thought (`config`, `select`, `lease`, `plan`,
+//! Imports go leftwards only: words (`shown`, `columns`, `ip`, `nft`, `cni`) → thought (`config`, `select`, `lease`, `plan`,
 //! `deed`) → hands (`exec`, `outlet`, `journal`, `kube`, `store`, `conflist`) → verbs (`ops`, `route_table`, `ctl`) → doors (`cni::serve`,
 //! the programs).
 
@@ -35,6 +35,7 @@ pub mod ip;
 pub mod journal;
 pub mod kube;
 pub mod lease;
+pub mod nft;
 pub mod ops;
 pub mod outlet;
 pub mod plan;

@@ -33,7 +33,7 @@ pub struct Selection<'a> {
 pub fn select<'a>(config: &'a Config, args: &Args) -> Result<Selection<'a>, CniError> {
     let (network, because) = network(config, args)?;
     let addresses = addresses(config, args, network)?;
-    let mac = mac(config, args)?;
+    let mac = mac(config, args, network)?;
     may_join(network, args)?;
     Ok(Selection {
         network,
@@ -170,7 +170,7 @@ fn address(source: &str, text: &str, network: &Network) -> Result<IpNetwork, Cni
 }
 
 /// The MAC asked for: `runtimeConfig.mac`, `args.cni.mac`, `CNI_ARGS MAC=`, annotation.
-fn mac(config: &Config, args: &Args) -> Result<Option<Mac>, CniError> {
+fn mac(config: &Config, args: &Args, network: &Network) -> Result<Option<Mac>, CniError> {
     let runtime = config.mac.as_deref().map(|mac| ("runtimeConfig.mac", mac));
     let found = runtime
         .or_else(|| config.args_mac.as_deref().map(|mac| ("args.cni.mac", mac)))
@@ -179,6 +179,13 @@ fn mac(config: &Config, args: &Args) -> Result<Option<Mac>, CniError> {
     let Some((source, text)) = found else {
         return Ok(None);
     };
+    if !network.request_mac {
+        let msg = format!(
+            "network \"{}\" gives no MAC on request (requestMac is false), and {source} asks for one",
+            network.name
+        );
+        return Err(CniError::new(Code::REFUSED_BY_POLICY, msg));
+    }
     let refused = |error| CniError::new(Code::INVALID_CONFIGURATION, format!("{source}: {error}"));
     text.parse().map(Some).map_err(refused)
 }
@@ -386,6 +393,8 @@ mod tests {
     fn a_hostile_mac_is_refused() {
         for wrong in [
             "01:00:5e:00:00:01",
+            "ff:ff:ff:ff:ff:ff",
+            "00:00:00:00:00:00",
             "02:00:00:00:00:01 up",
             "02:00:00:00:00:01\n",
             "x",

@@ -7,6 +7,7 @@
 
 mod attachment;
 mod error;
+mod filter;
 mod lock;
 mod under_way;
 
@@ -23,6 +24,9 @@ pub use error::StoreError;
 use lock::How;
 pub use lock::Lock;
 pub use under_way::{Leaving, UnderWay};
+
+/// The name of the lock of what all networks of a node share, the packet filter's table; no network has it.
+const SHARED: &str = ".node";
 
 /// How often a folder is made that vanishes again; who takes it away does so once.
 const FOLDER_TRIES: usize = 100;
@@ -226,6 +230,19 @@ impl Store {
         Ok(false)
     }
 
+    /// Whether no other network of this node is in use.
+    ///
+    /// # Errors
+    /// [`StoreError::File`] when the records cannot be read.
+    pub fn is_last(&self, network: &str) -> Result<bool, StoreError> {
+        for other in self.networks()?.iter().filter(|name| *name != network) {
+            if self.is_used_by_others(other, "", "")? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Whether an interface in a namespace is another container's, by its record of this boot, which
     /// must be later than `since`: an earlier one is of a container whose namespace has gone.
     ///
@@ -278,6 +295,14 @@ impl Store {
     /// [`StoreError::Locked`] when somebody else held it all the time.
     pub fn hold(&self, network: &str) -> Result<Lock, StoreError> {
         self.lock(network, How::Alone)
+    }
+
+    /// Takes the lock of what all networks of the node share alone.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when another process held it all the time.
+    pub fn hold_shared_table(&self) -> Result<Lock, StoreError> {
+        self.lock(SHARED, How::Alone)
     }
 
     /// Removes the lock's file of a network that this node is not on. While somebody else has the lock,
@@ -452,6 +477,9 @@ pub(crate) mod tests {
             definition: Value::Null,
             table: TableId::new(192).unwrap(),
             pref: 19200,
+            guard: true,
+            ports: vec![4789],
+            cidrs: Vec::new(),
             ipam: Value::Null,
             mac: None,
             lease: None,

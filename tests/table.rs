@@ -83,6 +83,23 @@ fn every_test_that_a_row_names_is_there() {
 }
 
 #[test]
+fn every_test_that_a_document_names_is_there() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let files = std::fs::read_dir(&docs)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let documents: Vec<(String, String)> = files
+        .map(|file| (file.display().to_string(), read(&file)))
+        .collect();
+    let security = documents
+        .iter()
+        .find(|(file, _)| file.ends_with("security.md"));
+    assert!(security.is_some_and(|(_, text)| text.contains("`guard::")));
+    let unknown = unknown(&documents, &functions());
+    assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+#[test]
 fn a_row_that_names_a_test_which_is_not_there_is_found() {
     let rows = rows("| C1 | `netns x::no_such_test`, `netns x::c0*` |\n| not a row\n");
     let functions = BTreeSet::from(["c01_is_here".to_owned()]);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::error::{CniError, Code};
 use super::request::{Request, Verb};
 use crate::exec::search::{self, Missing};
-use crate::exec::{Exec, ExecError, Invocation, Output, Running, Stderr};
+use crate::exec::{Exec, ExecError, Invocation, Output, Running, Stderr, Stdin};
 use crate::shown::printable;
 
 /// How long a delegate may take: DHCP takes seconds; a runtime waits about two minutes for a pod.
@@ -79,7 +79,7 @@ impl Delegate {
         variables.push(("CNI_COMMAND".into(), verb.as_str().into()));
         let invocation = Invocation {
             argv: vec![self.path.display().to_string()],
-            stdin: config.to_string().into_bytes(),
+            stdin: Stdin::Bytes(config.to_string().into_bytes()),
             variables,
             stderr: Stderr::PassedOn,
             timeout: TIMEOUT,

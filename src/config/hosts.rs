@@ -42,6 +42,21 @@ pub fn asked(text: &str) -> Option<(IpAddr, Option<&str>)> {
     Some((bare.parse().ok()?, length))
 }
 
+/// The address of a network whose MAC by [`mac_of`] is this one; `None` where there is none. Of an IPv6 address the
+/// MAC has the last five bytes, so what a short prefix leaves open is taken for zeros.
+pub fn addresses_of(mac: Mac, cidr: IpNetwork) -> Option<IpAddr> {
+    let [first, rest @ ..] = mac.octets();
+    let address = match (cidr, first, rest) {
+        (IpNetwork::V4(_), 0x0a, [0x58, a, b, c, d]) => IpAddr::from([a, b, c, d]),
+        (IpNetwork::V6(cidr), 0x0e, [a, b, c, d, e]) => {
+            let low = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);
+            IpAddr::V6((u128::from(cidr.network()) & !0xff_ffff_ffff | u128::from(low)).into())
+        }
+        _ => return None,
+    };
+    cidr.contains(address).then_some(address)
+}
+
 /// The MAC of an address: `0a:58` and the IPv4 address, as the reference plugins do, or `0e` and the
 /// last five bytes of the IPv6 address; both are locally administered and unicast.
 pub fn mac_of(address: IpAddr) -> Option<Mac> {

@@ -12,8 +12,7 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use serde_json::Value;
 
-use network::Common;
-pub use network::{DefaultRoute, MacChoice, Network};
+pub use network::{Common, DefaultRoute, Filter, MacChoice, Network};
 use walk::{At, Faults};
 
 use crate::cni::result::Dns;
@@ -265,26 +264,35 @@ fn networks(at: &At<'_>, faults: &Faults) -> Vec<Network> {
     let common = Common {
         table,
         pref: pref.unwrap_or(RULE_PRIORITY),
+        guard: at.bool("guard", true),
+        ports: Vec::new(),
+        cidrs: Vec::new(),
     };
     if at.value("vxlans").is_none() {
         faults.add("vxlans: missing: the list of networks");
     }
-    at.objects("vxlans")
-        .iter()
-        .filter_map(|network| Network::read(network, common))
+    let objects = at.objects("vxlans");
+    let networks = objects.iter();
+    let networks: Vec<Network> = networks
+        .filter_map(|network| Network::read(network, &common))
+        .collect();
+    let ports = networks.iter().map(|network| network.options.vxlan.dstport);
+    let ports: Vec<u16> = ports.collect();
+    let cidrs = networks.iter().flat_map(|network| network.cidrs.clone());
+    let cidrs: Vec<IpNetwork> = cidrs.collect();
+    networks
+        .into_iter()
+        .map(|network| network.beside(&ports, &cidrs))
         .collect()
 }
 
-/// Reads one network that a record kept, with the table and `pref` it was made with.
+/// Reads one network that a record kept, with what was the same for all when it was made.
 ///
 /// # Errors
 /// Code 7 that names every fault.
-pub fn kept_network(raw: &Value, table: TableId, pref: u32) -> Result<Network, CniError> {
+pub fn kept_network(raw: &Value, common: &Common) -> Result<Network, CniError> {
     let faults = Faults::default();
-    let network = Network::read(
-        &At::object(raw, "network".to_owned(), &faults),
-        Common { table, pref },
-    );
+    let network = Network::read(&At::object(raw, "network".to_owned(), &faults), common);
     match network {
         Some(network) if faults.is_empty() => Ok(network),
         _ => Err(refusal(&faults.into_vec())),

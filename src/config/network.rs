@@ -1,20 +1,25 @@
 //! One network of `vxlans`, checked and with every default filled in.
 
+mod filter;
+mod keys;
+
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use filter::Filter;
+
 use super::hosts::{address, hosts, number};
 use super::options::{self, Options};
 use super::walk::At;
 use crate::cni::result::{Dns, Route};
+use crate::ip::subnets::fewest;
 use crate::ip::{Family, IfName, TableId, Vni};
-use crate::shown::printable;
 
 /// The keys of a network.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 22] = [
     "id",
     "name",
     "device",
@@ -26,17 +31,18 @@ const KNOWN: [&str; 18] = [
     "options",
     "peers",
     "bypass",
+    "serviceMasquerade",
+    "ipMasq",
+    "antiSpoof",
     "routed",
     "defaultRoute",
     "routes",
     "dns",
     "mac",
+    "requestMac",
     "allowedNamespaces",
     "ipam",
 ];
-
-/// Bytes left for a network's own part of `vx_NAME` and `mv_NAME`.
-const NAME_MAX: usize = crate::ip::name::IFNAME_MAX - 3;
 
 /// A layer-2 network that spans the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +69,14 @@ pub struct Network {
     pub table: TableId,
     /// `pref` of the bypass rules.
     pub pref: u32,
+    /// Whether the packet filter guards the network on each node.
+    pub guard: bool,
+    /// The UDP ports to which no pod may send, sorted: those of all networks of the configuration.
+    pub ports: Vec<u16>,
+    /// What its guard is made from.
+    pub filter: Filter,
+    /// Whether a pod may send nothing but frames with its own MAC and addresses.
+    pub anti_spoof: bool,
     /// The containers' default route.
     pub default_route: DefaultRoute,
     /// More routes of the containers.
@@ -71,6 +85,8 @@ pub struct Network {
     pub dns: Option<Dns>,
     /// Where a container's MAC comes from.
     pub mac: MacChoice,
+    /// Whether a container may ask for a MAC.
+    pub request_mac: bool,
     /// Globs of namespaces whose pods may join; none lets all.
     pub allowed_namespaces: Option<Vec<String>>,
     /// The IPAM configuration of its own, in place of the plugin-wide one.
@@ -100,19 +116,42 @@ pub enum MacChoice {
 }
 
 /// What the plugin's configuration says for all its networks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Common {
     /// Table of the bypass routes.
     pub table: TableId,
     /// `pref` of the bypass rules.
     pub pref: u32,
+    /// Whether the packet filter guards the networks.
+    pub guard: bool,
+    /// The UDP ports of the other networks.
+    pub ports: Vec<u16>,
+    /// The subnets of the other networks.
+    pub cidrs: Vec<IpNetwork>,
 }
 
 impl Network {
+    /// Says which UDP ports and subnets the other networks of the configuration have.
+    pub fn beside(self, ports: &[u16], cidrs: &[IpNetwork]) -> Self {
+        let mut ports = [ports, &[self.options.vxlan.dstport]].concat();
+        ports.sort_unstable();
+        ports.dedup();
+        let filter = Filter {
+            ports: ports.clone(),
+            all: fewest(cidrs.iter().chain(&self.cidrs).copied()),
+            ..self.filter
+        };
+        Self {
+            ports,
+            filter,
+            ..self
+        }
+    }
+
     /// Reads a network; `None` where so much is wrong that nothing can be said of it.
-    pub fn read(at: &At<'_>, common: Common) -> Option<Self> {
+    pub fn read(at: &At<'_>, common: &Common) -> Option<Self> {
         at.only(&KNOWN);
-        refuse_later_stages(at);
+        keys::refuse_later_stages(at);
         let vni = at.number("id", 1..=crate::ip::name::VNI_MAX.into());
         let name = at.string("name");
         for key in ["id", "name", "cidr"]
@@ -121,23 +160,33 @@ impl Network {
         {
             at.fault(key, "missing");
         }
-        let (vx, mv) = device_names(at, name?)?;
-        let cidrs = cidrs(at);
+        let (vx, mv) = keys::device_names(at, name?)?;
+        let cidrs = keys::cidrs(at);
         let network = Self {
             name: name?.to_owned(),
             vx,
             mv,
             exclude_first: at.number("excludeFirst", 0..=u64::MAX).unwrap_or(0).into(),
             exclude_last: at.number("excludeLast", 0..=u64::MAX).unwrap_or(0).into(),
-            mtu: mtu(at, &cidrs),
+            mtu: keys::mtu(at, &cidrs),
             options: options::read(&at.inner("options"), Vni::new(vni?).ok()?),
             bypass: at.bool("bypass", true),
             table: common.table,
             pref: common.pref,
-            default_route: default_route(at),
+            guard: common.guard,
+            ports: Vec::new(),
+            filter: Filter {
+                subnets: cidrs.iter().copied().map(Self::subnet).collect(),
+                service_masquerade: at.bool("serviceMasquerade", true),
+                ip_masq: at.bool("ipMasq", false),
+                ..Filter::default()
+            },
+            anti_spoof: at.bool("antiSpoof", false),
+            default_route: keys::default_route(at),
             routes: at.decode("routes").unwrap_or_default(),
             dns: at.decode("dns"),
-            mac: mac(at),
+            mac: keys::mac(at),
+            request_mac: at.bool("requestMac", true),
             allowed_namespaces: at.decode("allowedNamespaces"),
             ipam: at.read("ipam", "an object", |value| {
                 value.is_object().then(|| value.clone())
@@ -149,7 +198,7 @@ impl Network {
         if network.mtu.is_none() && network.options.vxlan.dev.is_none() {
             at.inner("options").fault("vtepdev", options::NO_DEVICE);
         }
-        Some(network)
+        Some(network.beside(&common.ports, &common.cidrs))
     }
 
     /// The families it has.
@@ -237,189 +286,4 @@ impl Network {
             }
         }
     }
-}
-
-/// What the interface describes and this version does not do yet is refused, never ignored.
-fn refuse_later_stages(at: &At<'_>) {
-    let later = "this version does not do it yet; leave the key out";
-    match at.string("gateway") {
-        None | Some("static") => {}
-        Some(other @ ("anycast" | "ipam")) => {
-            at.fault(
-                "gateway",
-                format!("`{other}`: this version does not do it yet; use \"static\""),
-            );
-        }
-        Some(other) => at.fault(
-            "gateway",
-            format!("wanted \"static\", seen `{}`", printable(other)),
-        ),
-    }
-    if at.value("peers").is_some() {
-        at.fault("peers", format!("{later}, and set options.group"));
-    }
-    if at.bool("routed", false) {
-        at.fault("routed", later);
-    }
-}
-
-/// `vx_NAME` and `mv_NAME`, where `device` replaces NAME.
-fn device_names(at: &At<'_>, name: &str) -> Option<(IfName, IfName)> {
-    let plain = |text: &str| {
-        text.bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
-    };
-    if name.is_empty() || name.len() > 63 || !plain(name) || name.starts_with(['.', '-']) {
-        at.fault(
-            "name",
-            format!(
-                "`{}`: wanted 1..63 of A-Z a-z 0-9 _ . -, the first no `.` or `-`",
-                printable(name)
-            ),
-        );
-        return None;
-    }
-    let (key, device) = match at.string("device") {
-        Some(device) => ("device", device),
-        None => ("name", name),
-    };
-    if device.is_empty() || device.len() > NAME_MAX || !plain(device) {
-        let advice = if key == "name" {
-            "; set device to a shorter one"
-        } else {
-            ""
-        };
-        let shown = printable(device);
-        at.fault(
-            key,
-            format!(
-                "`{shown}`: wanted 1..{NAME_MAX} bytes of A-Z a-z 0-9 _ . - for vx_ and mv_{advice}"
-            ),
-        );
-        return None;
-    }
-    let named = |prefix: &str| {
-        IfName::new(&format!("{prefix}{device}"))
-            .map_err(|e| at.fault(key, e))
-            .ok()
-    };
-    Some((named("vx_")?, named("mv_")?))
-}
-
-/// `cidr`: one, or one per family, each the gateway's address.
-fn cidrs(at: &At<'_>) -> Vec<IpNetwork> {
-    let texts: Vec<&Value> = match at.value("cidr") {
-        Some(Value::Array(list)) => list.iter().collect(),
-        Some(value) => vec![value],
-        None => return Vec::new(),
-    };
-    let wanted = "wanted the gateway's address and the network's length, as 10.1.0.1/16";
-    let read = |value: &&Value| {
-        let cidr = value
-            .as_str()
-            .filter(|text| text.contains('/'))
-            .and_then(|text| text.parse().ok());
-        if cidr.is_none() {
-            at.fault(
-                "cidr",
-                format!("{wanted}, seen `{}`", printable(&value.to_string())),
-            );
-        }
-        cidr
-    };
-    let cidrs: Vec<IpNetwork> = texts.iter().filter_map(read).collect();
-    if texts.is_empty() {
-        at.fault("cidr", wanted);
-    }
-    check_cidrs(at, &cidrs);
-    cidrs
-}
-
-/// One per family, and each with a host part that a gateway can have.
-fn check_cidrs(at: &At<'_>, cidrs: &[IpNetwork]) {
-    for family in [Family::V4, Family::V6] {
-        let same = cidrs
-            .iter()
-            .filter(|cidr| Family::of(cidr.ip()) == family)
-            .count();
-        if same > 1 {
-            at.fault(
-                "cidr",
-                format!("{same} networks of {family}, wanted one per family"),
-            );
-        }
-    }
-    for cidr in cidrs {
-        if cidr.prefix() == 0 {
-            at.fault("cidr", format!("{cidr} is every address there is, the underlay's too: wanted a network, as 10.1.0.1/16"));
-            continue;
-        }
-        let bits = Family::of(cidr.ip()).host_prefix();
-        let small = cidr.prefix() >= bits - 1;
-        if !small && cidr.ip() == cidr.network() {
-            at.fault("cidr", format!("{cidr} is the network's own address: a static gateway has one of its hosts', as {}", first_host(*cidr)));
-        }
-        if !small && cidr.is_ipv4() && cidr.ip() == cidr.broadcast() {
-            at.fault(
-                "cidr",
-                format!("{cidr} is the broadcast address and cannot be the gateway"),
-            );
-        }
-        if cidr.ip().is_multicast() || cidr.ip().is_loopback() || cidr.ip().is_unspecified() {
-            at.fault("cidr", format!("{cidr} is not a network of hosts"));
-        }
-    }
-}
-
-/// The first host's address with the length.
-fn first_host(cidr: IpNetwork) -> String {
-    format!(
-        "{}/{}",
-        address(cidr, number(cidr.network()) + 1),
-        cidr.prefix()
-    )
-}
-
-/// `mtu`: 0 is "what the underlay leaves".
-fn mtu(at: &At<'_>, cidrs: &[IpNetwork]) -> Option<u32> {
-    let mtu = u32::try_from(at.number("mtu", 0..=65_535)?)
-        .ok()
-        .filter(|mtu| *mtu > 0)?;
-    let mut families = cidrs.iter().map(|cidr| Family::of(cidr.ip()));
-    if let Some(family) = families.find(|family| mtu < family.mtu_min()) {
-        let least = family.mtu_min();
-        at.fault(
-            "mtu",
-            format!("{mtu} is too small for {family}: wanted at least {least}"),
-        );
-    }
-    Some(mtu)
-}
-
-fn default_route(at: &At<'_>) -> DefaultRoute {
-    let read = |value: &Value| match value {
-        Value::Bool(true) => Some(DefaultRoute::Yes),
-        Value::Bool(false) => Some(DefaultRoute::No),
-        Value::Number(metric) => metric
-            .as_u64()
-            .and_then(|m| u32::try_from(m).ok())
-            .map(DefaultRoute::Metric),
-        _ => None,
-    };
-    at.read(
-        "defaultRoute",
-        "true, false or a metric 0..4294967295",
-        read,
-    )
-    .unwrap_or(DefaultRoute::Yes)
-}
-
-fn mac(at: &At<'_>) -> MacChoice {
-    let read = |value: &Value| match value.as_str() {
-        Some("ip") => Some(MacChoice::Ip),
-        Some("random") => Some(MacChoice::Random),
-        _ => None,
-    };
-    at.read("mac", "\"ip\" or \"random\"", read)
-        .unwrap_or(MacChoice::Ip)
 }

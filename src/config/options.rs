@@ -10,7 +10,7 @@ use crate::ip::{IfName, Mac, Vni};
 use crate::shown::printable;
 
 /// The names that are known.
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 20] = [
     "vxlanhardwareaddr",
     "vxlantxqlen",
     "vtepdev",
@@ -30,6 +30,7 @@ const KNOWN: [&str; 19] = [
     "port",
     "portlow",
     "porthigh",
+    "bcqueuelen",
 ];
 
 /// What is missing without an underlay device.
@@ -45,6 +46,8 @@ pub struct Options {
     pub address: Option<Mac>,
     /// `vxlantxqlen`, in packets.
     pub txqueuelen: Option<u32>,
+    /// `bcqueuelen` of the macvlans, in broadcasts; none is the kernel's.
+    pub bcqueuelen: Option<u32>,
 }
 
 /// Reads the options of a network with a VNI.
@@ -66,7 +69,10 @@ pub fn read(at: &At<'_>, vni: Vni) -> Options {
         l3miss: flag(at, "l3miss", false),
         gbp: flag(at, "gbp", false),
         ageing: ageing(at),
-        maxaddress: number(at, "limit", u32::MAX.into()),
+        maxaddress: match at.value("limit") {
+            Some(_) => number(at, "limit", u32::MAX.into()),
+            None => Vxlan::MAXADDRESS,
+        },
     };
     check_addresses(at, &vxlan);
     let txqueuelen = at
@@ -77,7 +83,19 @@ pub fn read(at: &At<'_>, vni: Vni) -> Options {
         vxlan,
         address: parsed::<Mac>(at, "vxlanhardwareaddr"),
         txqueuelen,
+        bcqueuelen: broadcasts(at),
     }
+}
+
+/// `bcqueuelen`: a queue of none would lose every broadcast, the questions for neighbours among them.
+fn broadcasts(at: &At<'_>) -> Option<u32> {
+    let read = |value: &Value| {
+        text(value)?
+            .parse::<u32>()
+            .ok()
+            .filter(|length| *length > 0)
+    };
+    at.read("bcqueuelen", "a whole number 1..4294967295", read)
 }
 
 /// A value as text: the original takes strings only, JSON writers like numbers and bools.

@@ -2,7 +2,12 @@
 //! shows it and the one that mends it. Changes nothing.
 
 mod arping;
+mod asked;
 mod claims;
+mod invalid;
+mod learnt;
+mod macs;
+mod neighbours;
 mod networks;
 mod others;
 mod places;
@@ -13,6 +18,7 @@ mod shared;
 mod wire;
 
 pub use claims::folders;
+pub use programs::Filters;
 
 use self::report::{Report, Section};
 use super::Said;
@@ -39,9 +45,10 @@ pub fn run(shared: &Shared, options: &DoctorOptions) -> Result<Said, CniError> {
 }
 
 fn examine(system: &System, node: &Node) -> Report {
-    let mut here = programs::programs(system);
+    let mut here = programs::programs(system, node.filters());
     here.extend(places::places(node));
     here.extend(others::others(system, node));
+    here.extend(neighbours::neighbours());
     let mut sections = vec![Section::new("this node", here)];
     if networks::can_look(system) {
         let journal = no_journal();

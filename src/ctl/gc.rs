@@ -99,7 +99,7 @@ impl<'a> Dead<'a> {
                 .iter()
                 .flat_map(|network| &network.attachments)
         };
-        let living = Living::look(all().filter_map(Recorded::record));
+        let mut living = Living::look(all().filter_map(Recorded::record));
         let mut dead = Self {
             attachments: Vec::new(),
             idle: Vec::new(),
@@ -108,7 +108,7 @@ impl<'a> Dead<'a> {
             unclear: Vec::new(),
         };
         for recorded in all() {
-            dead.judge(system, recorded, &living);
+            dead.judge(system, recorded, &mut living);
         }
         for network in &node.networks {
             dead.idle.extend(idle(system, node, network)?);
@@ -118,7 +118,7 @@ impl<'a> Dead<'a> {
     }
 
     /// Sorts one record.
-    fn judge(&mut self, system: &System, recorded: &'a Recorded, living: &Living) {
+    fn judge(&mut self, system: &System, recorded: &'a Recorded, living: &mut Living) {
         match &recorded.state {
             State::Damaged(error) => self.unclear.push(format!("{error}; {}", error.details)),
             State::Unfinished {
@@ -128,17 +128,15 @@ impl<'a> Dead<'a> {
                 self.attachments
                     .push((record, "it is of an earlier boot".to_owned()));
             }
-            State::Whole(record, _) | State::Unfinished { record, .. } => match living.fate(record)
-            {
-                Fate::Alive => {}
-                Fate::Gone(why) => self.attachments.push((record, why)),
-                Fate::Perhaps(path, why) => match is_in(system, record, &path) {
-                    Ok(true) => {}
-                    Ok(false) => self.attachments.push((record, why)),
-                    Err(error) => self.unclear.push(format!("{}: {error}", record.id())),
-                },
-                Fate::Unclear(why) => self.unclear.push(format!("{}: {why}", record.id())),
-            },
+            State::Whole(record, _) | State::Unfinished { record, .. } => {
+                match living.fate(record, |path| is_in(system, record, path)) {
+                    Fate::Alive => {}
+                    Fate::Gone(why) => self.attachments.push((record, why)),
+                    Fate::Unclear(why) => {
+                        self.unclear.push(format!("{}: {why}", record.id()));
+                    }
+                }
+            }
         }
     }
 

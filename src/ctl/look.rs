@@ -8,6 +8,7 @@ use super::node::{Node, OnNode, State};
 use crate::cni::{CniError, CniResult, Version};
 use crate::config::Network;
 use crate::exec::System;
+use crate::ip::link::Vxlan;
 use crate::ip::{IfName, Netns};
 use crate::journal::Journal;
 use crate::ops::converge::{Asked, Hands};
@@ -61,7 +62,7 @@ pub fn host_reads(network: &Network) -> Vec<Read> {
     reads
 }
 
-/// The facts of a network's node side, those that take a list to be seen behind the others.
+/// The facts of a network's node side, those that another program tells behind the others.
 ///
 /// # Errors
 /// When the underlay is not there or too small.
@@ -69,6 +70,32 @@ pub fn host_facts(network: &Network, seen: &Observed) -> Result<Vec<Fact>, CniEr
     let mut facts = host::facts(network, seen)?;
     facts.extend(host::listed(network, seen));
     Ok(facts)
+}
+
+/// The most entries of a vxlan device that are listed: four times what a device has by default.
+const LISTED: u32 = 4 * Vxlan::MAXADDRESS;
+
+/// Adds what a network's device has learnt, where its limit bounds that: a pod that makes MACs up grows the list, and a
+/// list without an end holds up whoever looks at the node.
+///
+/// # Errors
+/// As [`Hands::observe`].
+pub fn list_learnt(
+    hands: &Hands<'_>,
+    network: &Network,
+    mut seen: Observed,
+) -> Result<Observed, CniError> {
+    let limit = seen.link(Side::Host, &network.vx);
+    let limit = limit.map_or(0, |link| link.data().limit);
+    if (1..=LISTED).contains(&limit) {
+        seen.absorb(hands.observe(vec![Read::Fdb(network.vx.clone())])?);
+    }
+    Ok(seen)
+}
+
+/// Whether what a network's device has learnt was listed.
+pub fn is_listed(network: &Network, seen: &Observed) -> bool {
+    seen.was_asked(&Read::Fdb(network.vx.clone()))
 }
 
 impl OnNode {

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::args::Shared;
+use super::doctor::Filters;
 use crate::cni::CniError;
-use crate::config::{Config, Network, kept_network};
+use crate::config::{Config, Network};
 use crate::conflist::{self, Wanted};
 use crate::ops;
 use crate::store::{Attachment, Found, Store};
@@ -73,6 +74,16 @@ pub enum State {
 }
 
 impl Node {
+    /// What its networks need of the packet filter.
+    pub fn filters(&self) -> Filters {
+        let kept = self.networks.iter().filter_map(OnNode::standing);
+        let all: Vec<&Network> = self.config.networks.iter().chain(kept).collect();
+        Filters {
+            guard: all.iter().any(|network| network.guard),
+            anti_spoof: all.iter().any(|network| network.anti_spoof),
+        }
+    }
+
     /// Reads the configuration and every record.
     ///
     /// # Errors
@@ -144,7 +155,7 @@ impl Recorded {
         if under_way || record.lease.is_none() {
             return State::Unfinished { record, under_way };
         }
-        match kept_network(&record.definition, record.table, record.pref) {
+        match ops::kept(store, &record) {
             Ok(network) => State::Whole(record, Box::new(network)),
             Err(error) => State::Damaged(error),
         }

@@ -18,10 +18,11 @@ use crate::exec::System;
 use crate::ip::{IfName, Netns};
 use crate::journal::Journal;
 use crate::ops::converge::{Hands, refuse_foreign};
-use crate::ops::namespace_inode;
 use crate::ops::status::clash;
+use crate::ops::{guard, namespace_inode};
 use crate::plan::{self, Observed, Side, Step, Verdict, host};
 use crate::route_table;
+use crate::store::Store;
 
 /// What was done, and what was not.
 #[derive(Debug, Default)]
@@ -82,13 +83,14 @@ fn side(
     if !node.store.is_used_by_others(&on.name, "", "")? {
         return Ok(None);
     }
-    let mended = make_side(&hands, network, steps);
+    let mended = make_side(&hands, &node.store, network, steps);
     end(&journal, steps, mended.as_ref().err());
     mended.map(Some)
 }
 
 fn make_side(
     hands: &Hands<'_>,
+    store: &Store,
     network: &Network,
     steps: &mut Vec<Step>,
 ) -> Result<Observed, CniError> {
@@ -100,7 +102,7 @@ fn make_side(
     {
         return Err(fault);
     }
-    hands.converge(&facts, seen, steps)?;
+    guard::converge(hands, store, network, &facts, seen, steps)?;
     // What the devices bring along is there now; looked at again, only what is still missing is made.
     let seen = hands.observe(host_reads(network))?;
     let all = host_facts(network, &seen)?;

@@ -3,7 +3,7 @@
 use crate::ip::command::{shell_line, shell_words};
 
 /// The programs that our commands run.
-const PROGRAMS: [&str; 3] = ["ip", "bridge", "sysctl"];
+const PROGRAMS: [&str; 4] = ["ip", "bridge", "sysctl", "nft"];
 
 /// The words by which `ip` and `bridge` add something that a `del` with the same words removes.
 const ADDS: [&str; 3] = ["add", "replace", "append"];
@@ -25,7 +25,7 @@ impl Act {
         let argv = shell_words(line)?;
         let words: Vec<&str> = argv.iter().map(String::as_str).collect();
         let (netns, used) = match words[..] {
-            ["ip", "netns", "exec", name, "sysctl", ..] => (Some(name), 5),
+            ["ip", "netns", "exec", name, "sysctl" | "nft", ..] => (Some(name), 5),
             ["ip" | "bridge", "-n", name, ..] => (Some(name), 3),
             ["nsenter", net, program, ..] if PROGRAMS.contains(&program) => {
                 (Some(net.strip_prefix("--net=")?), 3)
@@ -65,6 +65,41 @@ impl Act {
 
     fn is_sysctl(&self) -> bool {
         self.front.iter().any(|word| word == "sysctl")
+    }
+
+    /// The transaction of an `nft`.
+    fn transaction(&self) -> Option<&str> {
+        let is_nft = self.front.iter().any(|word| word == "nft");
+        self.words.first().map(String::as_str).filter(|_| is_nft)
+    }
+
+    /// The chains of the packet filter that it makes, by name.
+    fn chains(&self, verb: &str) -> Vec<&str> {
+        let commands = self
+            .transaction()
+            .into_iter()
+            .flat_map(|all| all.split("; "));
+        let chains = commands.filter_map(|command| command.strip_prefix(verb));
+        // `add chain FAMILY TABLE NAME`.
+        chains.filter_map(|rest| rest.split(' ').nth(2)).collect()
+    }
+
+    /// Whether it makes chains of the packet filter that another makes anew, or takes away.
+    pub fn is_overtaken_in_the_filter_by(&self, later: &Self) -> bool {
+        let own = self.chains("add chain ");
+        let all = later
+            .transaction()
+            .is_some_and(|text| text.starts_with("delete table "));
+        let again = [later.chains("add chain "), later.chains("delete chain ")].concat();
+        self.netns == later.netns
+            && !own.is_empty()
+            && (all || own.iter().all(|name| again.contains(name)))
+    }
+
+    /// Whether it does nothing but take chains of the packet filter away.
+    pub fn unmakes_chains(&self) -> bool {
+        self.transaction()
+            .is_some_and(|text| !text.starts_with("add "))
     }
 
     /// Each setting of a `sysctl` by itself; any other command as it is.
@@ -149,11 +184,28 @@ impl Act {
 
     /// Whether it takes something away that is no device.
     pub fn is_removal(&self) -> bool {
-        self.word(1) == "del" && self.unmakes().is_none()
+        self.word(1) == "del" && self.unmakes().is_none() || self.is_flush()
+    }
+
+    /// Whether it forgets a neighbour: `neigh flush to ADDRESS dev NAME nud all`.
+    fn is_flush(&self) -> bool {
+        (self.word(0), self.word(1)) == ("neigh", "flush")
+    }
+
+    /// Whether a flush forgets what another has set: `neigh replace ADDRESS ... dev NAME ...`.
+    fn flushes(&self, other: &Self) -> bool {
+        self.is_flush()
+            && self.front == other.front
+            && (other.word(0), other.word(1)) == ("neigh", "replace")
+            && self.behind("to") == Some(other.word(2))
+            && self.behind("dev") == other.behind("dev")
     }
 
     /// Whether it takes away what another adds.
     pub fn takes_back(&self, other: &Self) -> bool {
+        if self.is_flush() {
+            return self.flushes(other);
+        }
         self.is_removal()
             && self.front == other.front
             && self.word(0) == other.word(0)
@@ -261,6 +313,17 @@ mod tests {
 
     #[test]
     fn settings_are_taken_apart_and_put_together() {
+        let made = act(
+            "nft 'add table inet vxlan_cni; add chain inet vxlan_cni vx_a { type filter hook prerouting priority -300; policy accept; }; flush chain inet vxlan_cni vx_a'",
+        );
+        let gone = act("nft 'flush chain inet vxlan_cni vx_a; delete chain inet vxlan_cni vx_a'");
+        let other = act("nft 'flush chain inet vxlan_cni vx_b; delete chain inet vxlan_cni vx_b'");
+        assert!(
+            made.is_overtaken_in_the_filter_by(&gone) && made.is_overtaken_in_the_filter_by(&made)
+        );
+        assert!(made.is_overtaken_in_the_filter_by(&act("nft 'delete table inet vxlan_cni'")));
+        assert!(!made.is_overtaken_in_the_filter_by(&other));
+        assert!(gone.unmakes_chains() && !made.unmakes_chains());
         let both =
             act("ip netns exec p sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.eth0.accept_ra=0");
         let parts = both.clone().parts();

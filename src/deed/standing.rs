@@ -54,6 +54,10 @@ fn take<'a>(left: &mut Vec<Standing<'a>>, new: Standing<'a>) {
         gone(left, act.netns.as_deref(), dev);
         return;
     }
+    left.retain(|old| !old.act.is_overtaken_in_the_filter_by(act));
+    if act.unmakes_chains() {
+        return;
+    }
     if act.is_removal() {
         left.retain(|old| !act.takes_back(&old.act));
         return;

@@ -71,6 +71,10 @@ fn advice(error: &ExecError) -> Cow<'static, str> {
         ExecError::NotInstalled { missing, .. } if !missing.passed_over.is_empty() => {
             "let the file that was passed over be executed (chmod +x), or install another: apt-get install iproute2 procps"
         }
+        ExecError::NotInstalled { program, .. } if program == "nft" => {
+            "install it: apt-get install nftables; or set \"guard\": false, where another firewall keeps pods from \
+             sending vxlan"
+        }
         ExecError::NotInstalled { .. } => "install it: apt-get install iproute2 procps",
         ExecError::Start { .. } => "run the line by hand to see why",
         ExecError::Timeout { .. } => "run the line by hand; the node may be overloaded",

@@ -14,13 +14,25 @@ pub struct Invocation {
     /// Program and arguments. A program without `/` is looked up.
     pub argv: Vec<String>,
     /// What it reads from stdin.
-    pub stdin: Vec<u8>,
+    pub stdin: Stdin,
     /// The variables that it gets beside this program's own environment, which it gets byte for byte.
     pub variables: Vec<(Cow<'static, str>, OsString)>,
     /// Whether stderr is read or passed on to this program's.
     pub stderr: Stderr,
     /// How long it may take.
     pub timeout: Duration,
+}
+
+/// What a process reads from stdin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stdin {
+    /// This, to its end.
+    Bytes(Vec<u8>),
+    /// What [`super::Running::feed`] hands over once it is known: starting is half of what a short process costs.
+    Fed,
+    /// This, and more as time goes on: each part when what came before is carried out ([`crate::ip::batch::MARK`]) and
+    /// so much time has passed since. It ends behind the last.
+    Paced(Vec<u8>, Vec<(Duration, Vec<u8>)>),
 }
 
 /// What becomes of a process's stderr.
@@ -38,7 +50,7 @@ impl Invocation {
     pub fn own(argv: Vec<String>, timeout: Duration) -> Self {
         Self {
             argv,
-            stdin: Vec::new(),
+            stdin: Stdin::Bytes(Vec::new()),
             variables: vec![
                 ("LC_ALL".into(), "C".into()),
                 ("PATH".into(), search::path()),
@@ -56,9 +68,20 @@ impl Invocation {
 
 impl From<&Batch> for Invocation {
     fn from(batch: &Batch) -> Self {
+        let first = batch.stdin().into_bytes();
+        let later: Vec<_> = batch
+            .later()
+            .into_iter()
+            .map(|(pause, text)| (pause, text.into_bytes()))
+            .collect();
+        // The time in which it waits to be told more is not its own.
+        let waits: Duration = later.iter().map(|(pause, _)| *pause).sum();
         Self {
-            stdin: batch.stdin().into_bytes(),
-            ..Self::own(batch.argv(), COMMAND_TIMEOUT)
+            stdin: match later.is_empty() {
+                true => Stdin::Bytes(first),
+                false => Stdin::Paced(first, later),
+            },
+            ..Self::own(batch.argv(), COMMAND_TIMEOUT + waits)
         }
     }
 }

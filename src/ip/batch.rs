@@ -3,6 +3,8 @@
 //! Pure: makes the argv and the text for stdin, and reads stdout and stderr afterwards. Commands that
 //! need `-6` share no batch with others, and one batch knows one namespace.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use thiserror::Error;
 
@@ -20,7 +22,15 @@ pub struct Batch {
     /// Whether a failing line ends it.
     pub mood: Mood,
     lines: Vec<Command>,
+    pauses: Vec<Pause>,
 }
+
+/// How long a batch pauses, and how many lines come before: the last of them is [`MARK`].
+pub type Pause = (Duration, usize);
+
+/// What tells that everything up to a pause is carried out: `ip -j` prints the answer to `link show dev lo` as
+/// soon as it has it (iproute2 flushes behind each document).
+pub const MARK: &str = r#""ifname":"lo""#;
 
 /// What a batch does after a line that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +81,13 @@ impl Batch {
             netns: netns.clone(),
             mood,
             lines,
+            pauses: Vec::new(),
         }
+    }
+
+    /// The same, with pauses between its lines, in their order.
+    pub fn paced(self, pauses: Vec<Pause>) -> Self {
+        Self { pauses, ..self }
     }
 
     /// The commands, one a line.
@@ -80,12 +96,12 @@ impl Batch {
     }
 
     /// The argv that starts it; it reads its lines from stdin. `sysctl` knows no batch: several
-    /// questions are one line with all their keys.
+    /// questions are one line with all their keys. `nft` gets one line, which may be a transaction.
     pub fn argv(&self) -> Vec<String> {
         let Some(first) = self.lines.first() else {
             return Vec::new();
         };
-        if first.program() == Program::Sysctl {
+        if matches!(first.program(), Program::Sysctl | Program::Nft) {
             let more = self
                 .lines
                 .iter()
@@ -114,12 +130,28 @@ impl Batch {
         argv
     }
 
-    /// What it reads from stdin.
+    /// What it reads from stdin, up to the first pause.
     pub fn stdin(&self) -> String {
-        self.lines
-            .iter()
-            .map(|line| line.batch_line() + "\n")
+        let end = self
+            .pauses
+            .first()
+            .map_or(self.lines.len(), |(_, end)| *end);
+        self.text(0, end)
+    }
+
+    /// What it reads behind each pause, and how long that is.
+    pub fn later(&self) -> Vec<(Duration, String)> {
+        let ends = self.pauses.iter().skip(1).map(|(_, end)| *end);
+        let ends = ends.chain([self.lines.len()]);
+        let parts = self.pauses.iter().zip(ends);
+        parts
+            .map(|((pause, start), end)| (*pause, self.text(*start, end)))
             .collect()
+    }
+
+    fn text(&self, start: usize, end: usize) -> String {
+        let lines = self.lines[start..end].iter();
+        lines.map(|line| line.batch_line() + "\n").collect()
     }
 
     /// Tells from stdout, stderr and exit code (`None`: killed) what came of each line.
@@ -208,6 +240,7 @@ pub fn kind_of(command: &Command) -> (Program, Option<Family>) {
 pub fn is_read(command: &Command) -> bool {
     match command.program() {
         Program::Sysctl => command.words().first().is_some_and(|word| word == "-n"),
+        Program::Nft => command.words().first().is_some_and(|word| word == "-j"),
         _ => matches!(
             command.words().get(1).map(String::as_str),
             Some("show" | "get" | "pids")
@@ -252,6 +285,18 @@ mod tests {
             batch(Mood::StopAtFirst).stdin(),
             "addr show dev a\nlink set dev b up\naddr show dev c\n"
         );
+    }
+
+    #[test]
+    fn what_is_behind_a_pause_is_said_later() {
+        let ms = Duration::from_millis;
+        let paced = batch(Mood::TryAll).paced(vec![(ms(10), 1), (ms(30), 3)]);
+        let later = vec![
+            (ms(10), "link set dev b up\naddr show dev c\n".to_owned()),
+            (ms(30), String::new()),
+        ];
+        assert_eq!(paced.stdin(), "addr show dev a\n");
+        assert_eq!(paced.later(), later);
     }
 
     #[test]

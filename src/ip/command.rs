@@ -8,7 +8,7 @@ use std::fmt;
 use super::name::Family;
 use super::netns::Netns;
 
-/// The programs of iproute2 and procps that are run.
+/// The programs that are run: those of iproute2 and procps, and nftables' own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Program {
     /// `ip`, iproute2.
@@ -17,6 +17,8 @@ pub enum Program {
     Bridge,
     /// `sysctl`, procps; `ip` sets no sysctl.
     Sysctl,
+    /// `nft`, nftables.
+    Nft,
 }
 
 impl Program {
@@ -26,6 +28,7 @@ impl Program {
             Self::Ip => "ip",
             Self::Bridge => "bridge",
             Self::Sysctl => "sysctl",
+            Self::Nft => "nft",
         }
     }
 }
@@ -53,6 +56,23 @@ impl Command {
     /// Starts an `ip` command.
     pub(in crate::ip) fn ip(words: &[&str]) -> Self {
         Self::new(Program::Ip, words)
+    }
+
+    /// A transaction of `nft`, as one word: what is in it was made of types, and it never gets into a batch.
+    pub(crate) fn nft(script: String) -> Self {
+        Self {
+            words: vec![script],
+            ..Self::new(Program::Nft, &[])
+        }
+    }
+
+    /// `nft -j list table FAMILY NAME`.
+    pub(crate) fn nft_list(table: &str) -> Self {
+        let words = table.split(' ');
+        words.fold(
+            Self::new(Program::Nft, &["-j", "list", "table"]),
+            Self::word,
+        )
     }
 
     /// Selects the family by option. Only IPv6 rules need it: `ip` reads every other command's

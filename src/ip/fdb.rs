@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 
 use super::command::{Command, Program};
-use super::name::IfName;
+use super::name::{IfName, Mac};
 
 /// The MAC that stands for every destination nobody has learnt (head-end replication).
 const UNKNOWN: &str = "00:00:00:00:00:00";
@@ -29,9 +29,26 @@ pub fn del_peer(dev: &IfName, vtep: IpAddr) -> Command {
         .pair("dst", vtep)
 }
 
-/// `bridge fdb show dev NAME`.
+/// `bridge fdb get 00:00:00:00:00:00 dev NAME self`: the first VTEP for what is not known, by one look-up, however
+/// much the device has learnt.
+pub fn flood(dev: &IfName) -> Command {
+    Command::new(Program::Bridge, &["fdb", "get", UNKNOWN])
+        .pair("dev", dev)
+        .word("self")
+}
+
+/// `bridge fdb show dev NAME`: all that it has learnt, which a pod can make much of.
 pub fn show(dev: &IfName) -> Command {
     Command::new(Program::Bridge, &["fdb", "show"]).pair("dev", dev)
+}
+
+/// `bridge fdb get MAC dev NAME self`: one look-up, however many are learnt; without `self` it is looked for in
+/// the bridge that the device is a port of.
+pub fn get(mac: Mac, dev: &IfName) -> Command {
+    Command::new(Program::Bridge, &["fdb", "get"])
+        .word(mac)
+        .pair("dev", dev)
+        .word("self")
 }
 
 /// What `bridge -j fdb show` prints of one entry.

@@ -14,6 +14,7 @@ pub mod netns;
 pub mod route;
 pub mod rule;
 pub mod stderr;
+pub mod subnets;
 pub mod sysctl;
 pub mod version;
 

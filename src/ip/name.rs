@@ -67,6 +67,11 @@ impl IfName {
         Self::within(text, IFNAME_MAX, "it has more than 15 bytes")
     }
 
+    /// `lo`, which every namespace has.
+    pub fn loopback() -> Self {
+        Self("lo".to_owned())
+    }
+
     /// Takes a text as a name by which `ip` finds a device: its own, or another name of it (`altname`), which
     /// may have up to 127 bytes (`ALTIFNAMSIZ`, `linux/if.h`).
     ///
@@ -207,6 +212,31 @@ impl Mac {
             [first, ..] if first & 1 == 1 => refused("it is a multicast address"),
             _ => Ok(Self(octets)),
         }
+    }
+
+    /// A unicast address of local administration from six octets (IEEE 802, "U/L bit").
+    pub fn local([first, b, c, d, e, f]: [u8; 6]) -> Self {
+        Self([first & !1 | 2, b, c, d, e, f])
+    }
+
+    /// The link-local address that the kernel gives an interface with it by default (RFC 4291, appendix A).
+    pub fn link_local(self) -> std::net::Ipv6Addr {
+        let [a, b, c, d, e, f] = self.0.map(u16::from);
+        std::net::Ipv6Addr::new(
+            0xfe80,
+            0,
+            0,
+            0,
+            (a ^ 2) << 8 | b,
+            c << 8 | 0xff,
+            0xfe00 | d,
+            e << 8 | f,
+        )
+    }
+
+    /// Its bytes, the first one first.
+    pub fn octets(self) -> [u8; 6] {
+        self.0
     }
 }
 

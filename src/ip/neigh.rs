@@ -27,14 +27,19 @@ pub fn ask(address: IpAddr, dev: &IfName) -> Command {
     on(Command::ip(&["neigh", "replace"]), address, dev).word("use")
 }
 
-/// `ip neigh replace ADDRESS lladdr GROUP dev NAME nud probe`: the same for an `ip` that has no `use` (before
-/// 5.16). The kernel probes an address whose MAC is known by a question to that MAC; where it is the one
-/// of a group, everybody in it gets the question: all for IPv4, for IPv6 the address's own group
-/// (`33:33` and the last four bytes of the solicited-node address, RFC 4861 and RFC 2464).
+/// `ip neigh replace ADDRESS lladdr MAC dev NAME nud probe`: the kernel asks one MAC whether it has the address,
+/// by unicast, as soon as its next tick comes. What was known before is overwritten.
+pub fn probe(address: IpAddr, mac: Mac, dev: &IfName) -> Command {
+    probe_at(address, &mac.to_string(), dev)
+}
+
+/// [`ask`] for an `ip` that has no `use` (before 5.16): a [`probe`] of a group's MAC. Everybody in it gets the
+/// question: all for IPv4, for IPv6 the address's own group (`33:33` and the last four bytes of the
+/// solicited-node address, RFC 4861 and RFC 2464).
 ///
 /// An answer counts over a MAC that was set less than [`LOCKTIME`] ago only where that is 0; an IPv6 answer to
 /// such a question names no MAC.
-pub fn probe(address: IpAddr, dev: &IfName) -> Command {
+pub fn probe_group(address: IpAddr, dev: &IfName) -> Command {
     let group = match address {
         IpAddr::V4(_) => EVERYBODY.to_owned(),
         IpAddr::V6(address) => {
@@ -42,9 +47,13 @@ pub fn probe(address: IpAddr, dev: &IfName) -> Command {
             format!("33:33:ff:{a:02x}:{b:02x}:{c:02x}")
         }
     };
+    probe_at(address, &group, dev)
+}
+
+fn probe_at(address: IpAddr, lladdr: &str, dev: &IfName) -> Command {
     Command::ip(&["neigh", "replace"])
         .word(address)
-        .pair("lladdr", group)
+        .pair("lladdr", lladdr)
         .pair("dev", dev)
         .pair("nud", "probe")
 }
@@ -65,9 +74,23 @@ fn on(command: Command, address: IpAddr, dev: &IfName) -> Command {
     command.word(address).pair("dev", dev)
 }
 
-/// `ip neigh del ADDRESS dev NAME`.
-pub fn del(address: IpAddr, dev: &IfName) -> Command {
-    on(Command::ip(&["neigh", "del"]), address, dev)
+/// Whether a failure says that the kernel's table of neighbours is full (`neigh_alloc`, `net/core/neighbour.c`).
+/// It ends `ip`, also with `-force`.
+pub fn is_full(message: &str) -> bool {
+    message.contains("No buffer space available")
+}
+
+/// The switch that bounds the table of neighbours, which all namespaces share. Only the machine's own
+/// namespace shows it.
+pub const THRESHOLD: &str = "gc_thresh3";
+
+/// `ip neigh flush to ADDRESS dev NAME nud all`: removes what is known of an address. Unlike `ip neigh del` it
+/// does not end `ip` where there is nothing to remove.
+pub fn flush(address: IpAddr, dev: &IfName) -> Command {
+    Command::ip(&["neigh", "flush"])
+        .pair("to", address)
+        .pair("dev", dev)
+        .pair("nud", "all")
 }
 
 /// `ip neigh show to ADDRESS dev NAME nud all`: also where the kind of the device asks nobody.
@@ -91,14 +114,19 @@ pub struct NeighRecord {
 }
 
 impl NeighRecord {
+    /// Whether it answered a question that was just put.
+    pub fn is_reachable(&self) -> bool {
+        self.state.iter().any(|state| state == "REACHABLE")
+    }
+
     /// The MAC that was told since it was forgotten: as an answer, or unasked as a container does that
     /// has just come up (`STALE`). What an operator or the kind of the device fixed is no answer, and neither
-    /// is the group that [`probe`] asks; where that is reachable, there was an answer without a MAC.
+    /// is what is being asked ([`probe`]); where a group is reachable, there was an answer without a MAC.
     pub fn answered(&self) -> Option<&str> {
-        const FIXED: [&str; 2] = ["PERMANENT", "NOARP"];
+        const NONE: [&str; 3] = ["PERMANENT", "NOARP", "PROBE"];
         let is = |name: &str| self.state.iter().any(|state| state == name);
         let mac = self.lladdr.as_deref()?;
-        match (FIXED.into_iter().any(is), is_group(mac)) {
+        match (NONE.into_iter().any(is), is_group(mac)) {
             (true, _) => None,
             (false, false) => Some(mac),
             (false, true) => is("REACHABLE").then_some("a host that does not tell its MAC"),
@@ -118,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_group_that_was_asked_is_no_answer_until_the_address_is_reachable() {
+    fn what_is_being_asked_is_no_answer_until_the_address_is_reachable() {
         for (lladdr, state, answered) in [
             (
                 Some("0a:58:0a:01:00:17"),
@@ -126,6 +154,12 @@ mod tests {
                 Some("0a:58:0a:01:00:17"),
             ),
             (Some("0a:58:0a:01:00:17"), "PERMANENT", None),
+            (Some("0a:58:0a:01:00:17"), "PROBE", None),
+            (
+                Some("0a:58:0a:01:00:17"),
+                "REACHABLE",
+                Some("0a:58:0a:01:00:17"),
+            ),
             (Some("ff:ff:ff:ff:ff:ff"), "PROBE", None),
             (Some("33:33:ff:00:00:02"), "PROBE", None),
             (
@@ -148,7 +182,7 @@ mod tests {
     fn everybody_is_asked_or_the_addresss_own_group() {
         let dev = "mv_blue".parse().unwrap();
         assert_eq!(
-            probe("fd10::12:3456".parse().unwrap(), &dev).to_string(),
+            probe_group("fd10::12:3456".parse().unwrap(), &dev).to_string(),
             "ip neigh replace fd10::12:3456 lladdr 33:33:ff:12:34:56 dev mv_blue nud probe"
         );
     }

@@ -93,8 +93,10 @@ impl Netns {
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         match (self, program) {
             (Self::Own, _) => words(&[program.name()]),
-            // sysctl has no option for a namespace.
-            (Self::Named(name), Program::Sysctl) => words(&["ip", "netns", "exec", name, "sysctl"]),
+            // These two have no option for a namespace.
+            (Self::Named(name), Program::Sysctl | Program::Nft) => {
+                words(&["ip", "netns", "exec", name, program.name()])
+            }
             (Self::Named(name), _) => words(&[program.name(), "-n", name]),
             (Self::Path(path), _) => words(&["nsenter", &format!("--net={path}"), program.name()]),
         }

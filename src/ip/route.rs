@@ -151,7 +151,7 @@ pub fn of_protocol(family: Family, table: TableId, protocol: u8) -> Command {
 }
 
 /// Who makes a route that a router advertised (`RTPROT_RA`, `linux/rtnetlink.h`).
-const ADVERTISED: u8 = 9;
+pub(crate) const ADVERTISED: u8 = 9;
 
 /// `ip -6 route show table all proto 9`: the routes that routers advertised. The kernel hands every table
 /// over and `ip` filters it, so this is asked once in a node's life: before it begins to forward.

@@ -25,6 +25,8 @@ pub enum Kind {
     Busy,
     /// A dump was interrupted: the same command may go through.
     Again,
+    /// The kernel was built without it.
+    Unsupported,
     /// A word was not understood; in a batch, `ip` gave up the rest.
     Usage,
     /// Anything else.
@@ -56,6 +58,7 @@ static KINDS: Lazy<Vec<(Regex, Kind)>> = Lazy::new(|| {
         (r"Cannot find device|Device .* does not exist|No such device", Kind::NoDevice),
         (r"File exists|already exists|already assigned", Kind::Exists),
         (r"Operation not permitted|[Pp]ermission denied", Kind::Denied),
+        (r"Operation not supported", Kind::Unsupported),
         (r"Network is unreachable|No route to host", Kind::Unreachable),
         (r"[Nn]ot found|No such process|No such file or directory|does not exist|Cannot assign requested", Kind::NotFound),
         (r"is wrong|is expected rather|is unknown|garbage|duplicate|is invalid", Kind::Usage),
@@ -210,7 +213,7 @@ mod tests {
 
     #[test]
     fn every_pattern_compiles() {
-        assert_eq!(KINDS.len(), 9);
+        assert_eq!(KINDS.len(), 10);
         assert!(FAILED_LINE.is_some() && REMARK.is_some());
     }
 }

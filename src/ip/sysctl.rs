@@ -17,6 +17,8 @@ pub enum SysctlKey {
     Device(Family, IfName, &'static str),
     /// `net.ipvX.neigh.DEVICE.NAME`.
     Neighbours(Family, IfName, &'static str),
+    /// `net.ipvX.neigh.default.NAME`; one of the whole table only the machine's own namespace has.
+    NeighbourTable(Family, &'static str),
 }
 
 impl SysctlKey {
@@ -30,6 +32,9 @@ impl SysctlKey {
             }
             Self::Neighbours(family, dev, name) => {
                 vec!["net", stack(*family), "neigh", dev.as_str(), name]
+            }
+            Self::NeighbourTable(family, name) => {
+                vec!["net", stack(*family), "neigh", "default", name]
             }
         }
     }

@@ -11,7 +11,7 @@ use super::error::LookupError;
 use super::kubeconfig::Plugin;
 use super::secret::Secret;
 use super::tls::Loaded;
-use crate::exec::{Exec, ExecError, Invocation, Stderr, System};
+use crate::exec::{Exec, ExecError, Invocation, Stderr, Stdin, System};
 
 /// What a plugin said.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ fn invocation(plugin: &Plugin, cluster: &Value, timeout: Duration) -> Invocation
         argv: std::iter::once(plugin.command.clone())
             .chain(plugin.args.exposed().iter().cloned())
             .collect(),
-        stdin: Vec::new(),
+        stdin: Stdin::Bytes(Vec::new()),
         variables,
         stderr: Stderr::Read,
         timeout,

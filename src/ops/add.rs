@@ -5,6 +5,7 @@
 
 mod ask;
 mod link;
+mod mac;
 mod refuse;
 
 use ipnetwork::IpNetwork;
@@ -15,16 +16,17 @@ use super::converge::{Hands, refuse_foreign};
 use super::leave::{leave_after_failure, vanished};
 use super::lines::{Failed, Line};
 use super::settle::until_settled;
-use super::{Sandbox, journal, namespace_inode, outcome, prev_result, store};
+use super::{Sandbox, guard, journal, namespace_inode, outcome, prev_result, store};
 use crate::cni::delegate::{Call, Delegate};
 use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code, Request, Verb};
-use crate::config::{Config, Network};
-use crate::exec::System;
+use crate::config::{Config, Filter, Network};
+use crate::exec::{Opened, System};
 use crate::ip::stderr::Kind;
-use crate::ip::{Family, IfName};
+use crate::ip::{Family, IfName, Mac, Program};
 use crate::journal::Journal;
 use crate::lease;
+use crate::nft::Table;
 use crate::plan::container::Container;
 use crate::plan::{self, Fact, Look, Observed, Read, Side, Step, host, underlay};
 use crate::select::{Selection, select};
@@ -58,6 +60,8 @@ struct Attempt<'a> {
     config: &'a Config,
     network: &'a Network,
     addresses: &'a [IpNetwork],
+    /// The MAC that the pod asks for; one that was drawn for it is in the attachment alone.
+    asked_mac: Option<Mac>,
     hands: Hands<'a>,
     store: Store,
     ifname: IfName,
@@ -71,7 +75,11 @@ struct Made {
     steps: Vec<Step>,
     birth: Option<Birth>,
     call: Option<Call>,
+    /// Waits for the rules of what the interface may send.
+    filter: Option<Opened>,
     leased: bool,
+    /// The question on the wire for a MAC, until what it leaves with the kernel is taken away.
+    mac: Option<mac::MacQuestion>,
 }
 
 impl<'a> Attempt<'a> {
@@ -95,6 +103,7 @@ impl<'a> Attempt<'a> {
             config,
             network,
             addresses: &selection.addresses,
+            asked_mac: selection.mac,
             hands: Hands {
                 exec: system,
                 journal,
@@ -146,13 +155,19 @@ impl<'a> Attempt<'a> {
         made.leased = true;
         made.call = Some(self.ipam.start(self.system, Verb::Add, &whole)?);
         let mut seen = self.observe_and_link(made)?;
-        self.switch(&mut seen, made)?;
+        self.ask_for_mac(&seen, made)?;
+        let mtu = underlay::mtu(self.network, &seen)?;
+        let ipv6 = underlay::has_ipv6(&seen, mtu);
+        self.switch(&mut seen, made, ipv6)?;
+        self.prepare_rules(made)?;
         let lease = self.lease(made)?;
+        self.settle_mac(made)?;
         let container = Container {
             network: self.network,
             ifname: self.ifname.clone(),
             made_as: self.temporary(),
-            mtu: underlay::mtu(self.network, &seen)?,
+            mtu,
+            ipv6,
             mac: self.attachment.mac,
             lease: &lease,
         };
@@ -168,6 +183,11 @@ impl<'a> Attempt<'a> {
     /// Whether the node's side seems to stand, by files alone; the batch that follows looks properly.
     fn seems_to_stand(&self) -> Result<bool, CniError> {
         use crate::ip::sysctl::SysctlKey::Device;
+        let network = self.network;
+        let stands = |made: Filter| made.covers(&network.filter);
+        if network.guard && !self.store.filter(&network.name).is_some_and(stands) {
+            return Ok(false);
+        }
         for dev in [&self.network.vx, &self.network.mv] {
             let read = Read::Sysctl(Side::Host, Device(Family::V4, dev.clone(), "forwarding"));
             let Read::Sysctl(side, key) = &read else {
@@ -197,12 +217,22 @@ impl<'a> Attempt<'a> {
         if seen.link(Side::Host, &self.network.vx).is_none() {
             alone.note_made()?;
         }
-        self.hands.converge(&facts, seen, &mut made.steps)
+        guard::converge(
+            &self.hands,
+            &self.store,
+            self.network,
+            &facts,
+            seen,
+            &mut made.steps,
+        )
     }
 
     /// The commands that make facts of the container true from nothing.
     fn steps(&self, facts: &[Fact]) -> Vec<Step> {
-        plan::plan(facts, &Observed::default(), self.hands.pod)
+        let mut nothing = Observed::default();
+        // Known to be missing, since it is about an interface that is not there; else it would not be planned.
+        let _ = nothing.take(&Read::Nft(Table::Pod(self.ifname.clone())), None);
+        plan::plan(facts, &nothing, self.hands.pod)
     }
 
     fn lease(&self, made: &mut Made) -> Result<CniResult, CniError> {
@@ -227,12 +257,19 @@ impl<'a> Attempt<'a> {
         let facts = container.facts();
         let fresh: Vec<Fact> = facts
             .iter()
-            .filter(|fact| !comes_with_the_link(fact))
+            .filter(|fact| !link::comes_with_it(fact))
             .cloned()
             .collect();
-        let mut rename = made.birth.as_ref().and_then(|birth| birth.rename.clone());
-        let mut lines: Vec<Line> = self.steps(&fresh).into_iter().map(Line::Write).collect();
-        let inside = |read: &Read| read.side() == Side::Pod && !matches!(read, Read::Sysctl(..));
+        let birth = made.birth.as_ref().filter(|birth| !birth.is_named);
+        let mut rename = birth.and_then(|birth| birth.rename.clone());
+        let (filter, steps): (Vec<Step>, Vec<Step>) = self
+            .steps(&fresh)
+            .into_iter()
+            .partition(|step| step.command.program() == Program::Nft);
+        self.make_rules(filter, made)?;
+        let mut lines: Vec<Line> = steps.into_iter().map(Line::Write).collect();
+        let inside =
+            |read: &Read| read.side() == Side::Pod && read.command().program() == Program::Ip;
         lines.extend(
             plan::reads(&facts, Look::Glance)
                 .into_iter()
@@ -277,8 +314,11 @@ impl<'a> Attempt<'a> {
             "network \"{}\": cannot configure {}",
             self.network.name, self.ifname
         ));
-        match failed.failure.kind() {
-            Kind::Exists if failed.command.contains(" route add default") => error.and(
+        match (failed.failure.kind(), self.asked_mac) {
+            (Kind::Busy, Some(mac)) => self
+                .taken(mac, "another device on this node has it")
+                .and(&error.details),
+            (Kind::Exists, _) if failed.command.contains(" route add default") => error.and(
                 "another interface of the container has the default route: set defaultRoute to false or to a metric",
             ),
             _ => error,
@@ -338,6 +378,8 @@ impl<'a> Attempt<'a> {
     fn take_back(&self, made: Made, error: CniError) -> CniError {
         let undaunted = self.system.undaunted();
         let hands = self.hands.with(&undaunted);
+        // It ends without having done anything.
+        drop(made.filter);
         if let Some(call) = made.call {
             // Whatever it says: what it claimed is released below.
             let _ = call.wait();
@@ -346,11 +388,14 @@ impl<'a> Attempt<'a> {
             .steps
             .into_iter()
             .partition(|step| matches!(step.undo, Some((Side::Host, _)) | None));
-        let link = pod
-            .iter()
-            .filter(|step| made.birth.as_ref().is_some_and(|birth| birth.has(step)));
+        let goes_not_with_it = |step: &Step| {
+            let born = made.birth.as_ref().is_some_and(|birth| birth.has(step));
+            born || step.command.program() == Program::Nft
+        };
+        let link = pod.iter().filter(|step| goes_not_with_it(step));
         let link: Vec<Step> = link.cloned().collect();
         let mut left = hands.undo(if link.is_empty() { &pod } else { &link });
+        left.extend(made.mac.and_then(|asked| self.forget_asked(&hands, &asked)));
         if made.leased {
             let whole = lease::config(&self.request.config, &self.attachment.ipam, self.addresses);
             left.extend(
@@ -370,11 +415,6 @@ impl<'a> Attempt<'a> {
         ));
         error.and_left(&left)
     }
-}
-
-/// Facts that stand once the link and its switches are made.
-fn comes_with_the_link(fact: &Fact) -> bool {
-    matches!(fact, Fact::Macvlan { .. } | Fact::Sysctl { .. })
 }
 
 /// The record of a new attachment.
@@ -400,8 +440,11 @@ fn attachment(
         definition: selection.network.raw.clone(),
         table: selection.network.table,
         pref: selection.network.pref,
+        guard: selection.network.guard,
+        ports: selection.network.ports.clone(),
+        cidrs: selection.network.filter.all.clone(),
         ipam,
-        mac: selection.mac,
+        mac: selection.mac.or_else(|| mac::chosen(selection.network)),
         lease: None,
     }
 }

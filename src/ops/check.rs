@@ -5,10 +5,10 @@
 
 use super::converge::Hands;
 use super::facts::{Facts, Promised};
-use super::{Sandbox, all, journal, prev_result, store};
+use super::{Sandbox, all, journal, kept, prev_result, store};
 use crate::cni::delegate::Delegate;
 use crate::cni::{CniError, Code, Request, Verb};
-use crate::config::{Config, kept_network};
+use crate::config::Config;
 use crate::exec::System;
 use crate::lease;
 use crate::plan::{self, Look};
@@ -32,7 +32,7 @@ pub fn check(system: &System, request: &Request) -> Result<(), CniError> {
     };
     let sandbox = Sandbox::of(request)?;
     let record = recorded(&config, request)?;
-    let network = kept_network(&record.definition, record.table, record.pref)?;
+    let network = kept(&store(&config), &record)?;
     let journal = journal(&config.log_file, request, &network.name, "");
     let hands = Hands {
         exec: system,

@@ -3,15 +3,17 @@
 //! Commands of one namespace, program and family share a process; processes that do not wait for each
 //! other run side by side; every changing command is in the journal before it runs.
 
+mod paced;
+
 use serde_json::Value;
 
 use super::lines::{
-    Failed, Line, Outcome, group, outcome, runs, sysctl_outcome, unreadable, write,
+    Failed, Line, Outcome, group, nft_outcome, outcome, runs, sysctl_outcome, unreadable, write,
 };
 use crate::cni::{CniError, Code};
 use crate::config::Network;
-use crate::exec::{Exec, Pending};
-use crate::ip::batch::{Batch, Mood, says_absent};
+use crate::exec::{Exec, Opened, Pending};
+use crate::ip::batch::{Batch, Mood, Pause, says_absent};
 use crate::ip::stderr::Kind;
 use crate::ip::{Command, Netns, Program};
 use crate::journal::Journal;
@@ -61,6 +63,15 @@ impl<'a> Hands<'a> {
     /// # Errors
     /// When the process cannot be started.
     pub fn start(&self, lines: Vec<Line>, mood: Mood) -> Result<Started, CniError> {
+        self.start_paced(lines, mood, Vec::new())
+    }
+
+    fn start_paced(
+        &self,
+        lines: Vec<Line>,
+        mood: Mood,
+        pauses: Vec<Pause>,
+    ) -> Result<Started, CniError> {
         let netns = lines
             .first()
             .map_or(Netns::Own, |line| self.netns(line.side()).clone());
@@ -68,13 +79,69 @@ impl<'a> Hands<'a> {
         let writes = lines.iter().filter(|line| matches!(line, Line::Write(_)));
         let shown: Vec<String> = writes.map(|line| line.command().shown_in(&netns)).collect();
         self.journal.commands(&shown);
-        let pending = Pending::start(self.exec, Batch::new(&netns, mood, commands))?;
+        let pending = Pending::start(self.exec, Batch::new(&netns, mood, commands).paced(pauses))?;
         Ok(Started {
             lines,
             netns,
             mood,
             pending,
         })
+    }
+
+    /// Starts an `nft` in the container's namespace whose transaction is not known yet.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn open_filter(&self) -> Result<Opened, CniError> {
+        Ok(Opened::nft(self.exec, self.pod)?)
+    }
+
+    /// Lets an `nft` that waits carry a step out. What was made, or may have been, is added to `done`.
+    ///
+    /// # Errors
+    /// The step, when it failed.
+    pub fn make_by(
+        &self,
+        opened: Opened,
+        step: Step,
+        done: &mut Vec<Step>,
+    ) -> Result<(), CniError> {
+        let netns = self.netns(step.side).clone();
+        self.journal.commands(&[step.command.shown_in(&netns)]);
+        done.push(step.clone());
+        let batch = Batch::new(&netns, Mood::StopAtFirst, vec![step.command.clone()]);
+        let started = Started {
+            lines: vec![Line::Write(step)],
+            netns,
+            mood: Mood::StopAtFirst,
+            pending: opened.carry_out(batch)?,
+        };
+        match started.finish()?.failures.first() {
+            Some(failed) => Err(failed.error("a command failed")),
+            None => Ok(()),
+        }
+    }
+
+    /// Carries removing commands out at once, each in a process of its own: for those that do not wait for each other.
+    /// Every one is tried; what is not there is removed already.
+    pub fn remove_at_once(&self, commands: Vec<(Side, Command)>) -> Vec<String> {
+        let lines: Vec<Vec<Line>> = commands
+            .into_iter()
+            .map(|(side, command)| vec![removing(side, command)])
+            .collect();
+        let started = lines
+            .into_iter()
+            .map(|lines| self.start(lines, Mood::TryAll));
+        let started: Vec<_> = started.collect();
+        let outcomes = started
+            .into_iter()
+            .map(|started| started.and_then(Started::finish));
+        outcomes
+            .flat_map(|outcome| match outcome {
+                Err(error) => vec![error.msg],
+                Ok(outcome) => outcome.failures.iter().filter_map(still_there).collect(),
+            })
+            .collect()
     }
 
     /// Carries lines out.
@@ -226,15 +293,10 @@ impl<'a> Hands<'a> {
 
     /// Carries removing commands out, every one tried; what is not there is removed already.
     pub fn remove(&self, commands: Vec<(Side, Command)>) -> Vec<String> {
-        let step = |(side, command)| {
-            Line::Write(Step {
-                side,
-                command,
-                undo: None,
-                because: String::new(),
-            })
-        };
-        let runs = runs(commands.into_iter().map(step).collect());
+        let lines = commands
+            .into_iter()
+            .map(|(side, command)| removing(side, command));
+        let runs = runs(lines.collect());
         runs.into_iter()
             .flat_map(|lines| self.try_all(lines))
             .collect()
@@ -252,6 +314,16 @@ impl<'a> Hands<'a> {
             Ok(outcome) => outcome.failures.iter().filter_map(still_there).collect(),
         }
     }
+}
+
+/// A line that removes something.
+fn removing(side: Side, command: Command) -> Line {
+    Line::Write(Step {
+        side,
+        command,
+        undo: None,
+        because: String::new(),
+    })
 }
 
 /// A failed removal, unless what was to be removed is not there.
@@ -315,13 +387,11 @@ impl Started {
             pending,
         } = self;
         let answers = pending.wait()?;
-        if lines
-            .first()
-            .is_some_and(|line| line.command().program() == Program::Sysctl)
-        {
-            return Ok(sysctl_outcome(lines, &netns, answers));
+        match lines.first().map(|line| line.command().program()) {
+            Some(Program::Sysctl) => Ok(sysctl_outcome(lines, &netns, answers)),
+            Some(Program::Nft) => nft_outcome(lines, &netns, answers),
+            _ => outcome(lines, &netns, mood, answers),
         }
-        outcome(lines, &netns, mood, answers)
     }
 }
 
@@ -390,6 +460,10 @@ mod tests {
     struct Ended(Output);
 
     impl Running for Ended {
+        fn feed(&mut self, _: &[u8]) -> Result<(), ExecError> {
+            Ok(())
+        }
+
         fn wait(self: Box<Self>) -> Result<Output, ExecError> {
             Ok(self.0)
         }

@@ -10,14 +10,14 @@ use serde_json::Value;
 
 use super::converge::Hands;
 use super::leave::leave;
-use super::{all, ending, journal, namespace_inode, store};
+use super::{all, ending, journal, kept, namespace_inode, store};
 use crate::cni::delegate::{Call, Delegate};
 use crate::cni::{CniError, Code, Request, Verb};
-use crate::config::{Config, Network, kept_network};
-use crate::exec::System;
-use crate::ip::{IfName, Netns, link};
+use crate::config::{Config, Network};
+use crate::exec::{self, System};
+use crate::ip::{Command, IfName, Netns, Program, link};
 use crate::lease;
-use crate::plan::{Read, Side, Verdict, container};
+use crate::plan::{Read, Side, Verdict, anti_spoof, container};
 use crate::select;
 use crate::store::{Attachment, Found, Store};
 
@@ -95,14 +95,14 @@ impl Known {
     /// From the record; where there is none, from what the runtime hands in.
     fn find(config: &Config, store: &Store, request: &Request) -> Result<Self, CniError> {
         Ok(match store.find(&request.container, &request.ifname)? {
-            Some(Found::Whole(record)) => Self::by_record(config, &record),
+            Some(Found::Whole(record)) => Self::by_record(config, store, &record),
             Some(Found::Damaged { network, .. }) => Self::by_name(config, request, &network),
             None => Self::by_request(config, request),
         })
     }
 
-    fn by_record(config: &Config, record: &Attachment) -> Self {
-        let kept = kept_network(&record.definition, record.table, record.pref).ok();
+    fn by_record(config: &Config, store: &Store, record: &Attachment) -> Self {
+        let kept = kept(store, record).ok();
         let path = Path::new(&record.netns);
         // After a boot the same path and number are another namespace's, and clocks may have gone back.
         let of_an_earlier_boot = record.is_of_an_earlier_boot();
@@ -217,14 +217,24 @@ impl Known {
         if self.is_still_its_own(hands, store, request, &ifname)? {
             names.push(ifname.clone());
         }
-        let removals = names.iter().map(|name| (Side::Pod, link::del(name)));
-        match hands.remove(removals.collect()) {
+        let links = names.iter().map(|name| (Side::Pod, link::del(name)));
+        let mut removals: Vec<(Side, Command)> = links.collect();
+        removals.extend(self.rules(&ifname, !names.is_empty()));
+        match hands.remove_at_once(removals) {
             left if left.is_empty() => Ok(()),
             left => Err(CniError::new(
                 Code::COMMAND_FAILED,
                 format!("the container's {ifname} could not be removed: {}", left[0]),
             )),
         }
+    }
+
+    /// What takes the rules away of what the interface may send; they stay in the namespace without it.
+    fn rules(&self, ifname: &IfName, is_own: bool) -> Option<(Side, Command)> {
+        self.network.as_ref().filter(|network| network.anti_spoof)?;
+        let can_be = is_own || self.incomplete && self.netns.is_some();
+        let has_nft = exec::is_installed(Program::Nft.name());
+        (can_be && has_nft).then(|| anti_spoof::removal(ifname))
     }
 
     /// Neither the path nor the inode of a namespace is proof: a runtime reuses the one, the kernel the

@@ -8,6 +8,7 @@ use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code};
 use crate::config::Network;
 use crate::ip::{IfName, Mac, Netns};
+use crate::nft::Table;
 use crate::plan::container::{self, Container};
 use crate::plan::{self, Fact, Look, Observed, Read, Side, Verdict, host, underlay};
 use crate::store::Attachment;
@@ -41,6 +42,8 @@ impl<'a> Facts<'a> {
             // What is made anew is made under a name that is free on every node.
             made_as: container::temporary(&record.container, &record.ifname),
             mtu: None,
+            // Until the node was seen: what may be there is asked for.
+            ipv6: true,
             mac: promised.mac.or(record.mac),
             lease,
         };
@@ -63,6 +66,8 @@ impl<'a> Facts<'a> {
     fn reads(&self, look: Look) -> Vec<Read> {
         let mut reads = host::reads(self.network, look);
         reads.extend(self.own_reads(look));
+        // Beside the rest, and not by a glance alone: without the guard everything else looks well.
+        reads.extend(self.network.guard.then_some(Read::Nft(Table::Node)));
         reads
     }
 
@@ -70,6 +75,8 @@ impl<'a> Facts<'a> {
     pub fn own_reads(&self, look: Look) -> Vec<Read> {
         let mut reads = plan::reads(&self.container.facts(), look);
         reads.extend(plan::reads(&self.promised.addresses, look));
+        let rules = Table::Pod(self.container.ifname.clone());
+        reads.extend(self.network.anti_spoof.then_some(Read::Nft(rules)));
         reads
     }
 
@@ -89,6 +96,7 @@ impl<'a> Facts<'a> {
     /// When the underlay is not there or too small: the MTU follows from it.
     pub fn own(&mut self, seen: &Observed) -> Result<Vec<Fact>, CniError> {
         self.container.mtu = self.promised.mtu.or(underlay::mtu(self.network, seen)?);
+        self.container.ipv6 = underlay::has_ipv6(seen, self.container.mtu);
         let mut facts = self.container.facts();
         let more = self.promised.addresses.iter();
         let more: Vec<Fact> = more.filter(|fact| !facts.contains(fact)).cloned().collect();

@@ -3,8 +3,8 @@
 //! Under the network's lock, held alone: whoever joins meanwhile waits, and makes the node's side anew.
 
 use super::converge::Hands;
-use super::ending;
 use super::settle::until_settled;
+use super::{ending, guard};
 use crate::cni::{CniError, Code};
 use crate::config::Network;
 use crate::ip::{Command, IfName, link, rule};
@@ -27,7 +27,7 @@ pub fn leave(
     if store.is_used_by_others(&network.name, container, ifname)? {
         return Ok(store.remove(&network.name, container, ifname)?);
     }
-    take_away(hands, network)?;
+    take_away(hands, store, network)?;
     store.remove(&network.name, container, ifname)?;
     alone.remove();
     Ok(())
@@ -47,7 +47,7 @@ pub fn leave_if_idle(hands: &Hands<'_>, store: &Store, network: &Network) -> Res
     if store.is_used_by_others(&network.name, "", "")? {
         return Ok(());
     }
-    let taken = take_away(hands, network);
+    let taken = take_away(hands, store, network);
     hands.journal.end(&ending(&taken));
     if taken.is_ok() {
         alone.remove();
@@ -60,14 +60,18 @@ pub fn leave_if_idle(hands: &Hands<'_>, store: &Store, network: &Network) -> Res
 /// # Errors
 /// When the records or the state cannot be read.
 pub fn is_left_over(hands: &Hands<'_>, store: &Store, network: &Network) -> Result<bool, CniError> {
-    Ok(!store.is_used_by_others(&network.name, "", "")? && is_idle(hands, network)?)
+    Ok(!store.is_used_by_others(&network.name, "", "")? && is_idle(hands, store, network)?)
 }
 
 /// Whether something of the node's side is there, and nobody listens through it. One look: what is about
 /// to go waits for the next time.
-fn is_idle(hands: &Hands<'_>, network: &Network) -> Result<bool, CniError> {
-    let seen = hands.observe(questions(network))?;
-    Ok(other_users(network, &seen) == 0 && !removals(network, &seen).is_empty())
+fn is_idle(hands: &Hands<'_>, store: &Store, network: &Network) -> Result<bool, CniError> {
+    let mut questions = questions(network);
+    questions.extend(guard::question(store, network));
+    let seen = hands.observe(questions)?;
+    let left =
+        !removals(network, &seen).is_empty() || !guard::removals(store, network, &seen).is_empty();
+    Ok(other_users(network, &seen) == 0 && left)
 }
 
 /// The commands that would take the node's side away once an attachment has left, `own` of whose macvlans
@@ -86,10 +90,14 @@ pub fn planned(
     if store.is_used_by_others(&network.name, container, ifname)? {
         return Ok(Vec::new());
     }
-    let seen = hands.observe(questions(network))?;
+    let mut questions = questions(network);
+    questions.extend(guard::question(store, network));
+    let seen = hands.observe(questions)?;
+    let mut commands = removals(network, &seen);
+    commands.extend(guard::removals(store, network, &seen));
     match other_users(network, &seen) > own {
         true => Ok(Vec::new()),
-        false => Ok(removals(network, &seen)),
+        false => Ok(commands),
     }
 }
 
@@ -116,8 +124,14 @@ pub fn leave_after_failure(
     };
     let mut left = match (used, alone.is_made()) {
         (true, _) => Vec::new(),
-        (false, true) => take_away(hands, network).err().map_or(Vec::new(), told),
-        (false, false) => hands.undo(steps),
+        (false, true) => take_away(hands, store, network)
+            .err()
+            .map_or(Vec::new(), told),
+        (false, false) => {
+            let mut left = hands.undo(steps);
+            left.extend(guard::remove(hands, store, network));
+            left
+        }
     };
     if clean && left.is_empty() {
         let forgotten = store.remove(&network.name, container, ifname);
@@ -133,7 +147,7 @@ pub fn leave_after_failure(
 ///
 /// Looks first: a device that is another's, or through which a container without a record still
 /// listens, is left alone.
-fn take_away(hands: &Hands<'_>, network: &Network) -> Result<(), CniError> {
+fn take_away(hands: &Hands<'_>, store: &Store, network: &Network) -> Result<(), CniError> {
     let (seen, users) = look_until_settled(hands, network)?;
     if users > 0 {
         hands.journal.remark(&format!(
@@ -158,7 +172,10 @@ fn take_away(hands: &Hands<'_>, network: &Network) -> Result<(), CniError> {
         .into_iter()
         .map(|command| (Side::Host, command))
         .collect();
-    match hands.remove(commands) {
+    let mut left = hands.remove(commands);
+    // Last, so that no pod gets around it while its device is still there.
+    left.extend(guard::remove(hands, store, network));
+    match left {
         left if left.is_empty() => Ok(()),
         left => Err(CniError::new(
             Code::COMMAND_FAILED,

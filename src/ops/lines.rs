@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::cni::{CniError, Code};
-use crate::ip::batch::{Answers, Mood, is_read, kind_of, says_absent};
+use crate::ip::batch::{Answers, Batch, Mood, is_read, kind_of, says_absent};
+use crate::ip::command::shell_line;
 use crate::ip::route::says_no_way;
 use crate::ip::stderr::{Failure, Kind};
 use crate::ip::{Command, Netns, OLDEST, Program};
@@ -61,6 +62,8 @@ impl Outcome {
 pub struct Failed {
     /// The pasteable line.
     pub command: String,
+    /// The program that it runs.
+    pub program: Program,
     /// What it said.
     pub failure: Failure,
     /// What it was for.
@@ -93,14 +96,23 @@ impl Failed {
             "`{}`{because} -> {} ({exit}); {}",
             self.command,
             self.failure.message,
-            advice(self.failure.kind())
+            advice(self.failure.kind(), self.program)
         ))
     }
 }
 
+/// What to do where the kernel has no packet filter that could guard a network.
+pub const NO_FILTER: &str = "this kernel has no nftables (CONFIG_NF_TABLES_INET): install its modules, or set \"guard\": false, where another \
+     firewall keeps pods from sending vxlan";
+
+/// What rules about what leaves a pod need.
+pub const EGRESS_NEEDS: &str = "antiSpoof needs nftables 1.0.1 and Linux 5.16 (netdev egress): install them, or leave antiSpoof out";
+
 /// What to do about a kind of failure.
-fn advice(kind: Kind) -> &'static str {
+fn advice(kind: Kind, program: Program) -> &'static str {
     match kind {
+        // Debian's User-mode Linux 6.1: nf_tables without any family.
+        Kind::Unsupported if program == Program::Nft => NO_FILTER,
         Kind::NoDevice => "see which devices there are: ip -br link",
         Kind::NoNetns => "the container is gone; see which namespaces there are: ip netns",
         Kind::Exists => {
@@ -112,7 +124,7 @@ fn advice(kind: Kind) -> &'static str {
         Kind::Denied => "the plugin must run as root with CAP_NET_ADMIN and CAP_SYS_ADMIN",
         Kind::Unreachable => "no route leads there: ip route",
         Kind::Again => "run it again",
-        Kind::NotFound | Kind::Usage | Kind::Other => {
+        Kind::NotFound | Kind::Unsupported | Kind::Usage | Kind::Other => {
             "run the line by hand to see why; ip -V tells the version"
         }
     }
@@ -128,6 +140,7 @@ pub(super) fn outcome(
     let mut outcome = Outcome::default();
     let code = answers.code;
     let ran = ran(&answers, mood);
+    let answered_last = answers.documents.iter().rposition(Option::is_some);
     let mut documents = answers.documents.into_iter();
     for (index, line) in lines.iter().enumerate() {
         let document = documents.next().flatten();
@@ -151,10 +164,12 @@ pub(super) fn outcome(
         .failures
         .iter()
         .filter(|failure| failure.line.is_none());
-    let last = lines.last();
+    // It failed behind the last question that it answered.
+    let answered = answered_last.map_or(0, |index| index + 1);
+    let at = lines.get(answered).or(lines.last());
     outcome
         .failures
-        .extend(whole.filter_map(|failure| Some(failed(last?, netns, failure, code))));
+        .extend(whole.filter_map(|failure| Some(failed(at?, netns, failure, code))));
     Ok(outcome)
 }
 
@@ -195,7 +210,10 @@ pub(super) fn sysctl_outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) 
             (Line::Read(read), Some(failure))
                 if !absent(read) && !says_absent(&failure.message) =>
             {
-                outcome.failures.push(failed(line, netns, failure, code));
+                outcome.failures.push(Failed {
+                    command: whole(&lines, netns),
+                    ..failed(line, netns, failure, code)
+                });
             }
             (Line::Read(read), _) => {
                 let value = if absent(read) {
@@ -215,6 +233,41 @@ pub(super) fn sysctl_outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) 
     outcome
 }
 
+/// Questions that share one `sysctl`, as it was run.
+fn whole(lines: &[Line], netns: &Netns) -> String {
+    let commands = lines.iter().map(Line::command).collect();
+    shell_line(&Batch::new(netns, Mood::StopAtFirst, commands).argv())
+}
+
+/// What came of a line of `nft`, which is all of its process: it is carried out whole, or not at all.
+pub(super) fn nft_outcome(
+    lines: Vec<Line>,
+    netns: &Netns,
+    answers: Answers,
+) -> Result<Outcome, CniError> {
+    let mut outcome = Outcome::default();
+    let code = answers.code;
+    let failure = answers.failure().cloned().map(|failure| Failure {
+        line: Some(1),
+        ..failure
+    });
+    let document = answers.documents.into_iter().next().flatten();
+    for line in &lines {
+        match (line, &failure) {
+            (Line::Read(read), Some(failure)) if says_absent(&failure.message) => {
+                outcome.seen.take(read, None).map_err(unreadable)?;
+            }
+            (line, Some(failure)) => outcome.failures.push(failed(line, netns, failure, code)),
+            (Line::Read(read), None) => {
+                let document = document.clone();
+                outcome.seen.take(read, document).map_err(unreadable)?;
+            }
+            (Line::Write(step), None) => outcome.done.push(step.clone()),
+        }
+    }
+    Ok(outcome)
+}
+
 /// A value of sysctl as text: `1` is also a JSON document.
 fn text(document: Value) -> Value {
     match document {
@@ -230,6 +283,7 @@ fn failed(line: &Line, netns: &Netns, failure: &Failure, code: Option<i32>) -> F
     };
     Failed {
         command: line.command().shown_in(netns),
+        program: line.command().program(),
         failure: failure.clone(),
         because,
         code,
@@ -247,7 +301,11 @@ pub(super) fn write(line: &Line) -> Option<Step> {
 /// Whether two lines can share a process. `sysctl` has no batch; only its questions can be put together.
 fn together(one: &Line, other: &Line) -> bool {
     let (a, b) = (one.command(), other.command());
-    let batched = a.program() != Program::Sysctl || (is_read(&a) && is_read(&b));
+    let batched = match a.program() {
+        Program::Sysctl => is_read(&a) && is_read(&b),
+        Program::Nft => false,
+        Program::Ip | Program::Bridge => true,
+    };
     one.side() == other.side() && kind_of(&a) == kind_of(&b) && batched
 }
 

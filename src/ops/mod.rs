@@ -6,6 +6,7 @@ pub mod converge;
 pub mod del;
 pub mod facts;
 pub mod gc;
+pub mod guard;
 pub mod ipams;
 pub mod leave;
 pub mod lines;
@@ -18,7 +19,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::cni::{CniError, CniResult, Code, Plugin, Request};
-use crate::config::Config;
+use crate::config::{Config, Network, kept_network};
 use crate::exec::System;
 use crate::ip::Netns;
 use crate::journal::Journal;
@@ -51,6 +52,18 @@ impl Plugin for Vxlan {
     fn status(&self, request: &Request) -> Result<(), CniError> {
         status::status(&System::until_sigterm(), request)
     }
+}
+
+/// The network that a record keeps, with the guard as it was last made on this node, whichever configuration made it.
+///
+/// # Errors
+/// As [`kept_network`].
+pub fn kept(store: &Store, record: &Attachment) -> Result<Network, CniError> {
+    let network = kept_network(&record.definition, &record.common())?;
+    Ok(match store.filter(&network.name) {
+        Some(filter) => Network { filter, ..network },
+        None => network,
+    })
 }
 
 /// The container's namespace, looked at before anything is done.

@@ -9,9 +9,9 @@ use super::ipams::ask_ipams;
 use super::{all, store};
 use crate::cni::{CniError, Code, Request, Verb};
 use crate::config::{Config, Network};
-use crate::exec::System;
-use crate::ip::Netns;
+use crate::exec::{self, System};
 use crate::ip::link::LinkRecord;
+use crate::ip::{Netns, Program};
 use crate::journal::Journal;
 use crate::plan::{Observed, Read, Side, underlay};
 
@@ -26,6 +26,7 @@ pub fn status(system: &System, request: &Request) -> Result<(), CniError> {
         .into_iter()
         .filter_map(|dir| unwritable(dir))
         .collect();
+    errors.extend(no_guard(&config));
     errors.extend(node(system, &config).unwrap_or_else(|error| vec![unavailable(error)]));
     let asked = ask_ipams(system, &config, request, Verb::Status);
     errors.extend(asked.into_iter().map(unavailable));
@@ -76,6 +77,18 @@ fn node(system: &System, config: &Config) -> Result<Vec<CniError>, CniError> {
         faults.extend(clash(network, &seen));
     }
     Ok(faults)
+}
+
+/// The guard needs a program that a node may lack.
+fn no_guard(config: &Config) -> Option<CniError> {
+    let needed = config.networks.iter().any(|network| network.guard);
+    let nft = Program::Nft.name();
+    if !needed || exec::is_installed(nft) {
+        return None;
+    }
+    let msg = format!("{nft} is not installed, so no network can be guarded");
+    let advice = "apt-get install nftables; or set \"guard\": false, where another firewall keeps pods from sending vxlan";
+    Some(CniError::new(Code::NOT_AVAILABLE, msg).details(advice))
 }
 
 /// What decides whether the networks can be joined: each question has one entry as its answer, but for the

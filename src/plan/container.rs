@@ -4,8 +4,10 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
+use super::anti_spoof;
 use super::fact::{Fact, Kind};
 use super::observed::{Observed, Read, Side};
+use super::trust;
 use crate::cni::result::{self, CniResult};
 use crate::config::hosts::mac_of;
 use crate::config::{DefaultRoute, MacChoice, Network};
@@ -28,6 +30,8 @@ pub struct Container<'a> {
     pub made_as: IfName,
     /// MTU in bytes; none is the vxlan's.
     pub mtu: Option<u32>,
+    /// Whether the interface can carry IPv6, whatever the network has: see [`super::underlay::has_ipv6`].
+    pub ipv6: bool,
     /// The MAC asked for.
     pub mac: Option<Mac>,
     /// What the IPAM gave: addresses, gateways, routes.
@@ -80,7 +84,7 @@ pub fn made_as(container: &str, ifname: &IfName, seen: &Observed) -> IfName {
 }
 
 /// The switches of the interface, which must stand before it comes up. Known before the lease.
-pub fn switches(network: &Network, ifname: &IfName) -> Vec<Fact> {
+pub fn switches(network: &Network, ifname: &IfName, ipv6: bool) -> Vec<Fact> {
     let switch = |family, name, value| Fact::Sysctl {
         side: Side::Pod,
         key: SysctlKey::Device(family, ifname.clone(), name),
@@ -93,11 +97,28 @@ pub fn switches(network: &Network, ifname: &IfName) -> Vec<Fact> {
         Family::V6 => vec![
             switch(family, "disable_ipv6", "0"),
             switch(family, "ndisc_notify", "1"),
-            // Another container's router advertisement must not become this one's default route.
-            switch(family, "accept_ra", "0"),
         ],
     };
-    network.families().flat_map(of).collect()
+    let mut facts: Vec<Fact> = network.families().flat_map(of).collect();
+    facts.extend(trust::switches(Side::Pod, ifname, ipv6));
+    facts.push(trust::of_the_whole_pod());
+    facts
+}
+
+/// The MAC of an attachment by what its record keeps: the one asked for, its network's definition, its lease. One that
+/// the kernel chose is not known.
+pub fn mac_of_record(
+    asked: Option<Mac>,
+    definition: &serde_json::Value,
+    lease: Option<&CniResult>,
+) -> Option<Mac> {
+    let lease = lease.filter(|_| definition["mac"] != "random");
+    asked.or_else(|| mac_of_lease(lease?))
+}
+
+/// The MAC that a lease says: that of its first address.
+fn mac_of_lease(lease: &CniResult) -> Option<Mac> {
+    lease.ips.first().and_then(|ip| mac_of(ip.address.ip()))
 }
 
 impl Container<'_> {
@@ -111,9 +132,14 @@ impl Container<'_> {
             setting,
         };
         let mut facts = vec![link(self.network, &self.ifname, &self.made_as)];
-        facts.extend(switches(self.network, &self.ifname));
+        // Below an MTU of 1280 the interface has no switches of IPv6.
         facts.extend(self.mtu.map(Setting::Mtu).map(setting));
-        facts.extend(self.wanted_mac().map(Setting::Address).map(setting));
+        facts.extend(switches(self.network, &self.ifname, self.ipv6));
+        // Before there is anything that it could send.
+        facts.extend(anti_spoof::fact(self));
+        let queue = self.network.options.bcqueuelen.map(Setting::BcQueueLen);
+        facts.extend(queue.map(setting));
+        facts.extend(self.mac().map(Setting::Address).map(setting));
         facts.extend(self.lease.ips.iter().map(|ip| Fact::Address {
             side: Side::Pod,
             dev: self.ifname.clone(),
@@ -129,13 +155,9 @@ impl Container<'_> {
     }
 
     /// The MAC: what was asked for, or what the first address says.
-    fn wanted_mac(&self) -> Option<Mac> {
+    pub(super) fn mac(&self) -> Option<Mac> {
         let derived = || match self.network.mac {
-            MacChoice::Ip => self
-                .lease
-                .ips
-                .first()
-                .and_then(|ip| mac_of(ip.address.ip())),
+            MacChoice::Ip => mac_of_lease(self.lease),
             MacChoice::Random => None,
         };
         self.mac.or_else(derived)

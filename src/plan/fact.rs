@@ -5,12 +5,13 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use super::observed::{Observed, Read, Side};
+use super::observed::{Observed, Read, Side, side_of};
 use crate::ip::link::{LinkRecord, Setting, Vxlan, macvlan_differences, vxlan_differences};
 use crate::ip::route::{Protocol, Route};
 use crate::ip::rule::Rule;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Command, Family, IfName, Netns, addr, fdb, link, route, rule, sysctl};
+use crate::nft::{self, Chain, Ruleset, Table};
 
 /// Something that shall be so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +78,15 @@ pub enum Fact {
         rule: Rule,
         /// A look-up that only this rule answers from its table.
         witness: (IpAddr, IpAddr),
+    },
+    /// The packet filter has these chains, just so.
+    Guard {
+        /// The table that they are in, which tells where.
+        table: Table,
+        /// The device that they are about.
+        dev: IfName,
+        /// The chains.
+        chains: Vec<Chain>,
     },
     /// A switch of the kernel stands at a value.
     Sysctl {
@@ -152,7 +162,7 @@ impl Fact {
                 kind: Kind::Vxlan,
                 ..
             } => vec![Read::Link(*side, dev.clone())],
-            Self::Flood { dev, .. } => vec![Read::Fdb(dev.clone())],
+            Self::Flood { dev, .. } => vec![Read::Flood(dev.clone())],
             Self::Setting { side, dev, .. } | Self::Address { side, dev, .. } => {
                 vec![Read::Addr(*side, dev.clone())]
             }
@@ -178,6 +188,9 @@ impl Fact {
                 vec![Read::Lookup(Side::Host, *to, Some(*from))]
             }
             Self::Rule { rule, .. } => vec![Read::Rules(rule.family(), rule.pref)],
+            // It costs as much as an ADD: a glance leaves it to what looks closely.
+            Self::Guard { .. } if look == Look::Glance => Vec::new(),
+            Self::Guard { table, .. } => vec![Read::Nft(table.clone())],
             Self::Sysctl { side, key, .. } => vec![Read::Sysctl(*side, key.clone())],
         }
     }
@@ -206,7 +219,7 @@ impl Fact {
                 },
             },
             Self::Flood { dev, to, .. } => {
-                holds(seen.fdb(dev).iter().any(|record| record.floods_to(*to)))
+                holds(seen.flood(dev).is_some_and(|record| record.floods_to(*to)))
             }
             Self::Address { side, dev, address } => {
                 address_verdict(seen.link(*side, dev), *address)
@@ -217,6 +230,10 @@ impl Fact {
                 witness,
             } => holds(route_is_seen(seen, *side, route, *witness)),
             Self::Rule { rule, witness } => holds(rule_is_seen(seen, rule, *witness)),
+            Self::Guard { table, chains, .. } => match seen.ruleset(table) {
+                None => Verdict::Holds,
+                Some(ruleset) => guard_verdict(ruleset, chains),
+            },
             Self::Sysctl {
                 side,
                 key,
@@ -267,6 +284,7 @@ impl Fact {
                 ..
             } => (Side::Host, route::replace(route)),
             Self::Rule { rule, .. } => (Side::Host, rule::add(rule)),
+            Self::Guard { table, chains, .. } => (side_of(table), nft::make(table, chains)),
             Self::Sysctl {
                 side, key, value, ..
             } => (*side, sysctl::write(&[(key.clone(), (*value).to_owned())])),
@@ -281,6 +299,12 @@ impl Fact {
             Self::Rule { rule, .. } => Some((Side::Host, rule::del(rule))),
             Self::Address { side, dev, address } => Some((*side, addr::del(*address, dev))),
             Self::Route { side, route, .. } => Some((*side, route::del(route))),
+            Self::Guard {
+                table: table @ Table::Pod(_),
+                ..
+            } => Some((Side::Pod, nft::delete_table(table))),
+            // Whether the table goes with the chains depends on who else is in it: `ops::guard`.
+            Self::Guard { .. } => None,
             // The node's forwarding serves others too, and a device's settings go with it.
             Self::Setting { .. } | Self::Sysctl { .. } | Self::Flood { .. } => None,
         }
@@ -295,6 +319,7 @@ impl Fact {
             | Self::Address { side, .. }
             | Self::Route { side, .. }
             | Self::Sysctl { side, .. } => *side,
+            Self::Guard { table, .. } => side_of(table),
         }
     }
 
@@ -312,6 +337,17 @@ fn judge(seen: Option<&LinkRecord>, differences: impl Fn(&LinkRecord) -> Vec<Str
         Some(differences) => Verdict::Differs {
             found: differences.join(", "),
         },
+    }
+}
+
+fn guard_verdict(ruleset: &Ruleset, chains: &[Chain]) -> Verdict {
+    let wrong = |chain: &&Chain| !ruleset.has(chain);
+    match chains.iter().find(wrong) {
+        None => Verdict::Holds,
+        Some(chain) if ruleset.names().any(|name| name == chain.name) => Verdict::Differs {
+            found: format!("chain {} has other rules", chain.name),
+        },
+        Some(_) => Verdict::Missing,
     }
 }
 
@@ -375,14 +411,7 @@ impl fmt::Display for Fact {
                 write!(f, "vxlan {name} with VNI {} is there", vxlan.vni)
             }
             Self::Macvlan { name, parent, .. } => write!(f, "macvlan {name} on {parent} is there"),
-            Self::Setting { dev, setting, .. } => match setting {
-                Setting::Up => write!(f, "{dev} is up"),
-                Setting::Mtu(mtu) => write!(f, "{dev} has mtu {mtu}"),
-                Setting::Address(mac) => write!(f, "{dev} has address {mac}"),
-                Setting::TxQueueLen(length) => write!(f, "{dev} has txqueuelen {length}"),
-                Setting::ArpOff => write!(f, "{dev} has arp off"),
-                Setting::AddrGenModeNone => write!(f, "{dev} has addrgenmode none"),
-            },
+            Self::Setting { dev, setting, .. } => write!(f, "{dev} {setting}"),
             Self::Flood { dev, to, .. } => write!(f, "{dev} floods to {to}"),
             Self::Address { dev, address, .. } => write!(f, "{dev} has {address}"),
             Self::Route { route, .. } => {
@@ -406,6 +435,7 @@ impl fmt::Display for Fact {
                     rule.pref, rule.from, rule.to, rule.lookup
                 )
             }
+            Self::Guard { table, dev, .. } => write!(f, "table {} guards {dev}", table.name()),
             Self::Sysctl { key, value, .. } => write!(f, "{key} = {value}"),
         }
     }

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 
 use super::fact::{Fact, Kind, Look};
+use super::guard;
 use super::observed::{Observed, Read, Side};
+use super::trust;
 use super::underlay::{self, HostError};
 use crate::config::Network;
 use crate::config::hosts::{address, number};
@@ -25,7 +27,7 @@ pub fn facts(network: &Network, seen: &Observed) -> Result<Vec<Fact>, HostError>
     Ok(facts_with(network, mtu, seen))
 }
 
-/// The facts that only an operator asks about: to see them, everything the device has learnt is listed.
+/// The facts that only an operator asks about: another program tells them.
 pub fn listed(network: &Network, seen: &Observed) -> Vec<Fact> {
     let vxlan = &network.options.vxlan;
     let flood = |to| Fact::Flood {
@@ -71,8 +73,16 @@ pub fn reads_behind(network: &Network, seen: &Observed) -> Vec<Read> {
 /// The facts once the MTU is known.
 fn facts_with(network: &Network, mtu: Option<u32>, seen: &Observed) -> Vec<Fact> {
     let mut facts = forwarding(network, seen);
+    // Before there is a device by which a pod could get around it.
+    facts.extend(guard::fact(network, seen));
     facts.extend(vxlan(network, mtu, seen));
-    facts.extend(gateway(network, mtu));
+    facts.extend(gateway_device(network, mtu));
+    // Before any of them is up: what comes in by a new device is taken as `default` says.
+    let ipv6 = underlay::has_ipv6(seen, mtu);
+    facts.extend(trust::switches(Side::Host, &network.vx, ipv6));
+    facts.extend(switches(network, ipv6));
+    facts.push(up(&network.vx, Kind::Vxlan));
+    facts.extend(gateway(network));
     if network.bypass {
         facts.extend(
             network
@@ -99,11 +109,17 @@ fn accept_ra(dev: &IfName) -> SysctlKey {
 /// not forward yet, each that has learnt a route or an address from one.
 fn listeners(network: &Network, seen: &Observed) -> Vec<IfName> {
     let mut devices: Vec<IfName> = underlay::name(network, seen).into_iter().collect();
-    let learnt = seen.learnt().iter();
+    // What one of ours has learnt, it has from a pod.
+    let learnt = seen.learnt().iter().filter(|dev| !is_of_a_network(dev));
     devices.extend(learnt.filter_map(|dev| IfName::new(dev).ok()));
     devices.sort();
     devices.dedup();
     devices
+}
+
+/// Whether a device is of this network or another, by its name.
+fn is_of_a_network(dev: &str) -> bool {
+    dev.starts_with("vx_") || dev.starts_with("mv_")
 }
 
 /// A router forwards. `ip_forward` is the node's; IPv6 forwards by the switch of all devices, and at that
@@ -128,7 +144,7 @@ fn forwarding(network: &Network, seen: &Observed) -> Vec<Fact> {
     facts
 }
 
-/// The vxlan device. It answers no ARP and has no address of its own: only the macvlans on it talk.
+/// The vxlan device, down. It answers no ARP and has no address of its own: only the macvlans on it talk.
 fn vxlan(network: &Network, mtu: Option<u32>, seen: &Observed) -> Vec<Fact> {
     let options = &network.options;
     let dev = || network.vx.clone();
@@ -141,7 +157,6 @@ fn vxlan(network: &Network, mtu: Option<u32>, seen: &Observed) -> Vec<Fact> {
         Some(Setting::ArpOff),
         // Before `up`: in the same command `ip` brings the device up first, and the address is there.
         own_address,
-        Some(Setting::Up),
     ];
     let setting = |setting| Fact::Setting {
         side: Side::Host,
@@ -160,48 +175,71 @@ fn vxlan(network: &Network, mtu: Option<u32>, seen: &Observed) -> Vec<Fact> {
     .collect()
 }
 
-/// The gateway: a macvlan beside the containers' own, with the node's address in each family.
-fn gateway(network: &Network, mtu: Option<u32>) -> Vec<Fact> {
-    let (side, dev) = (Side::Host, || network.mv.clone());
-    let device = |family, name| SysctlKey::Device(family, dev(), name);
-    let switch = |key, value, or| Fact::Sysctl {
-        side,
-        key,
-        value,
-        or,
-    };
-    let setting = |setting| Fact::Setting {
-        side,
-        dev: dev(),
-        kind: Kind::Macvlan,
-        setting,
-    };
+fn up(dev: &IfName, kind: Kind) -> Fact {
+    Fact::Setting {
+        side: Side::Host,
+        dev: dev.clone(),
+        kind,
+        setting: Setting::Up,
+    }
+}
+
+/// The gateway's device, down: a macvlan beside the containers' own. Its MTU first: below 1280 it has no switches
+/// of IPv6.
+fn gateway_device(network: &Network, mtu: Option<u32>) -> Vec<Fact> {
+    let side = Side::Host;
     let mut facts = vec![Fact::Macvlan {
         side,
-        name: dev(),
+        name: network.mv.clone(),
         parent: network.vx.clone(),
-        made_as: dev(),
+        made_as: network.mv.clone(),
     }];
+    let queue = network.options.bcqueuelen.map(Setting::BcQueueLen);
+    let settings = mtu.map(Setting::Mtu).into_iter().chain(queue);
+    facts.extend(settings.map(|setting| Fact::Setting {
+        side,
+        dev: network.mv.clone(),
+        kind: Kind::Macvlan,
+        setting,
+    }));
+    facts
+}
+
+/// The gateway's switches.
+fn switches(network: &Network, ipv6: bool) -> Vec<Fact> {
+    let switch = |family, name, value| Fact::Sysctl {
+        side: Side::Host,
+        key: SysctlKey::Device(family, network.mv.clone(), name),
+        value,
+        or: &[],
+    };
+    let mut facts = Vec::new();
     if network.cidr(Family::V4).is_some() {
-        facts.push(switch(device(Family::V4, "forwarding"), "1", &[]));
+        facts.push(switch(Family::V4, "forwarding", "1"));
         // Loose: with /32 routes from a routing protocol the way back may leave by another device.
-        facts.push(switch(device(Family::V4, "rp_filter"), "2", &[]));
+        facts.push(switch(Family::V4, "rp_filter", "2"));
     }
     if network.cidr(Family::V6).is_some() {
-        facts.push(switch(device(Family::V6, "disable_ipv6"), "0", &[]));
-        // While the link-local address is tentative the gateway cannot ask who has an address (RFC 4862,
-        // 5.4): for a second nothing from elsewhere would reach a container.
-        facts.push(switch(device(Family::V6, "accept_dad"), "0", &[]));
-        // A container's router advertisement must not become the node's default route.
-        facts.push(switch(device(Family::V6, "accept_ra"), "0", &[]));
+        facts.push(switch(Family::V6, "disable_ipv6", "0"));
     }
-    facts.extend(mtu.map(Setting::Mtu).map(setting));
-    facts.extend(network.cidrs.iter().map(|cidr| Fact::Address {
-        side,
-        dev: dev(),
+    if ipv6 {
+        // While the link-local address is tentative the gateway cannot ask who has an address (RFC 4862,
+        // 5.4): for a second nothing from elsewhere would reach a container; on a network of IPv4, who has a MAC.
+        facts.push(switch(Family::V6, "accept_dad", "0"));
+    }
+    facts.extend(trust::switches(Side::Host, &network.mv, ipv6));
+    facts
+}
+
+/// The gateway: the node's address in each family.
+fn gateway(network: &Network) -> Vec<Fact> {
+    let address = |cidr: &IpNetwork| Fact::Address {
+        side: Side::Host,
+        dev: network.mv.clone(),
         address: *cidr,
-    }));
-    facts.push(setting(Setting::Up));
+    };
+    let mut facts: Vec<Fact> = network.cidrs.iter().map(address).collect();
+    facts.push(up(&network.mv, Kind::Macvlan));
     facts
 }
 

@@ -1,9 +1,12 @@
 //! The core: what shall be, against what was seen, gives what to do. No I/O.
 
+pub mod anti_spoof;
 pub mod container;
 pub mod fact;
+pub mod guard;
 pub mod host;
 pub mod observed;
+pub mod trust;
 pub mod underlay;
 
 pub use fact::{Fact, Kind, Look, Verdict};

@@ -12,7 +12,8 @@ use crate::ip::neigh::NeighRecord;
 use crate::ip::route::{Protocol, RouteRecord};
 use crate::ip::rule::RuleRecord;
 use crate::ip::sysctl::SysctlKey;
-use crate::ip::{Command, Family, IfName, TableId, addr, fdb, link, neigh, route, rule};
+use crate::ip::{Command, Family, IfName, Mac, TableId, addr, fdb, link, neigh, route, rule};
+use crate::nft::{self, Ruleset, Table};
 
 /// On which side of an attachment something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,8 +43,12 @@ pub enum Read {
     Rules(Family, u32),
     /// Who listens through a device.
     Maddr(IfName),
+    /// Where a vxlan device sends what it has not learnt.
+    Flood(IfName),
     /// Where a vxlan device sends what; grows with what it has learnt.
     Fdb(IfName),
+    /// Where it sends what is for one MAC.
+    Vtep(IfName, Mac),
     /// A device without its addresses; tells more of the device.
     Link(Side, IfName),
     /// The vxlan devices of the host: a node has few, whatever else it has.
@@ -52,6 +57,8 @@ pub enum Read {
     Learnt,
     /// The devices of the host that have learnt an address from one.
     Dynamic,
+    /// A table of ours in the packet filter.
+    Nft(Table),
     /// A switch.
     Sysctl(Side, SysctlKey),
 }
@@ -65,12 +72,15 @@ impl Read {
             | Self::Lookup(side, ..)
             | Self::Link(side, _)
             | Self::Sysctl(side, _) => *side,
+            Self::Nft(table) => side_of(table),
             Self::Claims(..)
             | Self::Source(..)
             | Self::Neigh(..)
             | Self::Rules(..)
             | Self::Maddr(_)
+            | Self::Flood(_)
             | Self::Fdb(_)
+            | Self::Vtep(..)
             | Self::Learnt
             | Self::Dynamic
             | Self::Vxlans => Side::Host,
@@ -88,11 +98,14 @@ impl Read {
             Self::Neigh(dev, address) => neigh::show(*address, dev),
             Self::Rules(family, pref) => rule::show(*family, *pref),
             Self::Maddr(dev) => link::maddr(dev),
+            Self::Flood(dev) => fdb::flood(dev),
             Self::Fdb(dev) => fdb::show(dev),
+            Self::Vtep(dev, mac) => fdb::get(*mac, dev),
             Self::Link(_, dev) => link::show(dev),
             Self::Vxlans => link::show_vxlans(),
             Self::Learnt => route::show_advertised(),
             Self::Dynamic => addr::show_dynamic(),
+            Self::Nft(table) => nft::list(table),
             Self::Sysctl(_, key) => crate::ip::sysctl::read(std::slice::from_ref(key)),
         }
     }
@@ -120,8 +133,11 @@ pub struct Observed {
     neighbours: BTreeMap<(IfName, IpAddr), Option<NeighRecord>>,
     rules: BTreeMap<Family, Vec<RuleRecord>>,
     maddr: BTreeMap<IfName, Option<MaddrRecord>>,
+    floods: BTreeMap<IfName, Option<FdbRecord>>,
     fdb: BTreeMap<IfName, Vec<FdbRecord>>,
+    vteps: BTreeMap<(IfName, Mac), Option<IpAddr>>,
     learnt: Vec<String>,
+    rulesets: BTreeMap<Table, Ruleset>,
     asked: BTreeSet<Read>,
     sysctls: BTreeMap<(Side, SysctlKey), Option<String>>,
 }
@@ -154,6 +170,10 @@ impl Observed {
                 let source = seen.into_iter().next().and_then(|route| route.prefsrc);
                 self.sources.insert((*to, dev.clone()), source);
             }
+            Read::Nft(table) => {
+                let seen = ruleset(read, table, document)?;
+                self.rulesets.insert(table.clone(), seen);
+            }
             Read::Sysctl(side, key) => {
                 let value = document.and_then(|value| value.as_str().map(str::to_owned));
                 self.sysctls.insert((*side, key.clone()), value);
@@ -178,8 +198,7 @@ impl Observed {
             }
             Read::Neigh(dev, address) => {
                 let seen: Vec<NeighRecord> = decode(read, document)?;
-                self.neighbours
-                    .insert((dev.clone(), *address), seen.into_iter().next());
+                self.take_neighbour((dev.clone(), *address), seen.into_iter().next());
             }
             Read::Rules(family, _) => {
                 self.rules.insert(*family, decode(read, document)?);
@@ -188,8 +207,17 @@ impl Observed {
                 let seen: Vec<MaddrRecord> = decode(read, document)?;
                 self.maddr.insert(dev.clone(), seen.into_iter().next());
             }
+            Read::Flood(dev) => {
+                let seen: Vec<FdbRecord> = decode(read, document)?;
+                self.floods.insert(dev.clone(), seen.into_iter().next());
+            }
             Read::Fdb(dev) => {
                 self.fdb.insert(dev.clone(), decode(read, document)?);
+            }
+            Read::Vtep(dev, mac) => {
+                let seen: Vec<FdbRecord> = decode(read, document)?;
+                let vtep = seen.into_iter().find_map(|record| record.dst);
+                self.vteps.insert((dev.clone(), *mac), vtep);
             }
             Read::Vxlans => self.vxlans = decode(read, document)?,
             Read::Learnt => {
@@ -208,9 +236,18 @@ impl Observed {
             | Read::Routes(..)
             | Read::Lookup(..)
             | Read::Source(..)
+            | Read::Nft(..)
             | Read::Sysctl(..) => {}
         }
         Ok(())
+    }
+
+    /// Asked several times in a row, what was answered once stays so.
+    fn take_neighbour(&mut self, key: (IfName, IpAddr), seen: Option<NeighRecord>) {
+        let told = |record: &NeighRecord| record.answered().is_some();
+        let before = self.neighbours.remove(&key).flatten();
+        let before = before.filter(|before| told(before) && !seen.as_ref().is_some_and(told));
+        self.neighbours.insert(key, before.or(seen));
     }
 
     /// Puts what two commands tell of one device together.
@@ -241,8 +278,11 @@ impl Observed {
         self.neighbours.extend(later.neighbours);
         self.rules.extend(later.rules);
         self.maddr.extend(later.maddr);
+        self.floods.extend(later.floods);
         self.fdb.extend(later.fdb);
+        self.vteps.extend(later.vteps);
         self.learnt.extend(later.learnt);
+        self.rulesets.extend(later.rulesets);
         self.asked.extend(later.asked);
         self.sysctls.extend(later.sysctls);
     }
@@ -295,14 +335,29 @@ impl Observed {
         self.maddr.get(dev)?.as_ref()
     }
 
+    /// Where a vxlan device sends what it has not learnt, if that was asked.
+    pub fn flood(&self, dev: &IfName) -> Option<&FdbRecord> {
+        self.floods.get(dev)?.as_ref()
+    }
+
     /// Where a vxlan device sends what, if that was asked.
     pub fn fdb(&self, dev: &IfName) -> &[FdbRecord] {
         self.fdb.get(dev).map_or(&[], Vec::as_slice)
     }
 
+    /// The VTEP behind which a MAC is, if that was asked and is known.
+    pub fn vtep(&self, dev: &IfName, mac: Mac) -> Option<IpAddr> {
+        self.vteps.get(&(dev.clone(), mac)).copied().flatten()
+    }
+
     /// The devices of the host that have learnt from a router's advertisement, as far as was asked.
     pub fn learnt(&self) -> &[String] {
         &self.learnt
+    }
+
+    /// A table of ours in the packet filter; `None` where that was not asked.
+    pub fn ruleset(&self, table: &Table) -> Option<&Ruleset> {
+        self.rulesets.get(table)
     }
 
     /// Whether a question was answered, be it by "not there".
@@ -324,6 +379,25 @@ impl Observed {
     pub fn sysctl(&self, side: Side, key: &SysctlKey) -> Option<&str> {
         self.sysctls.get(&(side, key.clone()))?.as_deref()
     }
+}
+
+/// On which side a table of ours is.
+pub fn side_of(table: &Table) -> Side {
+    match table {
+        Table::Node => Side::Host,
+        Table::Pod(_) => Side::Pod,
+    }
+}
+
+/// Reads what `nft` lists; none is a table that is not there.
+fn ruleset(read: &Read, table: &Table, document: Option<Value>) -> Result<Ruleset, AnswerError> {
+    let Some(document) = document else {
+        return Ok(Ruleset::default());
+    };
+    Ruleset::read(&document, table).ok_or_else(|| AnswerError {
+        command: read.command().to_string(),
+        why: "it is no list of nftables".to_owned(),
+    })
 }
 
 /// Reads a document of a command; none is an empty list.

@@ -3,26 +3,31 @@
 //! Record → route → wait → look again, for all pools at once, so there is one wait. A claim that turns
 //! out to be another's is withdrawn and the next address tried; one that was asked for is refused.
 
+mod stage;
+
+use std::cell::RefCell;
 use std::net::IpAddr;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::config::Ipam;
-use super::contest::{Contest, Evidence, evidence};
+use super::contest::{Contest, Evidence, Taker, evidence};
+use super::liar::{Answers, Whereabouts};
 use super::owners::{Owner, Owners};
 use super::release::give_back;
 use super::search::{self, Candidate, Search, taken};
-use super::wire;
+use super::wire::{self, Asked, Questions};
 use crate::cni::result::Ip;
 use crate::cni::{CniError, CniResult, Code, Request};
 use crate::exec::System;
 use crate::ip::route::Route;
 use crate::ip::stderr::Kind;
-use crate::ip::{Command, IfName, route};
+use crate::ip::{IfName, route};
 use crate::ops::converge::Hands;
-use crate::ops::lines::Line;
+use crate::ops::lines::{Line, Outcome};
 use crate::ops::{journal, outcome};
 use crate::plan::{Observed, Read, Side};
 use crate::store::boot_id;
+use stage::{Claim, State, add_route, undo};
 
 /// Claims addresses.
 ///
@@ -43,6 +48,7 @@ pub fn add(
         owners: Owners::new(&ipam.data_dir),
         boot: boot_id(),
         deadline,
+        answers: RefCell::default(),
     };
     let made = claims.run();
     journal.end(&outcome(&made));
@@ -58,36 +64,7 @@ struct Claims<'a> {
     owners: Owners,
     boot: String,
     deadline: Instant,
-}
-
-/// A claim and how far it has come.
-struct Claim {
-    route: Route,
-    state: State,
-}
-
-/// How far a claim has come, which is what there is to take back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// The owner record is written.
-    Recorded,
-    /// The route is there too.
-    Routed,
-    /// Seen to be nobody else's.
-    Stands,
-    /// Withdrawn: the address is free for others, so nothing of it is touched any more.
-    GivenUp,
-}
-
-impl Claim {
-    /// What the wire is asked of it: the address, on which device.
-    fn asked(&self) -> (IpAddr, IfName) {
-        (self.address(), self.route.dev.clone())
-    }
-
-    fn address(&self) -> IpAddr {
-        self.route.dst.ip()
-    }
+    answers: RefCell<Answers>,
 }
 
 impl Claims<'_> {
@@ -99,7 +76,18 @@ impl Claims<'_> {
         let mut claims: Vec<Claim> = Vec::new();
         match self.settle(&mut open, &mut claims) {
             Ok(()) => Ok(self.result(&claims)),
-            Err(error) => Err(self.withdraw(&mut claims, error)),
+            Err(error) => {
+                let error = self.in_time(error);
+                Err(self.withdraw(&mut claims, error))
+            }
+        }
+    }
+
+    /// A process that was ended because the time was over says so of itself, which is not what happened.
+    fn in_time(&self, error: CniError) -> CniError {
+        match error.code == Code::COMMAND_FAILED && Instant::now() >= self.deadline {
+            true => self.out_of_time().and(&error.msg),
+            false => error,
         }
     }
 
@@ -114,15 +102,15 @@ impl Claims<'_> {
             for search in open.iter_mut() {
                 claims.push(self.take(search)?);
             }
+            let all = claims.iter().filter(|claim| claim.is_open());
+            let all: Vec<IpAddr> = all.map(Claim::address).collect();
             let round = &mut claims[before..];
-            let contested = self.make(round)?;
-            self.system.pause(self.ipam.propagation)?;
-            let seen = self.look(round)?;
+            let (contested, seen) = self.make(round, &all)?;
             for ((claim, contested), search) in round.iter_mut().zip(contested).zip(open.iter_mut())
             {
                 let evidence = match contested {
-                    Some(who) => Evidence::Taken(who),
-                    None => self.evidence(claim, &seen)?,
+                    Some(route) => Evidence::Taken(Taker::told(route)),
+                    None => self.evidence(claim, &all, &seen)?,
                 };
                 self.judge(claim, evidence, search)?;
             }
@@ -150,19 +138,61 @@ impl Claims<'_> {
             Evidence::Alone => claim.state = State::Stands,
             Evidence::Unseen => return Err(self.unseen(claim)),
             Evidence::Taken(who) if search.wanted().is_some() => {
-                return Err(taken(address, &who));
+                return Err(taken(address, &self.shown(&who, &claim.route.dev)));
             }
             Evidence::Taken(who) => {
                 let journal = self.hands.journal;
-                journal.remark(&format!("{address} is taken: {who}"));
-                let left = self.take_back(&self.hands, claim);
+                journal.remark(&format!("{address} is taken: {}", who.shown));
+                // As any undoing: whatever comes meanwhile.
+                let undaunted = self.system.undaunted();
+                let left = self.take_back(&self.hands.with(&undaunted), claim);
                 if !left.is_empty() {
-                    return Err(taken(address, &who).and(&left.join("; ")));
+                    return Err(taken(address, &who.shown).and(&left.join("; ")));
                 }
-                search.sift(self.system, &self.hands, self.ipam, &self.owners)?;
+                self.go_on(claim, who, search)?;
             }
         }
         Ok(())
+    }
+
+    /// After an address that is taken: finds out which others are not worth a claim, and who says so.
+    fn go_on(&self, claim: &Claim, who: Taker, search: &mut Search<'_>) -> Result<(), CniError> {
+        let mut answers = self.answers.borrow_mut();
+        if let Some(mac) = &who.mac {
+            answers.note(mac, &claim.route.dev, claim.address());
+        }
+        if Instant::now() + self.ipam.propagation >= self.deadline {
+            // What cannot end in time is not begun: the next round says so.
+            return Ok(());
+        }
+        let sifted = search.sift(
+            self.system,
+            &self.hands,
+            self.ipam,
+            &self.owners,
+            &mut answers,
+        );
+        match answers.tell_of_a_liar() {
+            true => Err(answers.error(&self.whereabouts())),
+            false => sifted,
+        }
+    }
+
+    /// Who has an address, with where that is.
+    fn shown(&self, who: &Taker, dev: &IfName) -> String {
+        match &who.mac {
+            Some(mac) => format!("{}; it is {}", who.shown, self.whereabouts().of(mac, dev)),
+            None => who.shown.clone(),
+        }
+    }
+
+    fn whereabouts(&self) -> Whereabouts<'_> {
+        Whereabouts {
+            system: self.system,
+            hands: &self.hands,
+            attachments: self.ipam.attachments.as_deref(),
+            owners: Some(&self.owners),
+        }
     }
 
     /// Takes the next free address on this node: the record comes before the route.
@@ -199,25 +229,25 @@ impl Claims<'_> {
         }
     }
 
-    /// Adds the routes and asks the wire, in one process. Tells of each claim what stood in its way:
-    /// a route that is there already is another's claim, any other failure is one.
-    fn make(&self, round: &mut [Claim]) -> Result<Vec<Option<String>>, CniError> {
-        let mut lines: Vec<Line> = round.iter().map(add_route).collect();
-        let asked: Vec<(IpAddr, IfName)> = match wire::is_asked(self.ipam) {
-            true => round.iter().map(Claim::asked).collect(),
-            false => Vec::new(),
-        };
-        // All beacons are up before the first question: of two that claim at the same moment, one sees the other.
-        let hold =
-            |(address, dev): &(IpAddr, IfName)| wire::hold(&self.hands, *address, dev, self.ipam);
-        lines.extend(asked.iter().map(hold));
-        let asked = asked.iter().map(|(address, dev)| (*address, dev));
-        let outcome = wire::run_and_ask(&self.hands, lines, asked).inspect_err(|_| {
+    /// Adds the routes, asks the wire, waits, and looks what is to be seen then, in one process. Tells of each claim
+    /// what stood in its way: a route that is there already is another's claim, any other failure is one.
+    fn make(
+        &self,
+        round: &mut [Claim],
+        all: &[IpAddr],
+    ) -> Result<(Vec<Option<String>>, Observed), CniError> {
+        let outcome = self.claim_and_look(round, all).inspect_err(|_| {
             // Nobody knows how far it came; removing what was not added does no harm.
             round
                 .iter_mut()
                 .for_each(|claim| claim.state = State::Routed);
         })?;
+        if let Some(failed) = outcome.gave_up() {
+            round
+                .iter_mut()
+                .for_each(|claim| claim.state = State::Routed);
+            return Err(failed.error("an address cannot be claimed"));
+        }
         let mut contested = Vec::new();
         let mut failures = outcome.failures;
         for claim in round {
@@ -236,25 +266,39 @@ impl Claims<'_> {
         }
         match failures.first() {
             Some(failed) => Err(failed.error("an address cannot be claimed")),
-            None => Ok(contested),
+            None => Ok((contested, outcome.seen)),
         }
     }
 
-    /// What is to be seen of the claims now, in one process, which also removes the traces of asking.
-    fn look(&self, round: &[Claim]) -> Result<Observed, CniError> {
+    fn claim_and_look(&self, round: &[Claim], all: &[IpAddr]) -> Result<Outcome, CniError> {
+        let hands = &self.hands;
         let table = |claim: &Claim| Line::Read(Read::Lookup(Side::Host, claim.address(), None));
-        let mut lines: Vec<Line> = round.iter().map(table).collect();
-        if wire::is_asked(self.ipam) {
-            let asked = round
-                .iter()
-                .map(|claim| (claim.address(), &claim.route.dev));
-            lines.extend(wire::answers_at_last(asked));
+        let after: Vec<Line> = round.iter().map(table).collect();
+        let mut lines: Vec<Line> = round.iter().map(add_route).collect();
+        let (system, wait) = (self.system, self.ipam.propagation);
+        if !wire::is_asked(self.ipam) {
+            return hands.run_paced(vec![(Duration::ZERO, lines), (wait, after)]);
         }
-        wire::look(&self.hands, lines)
+        let asked: Vec<Asked> = round.iter().map(|claim| claim.asked(all)).collect();
+        // All beacons are up before the first question: of two that claim at the same moment, one sees the other.
+        let hold = |asked: &Asked| wire::hold(hands, asked.address, &asked.dev, self.ipam);
+        lines.extend(asked.iter().map(hold));
+        let questions = Questions {
+            asked: &asked,
+            times: wire::TIMES,
+            wait,
+            deadline: self.deadline,
+        };
+        wire::run_and_ask(hands, system, lines, questions, &after)
     }
 
     /// What is seen of a claim; where somebody else makes one too, who of them keeps the address.
-    fn evidence(&self, claim: &Claim, seen: &Observed) -> Result<Evidence, CniError> {
+    fn evidence(
+        &self,
+        claim: &Claim,
+        all: &[IpAddr],
+        seen: &Observed,
+    ) -> Result<Evidence, CniError> {
         let rival = match evidence(&claim.route, self.ipam, seen) {
             Err(rival) => rival,
             Ok(settled) => return Ok(settled),
@@ -264,6 +308,7 @@ impl Claims<'_> {
             hands: &self.hands,
             ipam: self.ipam,
             route: &claim.route,
+            asked: claim.asked(all),
             deadline: self.deadline,
         };
         contest.settle(rival)
@@ -289,9 +334,7 @@ impl Claims<'_> {
     fn withdraw(&self, claims: &mut [Claim], error: CniError) -> CniError {
         let undaunted = self.system.undaunted();
         let hands = self.hands.with(&undaunted);
-        let open = claims
-            .iter_mut()
-            .filter(|claim| claim.state != State::GivenUp);
+        let open = claims.iter_mut().filter(|claim| claim.is_open());
         let left: Vec<String> = open
             .flat_map(|claim| self.take_back(&hands, claim))
             .collect();
@@ -339,9 +382,10 @@ impl Claims<'_> {
             "no claim stood alone within requestTimeoutMs {}",
             self.ipam.request.as_millis()
         );
-        CniError::new(Code::TRY_AGAIN, msg).details(
+        let error = CniError::new(Code::TRY_AGAIN, msg).details(
             "every address tried was taken by somebody else; the journal tells which: logFile",
-        )
+        );
+        error.and(&self.answers.borrow().shown(&self.whereabouts()))
     }
 
     fn result(&self, claims: &[Claim]) -> CniResult {
@@ -363,22 +407,4 @@ impl Claims<'_> {
             ..CniResult::default()
         }
     }
-}
-
-fn add_route(claim: &Claim) -> Line {
-    wire::line(
-        route::add(&claim.route),
-        format!("{} is claimed", claim.address()),
-    )
-}
-
-/// What takes a claim back. A route that was there before it is another's and stays.
-fn undo(claim: &Claim) -> Vec<(Side, Command)> {
-    let (address, dev) = (claim.address(), &claim.route.dev);
-    let ours = claim.state != State::Recorded;
-    let route = ours.then(|| route::del(&claim.route));
-    let beacon = ours.then(|| wire::release(address, dev));
-    let commands = route.into_iter().chain(beacon.into_iter().flatten());
-    let commands = commands.chain(wire::clear(address, dev));
-    commands.map(|command| (Side::Host, command)).collect()
 }

@@ -89,6 +89,8 @@ pub struct Ipam {
     pub probe: bool,
     /// Whether the addresses are for the reference plugin `bridge`.
     pub is_bridge: bool,
+    /// Folder of the attachments' records, where the addresses are for the plugin `vxlan`.
+    pub attachments: Option<PathBuf>,
     /// Folder of the owner records.
     pub data_dir: PathBuf,
     /// The journal.
@@ -150,6 +152,7 @@ impl Ipam {
         let ms = |key: &str, least, default| {
             Duration::from_millis(at.number(key, least..=MS_MAX).unwrap_or(default))
         };
+        let plugin = config.get("type").and_then(Value::as_str);
         let ipam = Self {
             wanted: wanted.map_or(Vec::new(), |(source, texts)| {
                 addresses(source, &texts, &pools, &faults)
@@ -166,7 +169,9 @@ impl Ipam {
             propagation: ms("propagationTimeoutMs", 0, PROPAGATION_MS),
             request: ms("requestTimeoutMs", 1, REQUEST_MS),
             probe: at.bool("probe", true),
-            is_bridge: config.get("type").and_then(Value::as_str) == Some("bridge"),
+            is_bridge: plugin == Some("bridge"),
+            attachments: (plugin == Some("vxlan"))
+                .then(|| path(&top, "dataDir", "/var/lib/cni/vxlan")),
             data_dir: path(&at, "dataDir", "/run/route-table"),
             log_file: path(&at, "logFile", "/var/log/route-table.log"),
             routes: at.decode("routes").unwrap_or_default(),

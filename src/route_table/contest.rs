@@ -14,12 +14,13 @@ use ipnetwork::IpNetwork;
 
 use super::config::Ipam;
 use super::search::Use;
-use super::wire;
+use super::wire::{self, Asked, Questions};
 use crate::cni::CniError;
 use crate::exec::System;
+use crate::ip::IfName;
+use crate::ip::batch::Mood;
 use crate::ip::link::{AddrRecord, LinkRecord};
 use crate::ip::route::Route;
-use crate::ip::{Command, IfName};
 use crate::ops::converge::Hands;
 use crate::ops::lines::Line;
 use crate::plan::{Observed, Read, Side};
@@ -28,7 +29,10 @@ use crate::plan::{Observed, Read, Side};
 const LOOKS: u32 = 4;
 
 /// The shortest and the longest time between two looks.
-const STEP: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
+const STEP: (Duration, Duration) = (
+    Duration::from_millis(2 * wire::WAY_LEAST.as_millis() as u64),
+    Duration::from_millis(100),
+);
 
 /// What came of a claim once everybody could see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,9 +40,25 @@ pub enum Evidence {
     /// It is seen, and nobody else has or claims the address.
     Alone,
     /// Somebody else has it.
-    Taken(String),
+    Taken(Taker),
     /// It is not seen at all.
     Unseen,
+}
+
+/// Somebody else who has an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taker {
+    /// The MAC that answered, where one did.
+    pub mac: Option<String>,
+    /// In words.
+    pub shown: String,
+}
+
+impl Taker {
+    /// One that the table tells of.
+    pub fn told(shown: String) -> Self {
+        Self { mac: None, shown }
+    }
 }
 
 /// Somebody else who claims the same address.
@@ -60,11 +80,14 @@ pub enum Rival {
 }
 
 impl Rival {
-    fn shown(&self, dev: &IfName) -> String {
+    fn taker(&self, dev: &IfName) -> Taker {
         match self {
-            Self::Mac(mac) => format!("{mac} claims it on {dev}"),
-            Self::Hop { shown, .. } => format!("the route `{shown}`"),
-            Self::Unknown => format!("{dev} does not tell who else claims it"),
+            Self::Mac(mac) => Taker {
+                mac: Some(mac.clone()),
+                shown: format!("{mac} claims it on {dev}"),
+            },
+            Self::Hop { shown, .. } => Taker::told(format!("the route `{shown}`")),
+            Self::Unknown => Taker::told(format!("{dev} does not tell who else claims it")),
         }
     }
 
@@ -108,11 +131,14 @@ fn towards(via: IpAddr, link: &LinkRecord) -> Option<IpAddr> {
 /// Somebody else who claims the address at this moment: [`Contest::settle`] tells what comes of that.
 pub fn evidence(route: &Route, ipam: &Ipam, seen: &Observed) -> Result<Evidence, Rival> {
     let (address, dev) = (route.dst.ip(), &route.dev);
-    if let Some(who) = wire::who(address, dev, seen) {
-        return Ok(Evidence::Taken(who));
+    if let Some(mac) = wire::holder(address, dev, seen) {
+        return Ok(Evidence::Taken(Taker {
+            mac: Some(mac.to_owned()),
+            shown: format!("{mac} answers for it on {dev}"),
+        }));
     }
     if let Some(mac) = wire::rival(address, dev, seen) {
-        return Err(Rival::Mac(mac));
+        return Err(Rival::Mac(mac.to_owned()));
     }
     let told = wire::is_told(address, dev, seen) || wire::is_silent(dev, seen);
     if wire::is_asked(ipam) && !told {
@@ -126,7 +152,10 @@ pub fn evidence(route: &Route, ipam: &Ipam, seen: &Observed) -> Result<Evidence,
                 dev: record.dev.as_deref().and_then(|dev| IfName::new(dev).ok()),
                 shown: record.shown(),
             }),
-            None => Ok(Evidence::Taken(format!("the route `{}`", record.shown()))),
+            None => {
+                let shown = format!("the route `{}`", record.shown());
+                Ok(Evidence::Taken(Taker::told(shown)))
+            }
         },
         Use::Free(_) => Ok(Evidence::Unseen),
     }
@@ -142,6 +171,8 @@ pub struct Contest<'a> {
     pub ipam: &'a Ipam,
     /// The claim.
     pub route: &'a Route,
+    /// What the wire is asked of it.
+    pub asked: Asked,
     /// When the ADD ends.
     pub deadline: Instant,
 }
@@ -156,7 +187,7 @@ impl Contest<'_> {
         let start = Instant::now();
         let until = |time: Duration| self.deadline.min(start + time);
         let (half, end) = (until(self.ipam.contest() / 2), until(self.ipam.contest()));
-        let mut seen = self.look(&rival)?;
+        let mut seen = self.numbers(&rival)?;
         if wire::is_silent(dev, &seen)
             && let Ok(settled) = evidence(self.route, self.ipam, &seen)
         {
@@ -170,23 +201,24 @@ impl Contest<'_> {
                 (Rival::Hop { .. }, false) => half,
                 (Rival::Mac(_) | Rival::Unknown, false) => start,
             };
-            if Instant::now() >= patience {
-                return Ok(Evidence::Taken(rival.shown(dev)));
+            // What cannot end in time is not begun.
+            let step = self.step(&rival);
+            if Instant::now() >= patience || Instant::now() + step >= self.deadline {
+                return Ok(Evidence::Taken(rival.taker(dev)));
             }
-            self.system.pause(self.step(&rival))?;
-            seen.absorb(self.look(&rival)?);
+            seen.absorb(self.look(&rival, step)?);
             match evidence(self.route, self.ipam, &seen) {
                 Err(other) if other == rival => {}
                 Err(other) => {
                     rival = other;
-                    seen.absorb(self.look(&rival)?);
+                    seen.absorb(self.numbers(&rival)?);
                 }
-                Ok(settled) => return self.clear().map(|()| settled),
+                Ok(settled) => return Ok(settled),
             }
         }
     }
 
-    /// How long to wait before looking again: as long as before, where the first look told nothing.
+    /// How long a look takes: as long as before, where the first look told nothing.
     fn step(&self, rival: &Rival) -> Duration {
         match rival {
             Rival::Unknown => self.ipam.propagation,
@@ -194,25 +226,46 @@ impl Contest<'_> {
         }
     }
 
-    /// Reads what came since the last look, then asks again, all in one process.
-    fn look(&self, rival: &Rival) -> Result<Observed, CniError> {
-        let (address, dev) = (self.route.dst.ip(), &self.route.dev);
-        let mut lines = vec![Line::Read(Read::Lookup(Side::Host, address, None))];
-        lines.extend(rival.question(dev).map(Line::Read));
-        if !wire::is_asked(self.ipam) {
-            return wire::look(self.hands, lines);
-        }
-        lines.extend(wire::answers(address, dev));
-        let asked = std::iter::once((address, dev));
-        wire::told(wire::run_and_ask(self.hands, lines, asked)?)
+    /// What tells which of the two numbers is lower, and the route.
+    fn numbers(&self, rival: &Rival) -> Result<Observed, CniError> {
+        let lookup = Read::Lookup(Side::Host, self.route.dst.ip(), None);
+        let question = rival.question(&self.route.dev);
+        self.hands
+            .observe(std::iter::once(lookup).chain(question).collect())
     }
 
-    fn clear(&self) -> Result<(), CniError> {
+    /// Looks again: asks the wire once more, for some time, and reads what came of it. Whose claim is known is
+    /// asked by its MAC too: a broadcast that is lost would look as if it had gone.
+    fn look(&self, rival: &Rival, time: Duration) -> Result<Observed, CniError> {
+        let lookup = Line::Read(Read::Lookup(Side::Host, self.route.dst.ip(), None));
         if !wire::is_asked(self.ipam) {
-            return Ok(());
+            self.system.pause(time)?;
+            return wire::told(self.hands.run(vec![lookup], Mood::TryAll)?);
         }
-        let clear = wire::clear(self.route.dst.ip(), &self.route.dev);
-        let line = |command: Command| wire::line(command, String::new());
-        wire::look(self.hands, clear.map(line).to_vec()).map(|_| ())
+        let mac = match rival {
+            Rival::Mac(mac) => mac.parse().ok(),
+            Rival::Hop { .. } | Rival::Unknown => None,
+        };
+        let asked = [Asked {
+            rival: mac,
+            ..self.asked.clone()
+        }];
+        let questions = Questions {
+            asked: &asked,
+            times: match rival {
+                Rival::Unknown => wire::TIMES,
+                _ => wire::TWICE,
+            },
+            wait: time,
+            deadline: self.deadline,
+        };
+        let (hands, system) = (self.hands, self.system);
+        wire::told(wire::run_and_ask(
+            hands,
+            system,
+            Vec::new(),
+            questions,
+            &[lookup],
+        )?)
     }
 }

@@ -9,6 +9,7 @@ pub mod claim;
 pub mod config;
 pub mod contest;
 pub mod ledger;
+pub mod liar;
 pub mod list;
 pub mod owners;
 pub mod pool;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::config::Ipam;
+use super::liar::{Answers, impossible};
 use super::owners::{Held, Owners};
 use super::pool::{Order, Pool, Seed};
 use super::wire;
@@ -43,6 +44,13 @@ impl Use {
             return Self::Free(None);
         };
         match record.destination(family) {
+            // Where IPv6 routes share a nexthop object, as FRR's do, the kernel answers with the destination of
+            // the route that was looked up first (seen on 6.18). The pool's subnet is on a device, so a route
+            // by a nexthop object that the kernel prefers to it is a host route: a claim.
+            Some(dst) if !dst.contains(address) => Self::Taken(RouteRecord {
+                dst: address.to_string(),
+                ..record.clone()
+            }),
             Some(dst) if dst.prefix() == family.host_prefix() => Self::Taken(record.clone()),
             _ if record.gateway.is_some() => Self::Free(None),
             _ => Self::Free(record.dev.as_deref().and_then(|dev| IfName::new(dev).ok())),
@@ -74,6 +82,8 @@ pub struct Search<'a> {
     walk: Box<dyn Iterator<Item = IpAddr> + 'a>,
     wanted: Option<IpAddr>,
     free: VecDeque<(IpAddr, Option<IfName>)>,
+    /// The device of the last one that was free.
+    dev: Option<IfName>,
     chunk: usize,
     looked_at: usize,
     deadline: Instant,
@@ -103,6 +113,7 @@ impl<'a> Search<'a> {
             },
             wanted,
             free: VecDeque::new(),
+            dev: None,
             chunk: LOOK_FIRST,
             looked_at: 0,
             deadline,
@@ -132,6 +143,7 @@ impl<'a> Search<'a> {
         loop {
             if let Some((address, dev)) = self.free.pop_front() {
                 let dev = ipam.device.clone().or(dev);
+                self.dev.clone_from(&dev);
                 return dev
                     .map(|dev| Candidate { address, dev })
                     .ok_or_else(|| self.no_device(address));
@@ -140,8 +152,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Asks the wire about all that seem free at once: where one was another's though the table does
-    /// not tell, many may be, and each would cost a claim and a wait of its own.
+    /// Asks the wire about all that seem free at once, and about one that none can have: where one was another's
+    /// though the table does not tell, many may be, and each would cost a claim and a wait of its own.
     ///
     /// # Errors
     /// As [`Search::next`].
@@ -151,21 +163,39 @@ impl<'a> Search<'a> {
         hands: &Hands<'_>,
         ipam: &Ipam,
         owners: &Owners,
+        answers: &mut Answers,
     ) -> Result<(), CniError> {
         if !wire::is_asked(ipam) {
             return Ok(());
         }
-        if self.free.is_empty() {
-            self.look(hands, owners)?;
-        }
+        // Where there are no more, it is still asked whether a liar has them.
+        let more = match self.free.is_empty() {
+            true => self.look(hands, owners),
+            false => Ok(()),
+        };
         let dev = |dev: &Option<IfName>| ipam.device.clone().or(dev.clone());
         let seeming = self.free.iter().take(SIFT_MOST);
-        let asked: Vec<(IpAddr, IfName)> = seeming
+        let mut asked: Vec<(IpAddr, IfName)> = seeming
             .filter_map(|(address, found)| Some((*address, dev(found)?)))
             .collect();
-        let answered = wire::sift(system, hands, ipam.propagation, &asked)?;
-        self.free.retain(|(address, _)| !answered.contains(address));
-        Ok(())
+        let on = asked.first().map(|(_, dev)| dev.clone());
+        let on = on.or_else(|| self.dev.clone());
+        let is_ipv4 = self.pool.family() == Some(Family::V4);
+        // A beacon is an IPv4 address in either family.
+        let impossible = impossible(is_ipv4);
+        asked.extend(on.map(|dev| (impossible, dev)));
+        let answered = wire::sift(system, hands, ipam, self.deadline, &asked)?;
+        for (address, dev, mac) in answered {
+            self.free.retain(|(free, _)| *free != address);
+            match address == impossible {
+                true => answers.note_impossible(&mac, &dev, address),
+                false => answers.note(&mac, &dev, address),
+            }
+        }
+        match answers.tell_of_a_liar() {
+            true => Ok(()),
+            false => more,
+        }
     }
 
     /// Looks the next addresses up and keeps the free ones.

@@ -5,22 +5,23 @@
 //! sends anything to, and which answers for the claim until the container does. The kernel takes it off
 //! again by itself.
 //!
-//! The kernel is told to resolve address and beacon on the claim's device (ARP, neighbour solicitation)
-//! and asked after a while whether somebody answered; nothing of that stays behind.
+//! The kernel is told to resolve address and beacon on the claim's device (ARP, neighbour solicitation), by
+//! broadcast and by unicast to the MAC that follows from the address, several times, and asked whether
+//! somebody answered; nothing of that stays behind.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipnetwork::IpNetwork;
 
 use super::config::Ipam;
-use crate::cni::CniError;
+use crate::cni::{CniError, Code};
+use crate::config::hosts::mac_of;
 use crate::exec::System;
 use crate::ip::batch::Mood;
-use crate::ip::stderr::Kind;
 use crate::ip::sysctl::{self, SysctlKey};
-use crate::ip::{Command, Family, IfName, addr, neigh};
+use crate::ip::{Command, Family, IfName, Mac, addr, neigh};
 use crate::ops::converge::Hands;
 use crate::ops::lines::{Failed, Line, Outcome};
 use crate::plan::{Observed, Read, Side, Step};
@@ -107,61 +108,236 @@ pub fn line(command: Command, because: String) -> Line {
     })
 }
 
-/// Runs lines, then asks who has each of some addresses and who else claims it. What is known is forgotten
-/// first: a container that has just gone must not answer from memory.
+/// An address that the wire is asked about, on a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The address.
+    pub address: IpAddr,
+    /// The device.
+    pub dev: IfName,
+    /// The MACs that a container with the address has, where its MAC follows from an address.
+    pub macs: Vec<Mac>,
+    /// The MAC by which somebody else's claim was seen.
+    pub rival: Option<Mac>,
+}
+
+impl Asked {
+    /// With the MACs that follow from the address and from those that are claimed with it: a container's follows
+    /// from its first address, whichever family that is of.
+    pub fn new(address: IpAddr, dev: &IfName, beside: &[IpAddr]) -> Self {
+        let mut macs: Vec<Mac> = Vec::new();
+        for mac in [address].iter().chain(beside).copied().filter_map(mac_of) {
+            if !macs.contains(&mac) {
+                macs.push(mac);
+            }
+        }
+        Self {
+            address,
+            dev: dev.clone(),
+            macs,
+            rival: None,
+        }
+    }
+
+    /// Who is asked at a turn: about the address, and about the beacon.
+    fn turn(&self, turn: u32) -> Vec<(IpAddr, Way)> {
+        let own = (!self.macs.is_empty()).then(|| self.macs[turn as usize % self.macs.len()]);
+        let way = |mac: Option<Mac>| match mac.filter(|_| !turn.is_multiple_of(3)) {
+            Some(mac) => Way::One(mac),
+            None => Way::All,
+        };
+        let beacon = (beacon(self.address), way(self.rival));
+        // Where no MAC is known everybody has been asked already, and an answer may still come.
+        let again = turn.is_multiple_of(3) || beacon.1 != Way::All;
+        let address = std::iter::once((self.address, way(own)));
+        address.chain(again.then_some(beacon)).collect()
+    }
+
+    /// The lines that have the kernel ask at a turn. What is known is forgotten before: a container that has just gone
+    /// must not answer from memory, and what is being asked already is not asked anew.
+    fn questions(&self, turn: u32, all: Everybody) -> Vec<Line> {
+        let because = || format!("whoever has or claims {} answers", self.address);
+        let ask = |(who, way)| {
+            let question = match way {
+                Way::All => all(who, &self.dev),
+                Way::One(mac) => neigh::probe(who, mac, &self.dev),
+            };
+            [neigh::forget(who, &self.dev), question].map(|command| line(command, because()))
+        };
+        self.turn(turn).into_iter().flat_map(ask).collect()
+    }
+
+    /// The lines that read what was answered by those who are asked at a turn.
+    fn answers(&self, turn: u32) -> Vec<Line> {
+        let read = |(who, _)| Line::Read(Read::Neigh(self.dev.clone(), who));
+        self.turn(turn).into_iter().map(read).collect()
+    }
+}
+
+/// How the wire is asked about an address at one moment. A broadcast reaches all, but waits in a queue of the other
+/// node's with whatever else its containers are sent, and is lost when that is full (macvlan's, 1,000
+/// packets); a question to one MAC goes by that queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Everybody is asked.
+    All,
+    /// The one that has it if it has the MAC that follows from it, or whose claim was seen.
+    One(Mac),
+}
+
+/// How often the wire is asked at the most within the time that a claim takes to be seen; each time in one way, and
+/// every third time everybody. Each time the kernel is asked anew it sends one question at once.
+/// Each answer that is read costs a look at all neighbours of the device, in which `ip` finds the one.
+pub const TIMES: u32 = 5;
+
+/// The same where many addresses are asked about.
+pub const FEW_TIMES: u32 = 4;
+
+/// The same where it is looked again and again: everybody, and the one whose claim was seen.
+pub const TWICE: u32 = 2;
+
+/// The shortest time for one way: the kernel sends a question to one MAC with its next tick (up to 10 ms, `CONFIG_HZ`).
+pub const WAY_LEAST: Duration = Duration::from_millis(12);
+
+/// How long to wait before the wire is asked again where the table of neighbours is full. The kernel makes room
+/// once what fills it is five seconds old (`neigh_forced_gc`), and as what failed is dropped.
+const FULL_PAUSE: Duration = Duration::from_millis(200);
+
+/// A command that has the kernel ask everybody.
+type Everybody = fn(IpAddr, &IfName) -> Command;
+
+/// What the wire is asked, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Questions<'a> {
+    /// About what.
+    pub asked: &'a [Asked],
+    /// How often at the most.
+    pub times: u32,
+    /// For how long in all.
+    pub wait: Duration,
+    /// When there is no more time to try again.
+    pub deadline: Instant,
+}
+
+impl Questions<'_> {
+    /// The lines of a process that asks, reads what was answered, and removes what asking leaves.
+    fn stages(
+        &self,
+        before: Vec<Line>,
+        after: &[Line],
+        all: Everybody,
+    ) -> Vec<(Duration, Vec<Line>)> {
+        let fit = self.wait.as_millis() / WAY_LEAST.as_millis();
+        let times = u32::try_from(fit).unwrap_or(u32::MAX).clamp(1, self.times);
+        let step = self.wait / times;
+        let mut stages = vec![(Duration::ZERO, before)];
+        for turn in 0..times {
+            if turn > 0 {
+                // What was answered is read before asking again makes it forgotten.
+                let answers = self.asked.iter().flat_map(|asked| asked.answers(turn));
+                stages.push((step, answers.collect()));
+            }
+            if let Some((_, stage)) = stages.last_mut() {
+                stage.extend(
+                    self.asked
+                        .iter()
+                        .flat_map(|asked| asked.questions(turn, all)),
+                );
+            }
+        }
+        let mut last: Vec<Line> = self
+            .asked
+            .iter()
+            .flat_map(|asked| asked.answers(0))
+            .collect();
+        last.extend(after.iter().cloned());
+        let clear = self.asked.iter();
+        let clear = clear.flat_map(|asked| clear_all(asked.address, &asked.dev));
+        last.extend(clear.map(|command| line(command, String::new())));
+        stages.push((step, last));
+        stages
+    }
+}
+
+/// Runs lines, asks the wire who has each of some addresses and who else claims it, and runs more lines when the
+/// time for answers is over; nothing of the questions stays behind. All in one process, where nothing goes wrong.
 ///
 /// # Errors
-/// When a process cannot be run.
-pub fn run_and_ask<'a>(
+/// When a process cannot be run. Code 11 when the kernel's table of neighbours stays full.
+pub fn run_and_ask(
     hands: &Hands<'_>,
-    lines: Vec<Line>,
-    asked: impl Iterator<Item = (IpAddr, &'a IfName)> + Clone,
+    system: &System,
+    mut before: Vec<Line>,
+    questions: Questions<'_>,
+    after: &[Line],
 ) -> Result<Outcome, CniError> {
-    let asks = |question: Question| {
-        asked
-            .clone()
-            .flat_map(move |(address, dev)| ask(address, dev, question))
-    };
-    let all = lines.into_iter().chain(asks(neigh::ask)).collect();
-    let mut outcome = hands.run(all, Mood::TryAll)?;
-    let lacking = |failed: &Failed| neigh::lacks_use(&failed.failure.message);
-    // That ends the process at the first question; what comes before the questions has run.
-    if let Some(at) = outcome.failures.iter().position(lacking) {
-        outcome.failures.remove(at);
-        take_answers_at_once(hands, asked.clone().map(|(_, dev)| dev))?;
-        let rest = hands.run(asks(neigh::probe).collect(), Mood::TryAll)?;
-        outcome.failures.extend(rest.failures);
+    let mut whole = Outcome::default();
+    let mut all: Everybody = neigh::ask;
+    if let Err(error) = take_answers_at_once(hands, questions.asked) {
+        // Those that come while somebody else is asked are lost then.
+        hands.journal.remark(&error.msg);
     }
-    Ok(outcome)
+    loop {
+        let stages = questions.stages(std::mem::take(&mut before), after, all);
+        let outcome = hands.run_paced(stages)?;
+        whole.seen.absorb(outcome.seen);
+        let is = |told: fn(&str) -> bool| {
+            let told = move |failed: &Failed| told(&failed.failure.message);
+            outcome.failures.iter().position(told)
+        };
+        // Either ends the process at that question; what comes before the questions has run.
+        let (lacking, full) = (is(neigh::lacks_use), is(neigh::is_full));
+        let rest = outcome.failures.iter().enumerate();
+        let rest = rest.filter(|(index, _)| Some(*index) != lacking && Some(*index) != full);
+        whole
+            .failures
+            .extend(rest.map(|(_, failed)| failed.clone()));
+        match (lacking, full) {
+            (None, None) => return Ok(whole),
+            (Some(_), _) => {
+                take_answers_at_once(hands, questions.asked)?;
+                all = neigh::probe_group;
+            }
+            (None, Some(_))
+                if Instant::now() + FULL_PAUSE + questions.wait < questions.deadline =>
+            {
+                hands
+                    .journal
+                    .remark(&format!("{}; it is tried again", full_table(hands)));
+                system.pause(FULL_PAUSE)?;
+            }
+            (None, Some(_)) => {
+                return Err(CniError::new(Code::TRY_AGAIN, full_table(hands)).details(ROOM));
+            }
+        }
+    }
 }
 
-/// A command that has the kernel ask.
-type Question = fn(IpAddr, &IfName) -> Command;
-
-fn ask(address: IpAddr, dev: &IfName, question: Question) -> Vec<Line> {
-    let ask = |who: IpAddr| {
-        let because = || format!("whoever has or claims {address} answers");
-        [
-            line(neigh::forget(who, dev), because()),
-            line(question(who, dev), because()),
-        ]
-    };
-    [address, beacon(address)]
-        .into_iter()
-        .flat_map(ask)
-        .collect()
+/// Says that no question can be asked.
+fn full_table(hands: &Hands<'_>) -> String {
+    let key = SysctlKey::NeighbourTable(Family::V4, neigh::THRESHOLD);
+    let value = hands.exec.sysctl(&key).ok().flatten();
+    let value = value.map_or_else(String::new, |value| format!(" = {value}"));
+    format!(
+        "the kernel's table of neighbours is full ({key}{value}), so the wire cannot be asked who has an address"
+    )
 }
 
-/// Has answers count over a MAC that was only just set, which is what [`neigh::probe`] needs.
-fn take_answers_at_once<'a>(
-    hands: &Hands<'_>,
-    devices: impl Iterator<Item = &'a IfName>,
-) -> Result<(), CniError> {
+/// What to do about a full table.
+const ROOM: &str = "something on this node talks to more addresses than it has room for, as a container does that \
+    scans its network: `ip -s neigh` in the containers' namespaces tells which; all namespaces share \
+    the table; more room: sysctl -w net.ipv4.neigh.default.gc_thresh3=8192 \
+    net.ipv6.neigh.default.gc_thresh3=8192";
+
+/// Has answers count over a MAC that was only just set: who has another than the one that is asked, and
+/// everybody where [`neigh::probe_group`] asks. A process the first time that a device is claimed on.
+fn take_answers_at_once(hands: &Hands<'_>, asked: &[Asked]) -> Result<(), CniError> {
     let key = |dev: &IfName| SysctlKey::Neighbours(Family::V4, dev.clone(), neigh::LOCKTIME);
-    let is_set = |key: &SysctlKey| hands.exec.sysctl(key).ok().flatten().as_deref() == Some("0");
-    let keys: BTreeSet<SysctlKey> = devices.map(key).filter(|key| !is_set(key)).collect();
-    let settings: Vec<(SysctlKey, String)> =
-        keys.into_iter().map(|key| (key, "0".to_owned())).collect();
+    let value = |key: &SysctlKey| hands.exec.sysctl(key).ok().flatten();
+    let is_other = |key: &SysctlKey| value(key).is_some_and(|value| value != "0");
+    let keys: BTreeSet<SysctlKey> = asked.iter().map(|asked| key(&asked.dev)).collect();
+    let keys = keys.into_iter().filter(is_other);
+    let settings: Vec<(SysctlKey, String)> = keys.map(|key| (key, "0".to_owned())).collect();
     if settings.is_empty() {
         return Ok(());
     }
@@ -173,41 +349,17 @@ fn take_answers_at_once<'a>(
     }
 }
 
-/// Reads the answers.
-pub fn answers(address: IpAddr, dev: &IfName) -> [Line; 2] {
-    [address, beacon(address)].map(|who| Line::Read(Read::Neigh(dev.clone(), who)))
-}
-
 /// Removes what asking leaves.
-pub fn clear(address: IpAddr, dev: &IfName) -> [Command; 2] {
-    [address, beacon(address)].map(|who| neigh::del(who, dev))
+pub fn clear_all(address: IpAddr, dev: &IfName) -> [Command; 2] {
+    [address, beacon(address)].map(|who| neigh::flush(who, dev))
 }
 
-/// Reads the answers to several questions, then removes them.
-pub fn answers_at_last<'a>(asked: impl Iterator<Item = (IpAddr, &'a IfName)> + Clone) -> Vec<Line> {
-    let read = asked
-        .clone()
-        .flat_map(|(address, dev)| answers(address, dev));
-    let clear = asked.flat_map(|(address, dev)| clear(address, dev));
-    read.chain(clear.map(|command| line(command, String::new())))
-        .collect()
-}
-
-/// Runs lines that look and clean up behind themselves; an answer that has gone by itself is no failure.
+/// What lines that look have seen.
 ///
 /// # Errors
 /// When something cannot be looked at.
-pub fn look(hands: &Hands<'_>, lines: Vec<Line>) -> Result<Observed, CniError> {
-    told(hands.run(lines, Mood::TryAll)?)
-}
-
-/// What lines that look and clean up have seen.
-///
-/// # Errors
-/// As [`look`].
 pub fn told(outcome: Outcome) -> Result<Observed, CniError> {
-    let gone = |failed: &&Failed| failed.failure.kind() == Kind::NotFound;
-    match outcome.failures.iter().find(|failed| !gone(failed)) {
+    match outcome.failures.first() {
         Some(failed) => Err(failed.error("a claim cannot be looked at")),
         None => Ok(outcome.seen),
     }
@@ -229,54 +381,125 @@ pub fn is_silent(dev: &IfName, seen: &Observed) -> bool {
         .is_some_and(|link| link.flags.iter().any(silent))
 }
 
-/// Who has an address: only a container or another host answers for it.
-pub fn who(address: IpAddr, dev: &IfName, seen: &Observed) -> Option<String> {
-    let mac = seen.neighbour(dev, address)?.answered()?;
-    Some(format!("{mac} answers for it on {dev}"))
+/// The MAC of who has an address: only a container or another host answers for it.
+pub fn holder<'a>(address: IpAddr, dev: &IfName, seen: &'a Observed) -> Option<&'a str> {
+    seen.neighbour(dev, address)?.answered()
 }
 
 /// The MAC of the device on which somebody else claims an address.
-pub fn rival(address: IpAddr, dev: &IfName, seen: &Observed) -> Option<String> {
-    let mac = seen.neighbour(dev, beacon(address))?.answered()?;
-    Some(mac.to_owned())
+pub fn rival<'a>(address: IpAddr, dev: &IfName, seen: &'a Observed) -> Option<&'a str> {
+    seen.neighbour(dev, beacon(address))?.answered()
 }
 
-/// Asks about many addresses at once, waits, and tells which of them somebody has or claims.
+/// Asks about many addresses at once, waits, and tells which of them somebody has or claims, by which MAC.
 ///
 /// # Errors
 /// When the wire cannot be asked.
 pub fn sift(
     system: &System,
     hands: &Hands<'_>,
-    wait: Duration,
+    ipam: &Ipam,
+    deadline: Instant,
     asked: &[(IpAddr, IfName)],
-) -> Result<BTreeSet<IpAddr>, CniError> {
-    if asked.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let each = asked.iter().map(|(address, dev)| (*address, dev));
-    let outcome = run_and_ask(hands, Vec::new(), each.clone())?;
-    if let Some(failed) = outcome.failures.first() {
-        return Err(failed.error("the wire cannot be asked"));
-    }
-    system.pause(wait)?;
-    let answers = answers_at_last(each);
-    let seen = look(hands, answers)?;
-    let has = |(address, dev): &&(IpAddr, IfName)| {
-        who(*address, dev, &seen).is_some() || rival(*address, dev, &seen).is_some()
-    };
-    Ok(asked
+) -> Result<Vec<(IpAddr, IfName, String)>, CniError> {
+    let asked: Vec<Asked> = asked
         .iter()
-        .filter(has)
-        .map(|(address, _)| *address)
-        .collect())
+        .map(|(address, dev)| Asked::new(*address, dev, &[]))
+        .collect();
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let questions = Questions {
+        asked: &asked,
+        times: FEW_TIMES,
+        wait: ipam.propagation,
+        deadline,
+    };
+    let seen = run_and_ask(hands, system, Vec::new(), questions, &[]);
+    let seen = seen.and_then(|outcome| match outcome.failures.first() {
+        Some(failed) => Err(failed.error("the wire cannot be asked")),
+        None => Ok(outcome.seen),
+    });
+    let seen = seen.inspect_err(|_| {
+        // Whatever ended it, its questions go. There is an error to tell already.
+        let undaunted = system.undaunted();
+        let clear = asked.iter();
+        let clear = clear.flat_map(|asked| clear_all(asked.address, &asked.dev));
+        let clear = clear.map(|command| (Side::Host, command)).collect();
+        let _ = hands.with(&undaunted).remove(clear);
+    })?;
+    let answered = |asked: Asked| {
+        let Asked { address, dev, .. } = asked;
+        let mac = holder(address, &dev, &seen).or_else(|| rival(address, &dev, &seen));
+        let mac = mac?.to_owned();
+        Some((address, dev, mac))
+    };
+    Ok(asked.into_iter().filter_map(answered).collect())
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::collections::BTreeSet;
+
+    /// What is asked, stage by stage, within some milliseconds.
+    fn asked(ms: u64, rival: Option<Mac>) -> Vec<Vec<String>> {
+        let dev: IfName = "mv_blue".parse().unwrap();
+        let beside = ["10.1.0.23".parse().unwrap(), "fd10::23".parse().unwrap()];
+        let asked = [Asked {
+            rival,
+            ..Asked::new(beside[1], &dev, &beside)
+        }];
+        let questions = Questions {
+            asked: &asked,
+            times: TIMES,
+            wait: Duration::from_millis(ms),
+            deadline: Instant::now(),
+        };
+        let stages = questions.stages(Vec::new(), &[], neigh::ask).into_iter();
+        let command = |line: Line| match line {
+            Line::Write(step) => step.command.to_string(),
+            Line::Read(read) => read.command().to_string(),
+        };
+        stages
+            .map(|(_, lines)| lines.into_iter().map(command).collect())
+            .collect()
+    }
+
+    #[test]
+    fn everybody_is_asked_and_in_between_those_whose_macs_follow_from_the_addresses() {
+        let stages = asked(100, None);
+        assert_eq!(stages.len(), 6);
+        let of = |word: &str| {
+            let stages = stages.iter().enumerate();
+            let has = stages.filter(|(_, lines)| lines.iter().any(|line| line.contains(word)));
+            has.map(|(index, _)| index).collect::<Vec<usize>>()
+        };
+        assert_eq!(of("replace fd10::23 dev mv_blue use"), [0, 3]);
+        let beacon = beacon("fd10::23".parse().unwrap());
+        assert_eq!(of(&format!("replace {beacon} dev mv_blue use")), [0, 3]);
+        // A container with both families has the MAC of either.
+        assert_eq!(of("lladdr 0a:58:0a:01:00:17"), [1]);
+        assert_eq!(of("lladdr 0e:00:00:00:00:23"), [2, 4]);
+        assert_eq!(of("neigh show to fd10::23"), [1, 2, 3, 4, 5]);
+        assert_eq!(of("neigh flush to fd10::23"), [5]);
+        assert_eq!(of(&format!("neigh flush to {beacon}")), [5]);
+        for (ms, count) in [(0, 2), (23, 2), (24, 3), (59, 5), (600_000, 6)] {
+            assert_eq!(asked(ms, None).len(), count, "{ms}");
+        }
+    }
+
+    #[test]
+    fn one_whose_claim_was_seen_is_asked_by_its_mac_too() {
+        let mac: Mac = "02:00:00:00:00:07".parse().unwrap();
+        let stages = asked(100, Some(mac));
+        let words = "lladdr 02:00:00:00:00:07";
+        let has = |lines: &Vec<String>| lines.iter().any(|line| line.contains(words));
+        let asked: Vec<bool> = stages.iter().map(has).collect();
+        let of_three = [false, true, true];
+        let wanted = of_three.into_iter().cycle().take(5).chain([false]);
+        assert_eq!(asked, wanted.collect::<Vec<bool>>());
+    }
 
     fn shown(address: &str) -> String {
         beacon(address.parse().unwrap()).to_string()

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::StoreError;
 use crate::cni::CniResult;
+use crate::config::Common;
 use crate::ip::{IfName, Mac, TableId};
 
 /// The layout of a record; another one is not guessed at.
@@ -44,6 +46,15 @@ pub struct Attachment {
     pub table: TableId,
     /// `pref` of the bypass rules.
     pub pref: u32,
+    /// Whether the packet filter guards the network; records of before it could tell have none.
+    #[serde(default)]
+    pub guard: bool,
+    /// The UDP ports to which no pod may send; records of before it could tell have none but the network's own.
+    #[serde(default)]
+    pub ports: Vec<u16>,
+    /// The subnets of all networks of the configuration; records of before it could tell have none but its own.
+    #[serde(default)]
+    pub cidrs: Vec<IpNetwork>,
     /// The IPAM's part of the configuration it was given.
     pub ipam: Value,
     /// MAC asked for.
@@ -61,6 +72,17 @@ impl Attachment {
     pub fn is_of_an_earlier_boot(&self) -> bool {
         let now = super::boot_id();
         !now.is_empty() && !self.boot.is_empty() && self.boot != now
+    }
+
+    /// What was the same for all networks when it was made.
+    pub fn common(&self) -> Common {
+        Common {
+            table: self.table,
+            pref: self.pref,
+            guard: self.guard,
+            ports: self.ports.clone(),
+            cidrs: self.cidrs.clone(),
+        }
     }
 
     /// `CONTAINER/IFNAME`, as the journal names it.

@@ -84,7 +84,9 @@ fn entries() -> Vec<(&'static str, Command)> {
             fdb::append_peer_via(&a("vx_blue"), a("239.1.1.1"), Some(&a("eth0"))),
         ),
         ("del-peer", fdb::del_peer(&a("vx_blue"), a("198.18.0.2"))),
+        ("flood", fdb::flood(&a("vx_blue"))),
         ("show", fdb::show(&a("vx_blue"))),
+        ("get", fdb::get(a("0a:58:0a:01:00:17"), &a("vx_blue"))),
     ]
 }
 
@@ -183,6 +185,7 @@ fn links() -> Vec<(&'static str, Command)> {
         ("set-txqueuelen", set(Setting::TxQueueLen(500))),
         ("set-arp-off", set(Setting::ArpOff)),
         ("set-addrgenmode-none", set(Setting::AddrGenModeNone)),
+        ("set-bcqueuelen", set(Setting::BcQueueLen(3000))),
         (
             "set-a-device-with-odd-characters",
             link::set(&a("a;b&c"), &Setting::Up),
@@ -207,9 +210,19 @@ fn neighbours() -> Vec<(&'static str, Command)> {
         ("forget", neigh::forget(a("10.1.0.23"), &a("mv_blue"))),
         ("ask", neigh::ask(a("10.1.0.23"), &a("mv_blue"))),
         ("ask-v6", neigh::ask(a("fd10::23"), &a("mv_blue"))),
-        ("probe", neigh::probe(a("10.1.0.23"), &a("mv_blue"))),
-        ("probe-v6", neigh::probe(a("fd10::23"), &a("mv_blue"))),
-        ("del", neigh::del(a("10.1.0.23"), &a("mv_blue"))),
+        (
+            "probe",
+            neigh::probe(a("10.1.0.23"), a("0a:58:0a:01:00:17"), &a("mv_blue")),
+        ),
+        (
+            "probe-group",
+            neigh::probe_group(a("10.1.0.23"), &a("mv_blue")),
+        ),
+        (
+            "probe-group-v6",
+            neigh::probe_group(a("fd10::23"), &a("mv_blue")),
+        ),
+        ("flush", neigh::flush(a("10.1.0.23"), &a("mv_blue"))),
         ("show", neigh::show(a("10.1.0.23"), &a("mv_blue"))),
     ]
 }

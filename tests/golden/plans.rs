@@ -77,13 +77,14 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn container(&self, mtu: Option<u32>) -> Container<'_> {
+    fn container(&self, mtu: Option<u32>, ipv6: bool) -> Container<'_> {
         Container {
             network: self.selection.network,
             ifname: "eth0".parse().unwrap(),
             // The node has an eth0 too.
             made_as: container::temporary("3f2a", &"eth0".parse().unwrap()),
             mtu,
+            ipv6,
             mac: self.selection.mac,
             lease: &self.lease,
         }
@@ -92,16 +93,15 @@ impl<'a> Wanted<'a> {
     fn facts(&self, seen: &Observed) -> Vec<Fact> {
         let network = self.selection.network;
         let mut facts = host::facts(network, seen).unwrap();
-        facts.extend(
-            self.container(underlay::mtu(network, seen).unwrap())
-                .facts(),
-        );
+        let mtu = underlay::mtu(network, seen).unwrap();
+        let ipv6 = underlay::has_ipv6(seen, mtu);
+        facts.extend(self.container(mtu, ipv6).facts());
         facts
     }
 
     fn reads(&self, look: Look) -> Vec<Read> {
         let mut reads = host::reads(self.selection.network, look);
-        reads.extend(plan::reads(&self.container(None).facts(), look));
+        reads.extend(plan::reads(&self.container(None, true).facts(), look));
         reads.sort();
         reads.dedup();
         reads
@@ -112,7 +112,7 @@ impl<'a> Wanted<'a> {
 fn question(read: &Read) -> String {
     let batch = Batch::new(&netns(read.side()), Mood::StopAtFirst, vec![read.command()]);
     match read.command().program() {
-        Program::Sysctl => batch.argv().join(" "),
+        Program::Sysctl | Program::Nft => batch.argv().join(" "),
         _ => format!(
             "echo '{}' | {}",
             batch.stdin().trim_end(),
@@ -242,6 +242,9 @@ fn every_state_has_the_plan_of_its_golden_file_and_check_says_what_its_file_says
 /// States in which everything holds.
 const WHOLE: [&str; 3] = ["standing", "later-plugins", "tentative"];
 
+/// The state that a glance passes over: a look at the packet filter costs as much as an ADD.
+const PASSED_OVER: &str = "rules-flushed";
+
 #[test]
 fn what_stands_needs_nothing_and_a_glance_shows_it() {
     each_state(|wanted, _, state| {
@@ -249,9 +252,10 @@ fn what_stands_needs_nothing_and_a_glance_shows_it() {
         for look in [Look::Close, Look::Glance] {
             let seen = observed(state, &wanted.reads(look));
             let broken = plan::broken(&wanted.facts(&seen), &seen).len();
+            let passed_over = look == Look::Glance && state.ends_with(PASSED_OVER);
             assert_eq!(
                 broken == 0,
-                standing,
+                standing || passed_over,
                 "{} {look:?}: {broken} broken",
                 state.display()
             );

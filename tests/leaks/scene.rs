@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::fmt;
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::stand_in::{Fired, StandIns, newer_host_local};
-use crate::support::lab::{Ask, Config, Lab, Net, Node, Pod, Snapshot, address, until};
+use crate::support::lab::{Ask, Config, Lab, Net, Node, Pod, Snapshot, address, nft, until};
 use crate::support::plugin::Said;
 
 /// Whose addresses the pods get.
@@ -77,7 +78,8 @@ impl Scene {
     pub fn new(ipam: Ipam, beside: Beside) -> Self {
         let lab = Lab::new(if beside == Beside::Another { 2 } else { 1 });
         let node = lab.node(0);
-        let blue = Net::new("blue", 100).dual();
+        let rules = json!({"antiSpoof": beside == Beside::Nobody && nft::kernel_has_egress()});
+        let blue = Net::new("blue", 100).dual().with(rules);
         let config = ipam.config(node, &[&blue]);
         // One that is entered by path, and one that goes by name.
         let pod = match beside {
@@ -202,9 +204,21 @@ impl Scene {
 
     /// What ended badly is cleaned up by the verb that a runtime asks for next.
     pub fn recover(&self, verb: &str, what: &str) {
+        if verb == "GC" {
+            self.wait_for_the_record();
+        }
         let said = self.question(verb).say(verb);
         assert_eq!(said.code, 0, "{what}: then {verb}: {said:?}");
         self.assert_as_before(&format!("{what}, then {verb}"));
+    }
+
+    /// GC leaves an attachment alone whose record a verb has locked. A child that a killed verb had forked, but that
+    /// had not yet executed its program, holds the lock for a moment longer.
+    fn wait_for_the_record(&self) {
+        let record = self.node().record("blue", &self.pod, "eth0");
+        until("nothing holds the record", || {
+            File::open(&record).map_or(true, |file| file.try_lock().is_ok())
+        });
     }
 
     /// The node is as before and the pod has nothing.

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Stands in for `ip`, `nsenter`, `bridge`, `sysctl` and the IPAM: DIR/PROGRAM, with DIR/real/PROGRAM behind
+# Stands in for `ip`, `nsenter`, `bridge`, `sysctl`, `nft` and the IPAM: DIR/PROGRAM, with DIR/real/PROGRAM behind
 # it. Counts the calls of all of them together; at the one that DIR/armed names it does what that says,
 # at all others it is the real program.
 dir=${0%/*} name=${0##*/}
@@ -13,10 +13,21 @@ count() {
     set +C
 }
 
-# What was hit, for the test: the command, and what it would have read.
+# The lines of a batch up to the one whose answer tells that they are carried out; more may come only then.
+up_to_a_pause() {
+    while read -r words; do
+        printf '%s\n' "$words"
+        [ "$words" != 'link show dev lo' ] || break
+    done
+}
+
+# What was hit, for the test: the command, and what it would have read, as far as it is told before it answers.
 tell() {
     printf '%s\n' "$name $*" >"$dir/calls/fired.$$"
-    cat >"$dir/stdin"
+    case " $* " in
+        *" -batch "*) up_to_a_pause ;;
+        *) cat ;;
+    esac >"$dir/stdin"
     mv "$dir/calls/fired.$$" "$dir/fired"
 }
 
@@ -29,6 +40,14 @@ real() {
 }
 
 work() {
+    code=0
+    cat "$dir/stdin" - | tee "$dir/whole" | real "$@" || code=$?
+    mv "$dir/whole" "$dir/stdin"
+    return $code
+}
+
+# The same up to where it would have to answer to be told more.
+begin() {
     (real "$@") <"$dir/stdin"
 }
 
@@ -67,14 +86,38 @@ hang() {
     exec sleep 600
 }
 
-# A line of a batch fails: those before it ran, those behind it only where the batch goes on.
+# Says of the line that has come that it failed: at once, since what comes next may wait for that.
 fail_line() {
-    case " $* " in
-        *" -force "*) sed "${hit}s/.*//" "$dir/stdin" | real "$@" ;;
-        *) sed "$hit,\$d" "$dir/stdin" | real "$@" || exit ;;
-    esac
-    printf 'RTNETLINK answers: Cannot allocate memory\nCommand failed -:%s\n' "$hit" >&2
-    exit 1
+    echo "$line" >"$lines.hit"
+    printf 'RTNETLINK answers: Cannot allocate memory\nCommand failed -:%s\n' "$line" >&2
+}
+
+# Hands the lines of a batch on as they come, but for the one that fails: those before it run, those behind it only
+# where the batch goes on.
+hand_on() {
+    line=0 last=''
+    while read -r words; do
+        line=$((line + 1))
+        again=no
+        ! grep -qxF "$words" "$lines" || again=yes
+        printf '%s\n' "$words" >>"$lines"
+        # Many addresses are asked for in a row, and the wire several times: one of those lines stands for all.
+        case $last--$words--$again in
+            "route get fibmatch "*"--route get fibmatch "* | *--yes) ;;
+            *)
+                count "$words"
+                [ "$number" -ne "$at" ] || fail_line
+                ;;
+        esac
+        last=$words
+        if [ -e "$lines.hit" ] && [ "$(cat "$lines.hit")" = $line ]; then
+            case " $* " in
+                *" -force "*) words='' ;;
+                *) return ;;
+            esac
+        fi
+        printf '%s\n' "$words"
+    done
 }
 
 number=1
@@ -83,19 +126,13 @@ if [ "$fault" = line ]; then
         *" -batch "*) ;;
         *) real "$@" ;;
     esac
-    lines=$dir/calls/lines.$$ hit='' line=0 last=''
-    cat >"$lines"
-    while read -r words; do
-        line=$((line + 1))
-        # Many addresses are asked for in a row: one of those lines stands for all.
-        case $last--$words in "route get fibmatch "*"--route get fibmatch "*) continue ;; esac
-        last=$words
-        count "$words"
-        [ "$number" -ne "$at" ] || hit=$line
-    done <"$lines"
-    [ -n "$hit" ] || real "$@" <"$lines"
+    lines=$dir/calls/lines.$$ code=0
+    : >"$lines"
+    hand_on "$@" | real "$@" || code=$?
+    [ -e "$lines.hit" ] || exit $code
     tell "$@" <"$lines"
-    fail_line "$@"
+    cp "$lines" "$dir/stdin"
+    exit 1
 fi
 count "$@"
 case $fault in
@@ -113,17 +150,17 @@ case $fault in
         # An IPAM that says it has freed an address and has not cannot be found out.
         case $name-$CNI_COMMAND in
             *-local-ADD | *-table-ADD) ;;
-            *-local-* | *-table-*) work "$@" >/dev/null ;;
+            *-local-* | *-table-*) begin "$@" >/dev/null ;;
         esac
         printf '\001}Segmentation fault{\n'
         ;;
     half)
-        work "$@" >/dev/null
+        begin "$@" >/dev/null
         printf '[{"ifname":"e'
         ;;
     hang) hang ;;
     hang-afterwards)
-        work "$@" >/dev/null
+        begin "$@" >/dev/null
         hang
         ;;
     kill) kill_plugins ;;
@@ -132,12 +169,14 @@ case $fault in
         real "$@" <"$dir/stdin"
         ;;
     kill-afterwards)
-        work "$@" >/dev/null
+        begin "$@" >/dev/null
         kill_plugins
         ;;
     term)
+        # The real program is this process's child: it must not outlive it, as it does not where it is asked itself.
+        trap 'exit 143' TERM
         signal_plugin -TERM
-        real "$@" <"$dir/stdin"
+        work "$@"
         ;;
     term-afterwards)
         work "$@"

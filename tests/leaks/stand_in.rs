@@ -9,11 +9,12 @@ use crate::support::lab::{Ask, Lab};
 use crate::support::plugin::Program;
 
 /// The programs that are stood in for, besides the IPAM, and the packages they come from.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("ip", "iproute2"),
     ("nsenter", "util-linux"),
     ("bridge", "iproute2"),
     ("sysctl", "procps"),
+    ("nft", "nftables"),
 ];
 
 /// Debian's.
@@ -87,10 +88,23 @@ impl StandIns {
 }
 
 impl Fired {
+    /// Whether it is an `nft` that changes something, on the node or in a pod.
+    fn is_transaction(&self) -> bool {
+        let mut words = self.line.split(' ').skip_while(|word| *word != "nft");
+        words.next().is_some() && words.next() != Some("-j")
+    }
+
     /// Whether a text names the command: the plugin, the process, or a line of the batch.
     pub fn is_named_in(&self, text: &str) -> bool {
         match self.program.as_str() {
             plugin @ ("route-table" | "host-local") => text.contains(&format!("`{plugin}`")),
+            // A transaction is one word of the line to paste, which is long: its start names it.
+            _ if self.is_transaction() => {
+                let (_, word) = self.line.split_once("nft ").unwrap();
+                let script = if word == "-f -" { &self.stdin } else { word };
+                let start: String = script.chars().take(60).collect();
+                text.contains(&format!("nft '{start}"))
+            }
             _ => {
                 let mut lines = self.stdin.lines().filter(|line| !line.is_empty());
                 text.contains(&self.line) || lines.any(|line| text.contains(line))

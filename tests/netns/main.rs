@@ -7,15 +7,19 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod anti_spoof;
 mod asked;
 mod check;
 mod del;
+mod encrypted;
 mod facts;
+mod guard;
 mod idle;
 mod interrupted;
 mod iproute2;
 mod join;
 mod leave;
+mod listens;
 mod nodes;
 mod options;
 mod path;

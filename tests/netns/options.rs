@@ -111,6 +111,7 @@ fn without_options_the_device_learns_and_speaks_on_4789() {
         (&data["ageing"], &device["mtu"]),
         (&json!(300), &json!(left_by_the_underlay()))
     );
+    assert_eq!(data["limit"], 16_384);
     let flags = device["flags"].as_array().unwrap();
     assert!(
         flags.contains(&json!("NOARP")) && flags.contains(&json!("UP")),
@@ -259,4 +260,32 @@ fn a_long_name_has_a_device_name_of_its_own() {
     ask.check(&result);
     ask.after(&result).del();
     node.snapshot().assert_same(&before);
+}
+
+#[test]
+fn a_longer_queue_of_broadcasts_is_set_on_the_gateway_and_the_pod_where_this_ip_knows_it() {
+    let lab = Lab::new(1);
+    let node = lab.node(0);
+    let blue = Net::new("blue", 100).with(json!({"options": {"bcqueuelen": 3000}}));
+    let pod = node.pod("web");
+    let ask = node.ask(&node.config(&[&blue]), &pod);
+    let tried = "ip link add name q0 link eth0 type macvlan bcqueuelen 3000 && ip link del dev q0";
+    // iproute2 before 5.11.
+    if !node.exec(&["sh", "-c", tried]).status.success() {
+        let said = ask.add_refused(100);
+        assert!(said.contains("unknown option \"bcqueuelen\""), "{said}");
+        return;
+    }
+    let result = ask.add();
+    ask.check(&result);
+    let length = |device: Value| device["linkinfo"]["info_data"]["usedbcqueuelen"].clone();
+    assert_eq!(length(node.device("mv_blue")), 3000);
+    for (ns, dev) in [(&**node, "mv_blue"), (&*pod, "eth0")] {
+        ns.ip(&format!("link set dev {dev} type macvlan bcqueuelen 2000"));
+        let said = ask.check_refused(&result, 101);
+        let words = format!("{dev} has bcqueuelen 3000: found bcqueuelen 2000");
+        assert!(said.contains(&words), "{said}");
+        ns.ip(&format!("link set dev {dev} type macvlan bcqueuelen 3000"));
+    }
+    ask.check(&result);
 }

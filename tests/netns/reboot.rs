@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Ask, Lab, Net, Node, Pod, Snapshot, address, ipv6};
+use crate::support::lab::{Ask, Lab, Net, Node, Pod, Snapshot, address, ipv6, nft};
 
 /// A boot id that no kernel has.
 const BEFORE: &str = "00000000-0000-4000-8000-000000000000";
@@ -33,6 +33,9 @@ fn boot(node: &Node, nets: &[&Net], pods: &mut [&mut Pod]) {
     }
     for family in ipv6::families() {
         node.ip(&format!("{family} rule del pref 19200"));
+    }
+    if nft::kernel_has_it() {
+        node.run(&["nft", "flush ruleset"]);
     }
     std::fs::remove_dir_all(node.run_dir()).unwrap();
     std::fs::create_dir(node.run_dir()).unwrap();

@@ -1,6 +1,9 @@
 //! The IPAM `route-table` on the real kernel: two nodes whose `eth0` is the network of the pool.
 
 mod contest;
+mod flood;
+mod full;
+mod liar;
 mod plugins;
 mod versions;
 
@@ -123,7 +126,10 @@ impl<'a> Ipam<'a> {
     /// Nothing is left of asking the wire either.
     fn assert_nobody_is_asked(&self) {
         let asked = self.node.show("neigh show");
-        let left = |entry: &Value| entry["dst"].as_str().unwrap().starts_with("250.");
+        let left = |entry: &Value| {
+            let dst: std::net::IpAddr = entry["dst"].as_str().unwrap().parse().unwrap();
+            matches!(dst, std::net::IpAddr::V4(dst) if dst.octets()[0] >= 240)
+        };
         assert!(!asked.as_array().unwrap().iter().any(left), "{asked}");
     }
 
@@ -415,6 +421,31 @@ fn an_ipv6_address_that_answers_on_the_wire_is_taken() {
 }
 
 #[test]
+fn a_claim_by_a_nexthop_object_that_other_routes_share_is_taken_and_named() {
+    let lab = lab(1);
+    let node = lab.node(0);
+    let wanted = "fd09::52";
+    let ipam = Ipam::new(node, json!({"subnet": "fd09::/64"}), json!({}));
+    // FRR makes such routes. For each that shares the object the kernel answers with the destination of the route
+    // that was looked up first on the same processor.
+    let shared = "fd09::51";
+    node.ip("nexthop add id 1 via fe80::2 dev eth0");
+    for to in [shared, wanted] {
+        node.ip(&format!("-6 route add {to} nhid 1 proto bgp"));
+    }
+    node.sh(&format!(
+        "for cpu in $(seq 0 $(($(nproc --all) - 1))); do taskset -c $cpu ip route get {shared}; done"
+    ));
+    let said = ipam.wanting("a", wanted).run().error(11);
+    let named = format!("{wanted} is taken: the route `{wanted} via fe80::2 dev eth0");
+    assert!(said.contains(&named), "{said}");
+    ipam.add("a");
+    ipam.say("CHECK", "a").ok();
+    ipam.del("a");
+    ipam.assert_nothing_left();
+}
+
+#[test]
 fn two_families_come_from_one_add_and_go_with_one_del() {
     let lab = lab(1);
     let ranges = json!([[{"subnet": SUBNET}], [{"subnet": "fd09::/64"}]]);
@@ -436,8 +467,17 @@ fn r7_no_look_up_lists_more_than_one_entry() {
     let lab = lab(1);
     let node = lab.node(0);
     let log = node.dir().join("lines");
+    // An `ip` that gives up leaves nothing that waits for more.
     let body = format!(
-        "export PATH={}\ntee -a {} | ip \"$@\"",
+        "export PATH={}\n\
+         exec 3<&0\n\
+         pipe={1}.$$\n\
+         mkfifo $pipe\n\
+         tee -a {1} <&3 >$pipe &\n\
+         code=0\n\
+         ip \"$@\" <$pipe || code=$?\n\
+         kill $! 2>/dev/null\n\
+         exit $code",
         std::env::var("PATH").unwrap(),
         log.display()
     );
@@ -455,6 +495,7 @@ fn r7_no_look_up_lists_more_than_one_entry() {
         line.starts_with("route get fibmatch 10.9.0.")
             || line.starts_with("neigh show to 10.9.0.")
             || line.starts_with("neigh show to 250.9.0.")
+            || *line == "link show dev lo"
     };
     let reads: Vec<&str> = reads.collect();
     assert!(reads.len() > 3, "{lines}");

@@ -1,7 +1,7 @@
 //! `vxlan doctor`: what is broken is found, in the right words.
 
 use crate::stage::{Stage, claimed};
-use crate::support::lab::{Lab, Net, address, ipv6, mac};
+use crate::support::lab::{Lab, Net, Ns, address, ipv6, mac, nft, until};
 
 #[test]
 fn a_node_where_all_is_well_gets_ticks_only_and_is_left_as_it_is() {
@@ -26,7 +26,7 @@ fn a_node_where_all_is_well_gets_ticks_only_and_is_left_as_it_is() {
         "✓ the underlay device eth0 is up, MTU 1500",
         "✓ no other device has VNI 100 on port 4789",
         "✓ nobody else answers for the gateway's address on mv_blue",
-        "✓ the node's side: all 15 facts hold",
+        "✓ the node's side: all 33 facts hold",
         "✓ shop/web-1 ",
         "/ipam: all 2 facts hold",
         "nothing is wrong",
@@ -35,6 +35,100 @@ fn a_node_where_all_is_well_gets_ticks_only_and_is_left_as_it_is() {
     }
     stage.is_as(&before);
     assert_eq!(stage.node().journal().matches("REPAIR").count(), 0);
+}
+
+#[test]
+fn a_firewall_that_drops_invalid_packets_is_crossed_unless_conntrack_is_liberal() {
+    nft::is_needed();
+    let lab = Lab::new(1);
+    let mut stage = Stage::new(lab, vec![Net::new("blue", 100)]);
+    stage.join(0, "web", 1);
+    let words = "a firewall drops what conntrack takes for INVALID";
+    assert!(!stage.operate(&["doctor"]).stdout.contains(words));
+    let node = stage.node();
+    node.run(&[
+        "iptables",
+        "-A",
+        "FORWARD",
+        "-m",
+        "conntrack",
+        "--ctstate",
+        "INVALID",
+        "-j",
+        "DROP",
+    ]);
+    let said = stage.operate(&["doctor"]);
+    assert!(said.code == 1 && said.stdout.contains(words), "{said:?}");
+    assert!(
+        said.stdout.contains("nf_conntrack_tcp_be_liberal=1"),
+        "{said:?}"
+    );
+    node.run(&[
+        "sysctl",
+        "-qw",
+        "net.netfilter.nf_conntrack_tcp_be_liberal=1",
+    ]);
+    let said = stage.operate(&["doctor"]);
+    assert!(said.code == 0 && !said.stdout.contains(words), "{said:?}");
+}
+
+#[test]
+fn a_mac_that_another_nodes_container_has_too_is_crossed_with_the_node_behind_which_it_is() {
+    ipv6::is_needed();
+    let lab = Lab::new(2);
+    let blue = Net::new("blue", 100);
+    let mut stage = Stage::new(lab, vec![blue.clone()]);
+    stage.join(0, "web", 2);
+    // As where two nodes are asked for one MAC at the same moment.
+    let other = stage.lab().node(1);
+    let pod = other.pod("other");
+    other.ask(&other.config(&[&blue]), &pod).add();
+    let taken = mac(&stage.members[0].result);
+    pod.ip(&format!("link set dev eth0 address {taken}"));
+    // So that it makes an address of the MAC.
+    pod.ip("link set dev eth0 down");
+    pod.ip("link set dev eth0 up");
+    let words = format!("shop/web-0 has the MAC {taken}, and so has a container behind 198.18.0.2");
+    let settled = |ns: &Ns| {
+        let all = ns.device("eth0")["addr_info"].clone();
+        let mut all = all.as_array().unwrap().iter();
+        all.any(|one| one["scope"] == "link" && one["tentative"].is_null())
+    };
+    until("addresses have settled", || {
+        let own = stage.members.iter().map(|member| &*member.pod);
+        own.chain([&*pod]).all(settled)
+    });
+    let said = stage.operate(&["doctor"]);
+    assert!(
+        said.code == 1 && said.stdout.contains(&words),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(said.stdout.matches('✗').count(), 1, "{}", said.stdout);
+    drop(pod);
+    until("what was heard of a container that has gone is old", || {
+        stage.operate(&["doctor"]).code == 0
+    });
+}
+
+#[test]
+fn what_a_node_learnt_from_a_pods_advertisement_is_crossed_until_it_is_gone() {
+    ipv6::is_needed();
+    let mut stage = Stage::new(Lab::new(1), vec![Net::new("blue", 100)]);
+    stage.join(0, "web", 1);
+    // As an earlier edition's gateway device heard it, on a node that forwards no IPv6.
+    let node = stage.node();
+    node.ip("-6 addr add fdba::9/64 dev mv_blue valid_lft 3600 preferred_lft 3600");
+    let crossed = |words: &str| {
+        let said = stage.operate(&["doctor"]);
+        assert!(said.code == 1 && said.stdout.contains(words), "{said:?}");
+    };
+    crossed("mv_blue has the address fdba::9 by an advertisement: that router is a pod");
+    node.ip("-6 route add default via fe80::bad dev mv_blue proto ra metric 1024");
+    crossed("mv_blue has a route to default by an advertisement: that router is a pod");
+    node.sh("ip -6 route flush dev mv_blue proto ra; ip -6 addr flush dev mv_blue dynamic");
+    let said = stage.operate(&["doctor"]);
+    assert_eq!(said.code, 0, "{}", said.stdout);
 }
 
 #[test]
@@ -109,7 +203,12 @@ fn with_an_arping_of_another_kind_nobody_is_asked_and_both_questions_say_so() {
     ] {
         assert!(said.stdout.contains(&told), "{told}\n{}", said.stdout);
     }
-    for word in ["has two owners", "have one owner", "nobody else answers"] {
+    // MACs are asked for by echoes of IPv6, without `arping`: as soon as the pods answer those, they have one owner.
+    for word in [
+        "has two owners",
+        "addresses of containers have one owner",
+        "nobody else answers",
+    ] {
         assert!(!said.stdout.contains(word), "{}", said.stdout);
     }
     for line in ["see   arping -V\n", "mend  install iputils-arping\n"] {
@@ -126,5 +225,41 @@ fn with_an_arping_of_another_kind_nobody_is_asked_and_both_questions_say_so() {
         "  - nobody was asked for the 2 IPv4 addresses of containers: ARPING",
     ] {
         assert!(said.stdout.contains(told), "{told}\n{}", said.stdout);
+    }
+}
+
+#[test]
+fn what_waits_for_an_answer_of_the_wire_waits_at_the_same_time() {
+    let lab = Lab::new(2);
+    let nets = vec![Net::new("blue", 100), Net::new("red", 200)];
+    let mut stage = Stage::new(lab, nets);
+    stage.join(0, "web", 1);
+    stage.join(1, "db", 1);
+    // No question is answered before the last one of both networks was asked: for the address that none can have and
+    // for the containers' (arping), and for their MACs (ping). There is no other node yet that full packets go to.
+    let dir = stage.lab().dir().join("under-way");
+    std::fs::create_dir(&dir).unwrap();
+    let wait = |of: &str| {
+        format!(
+            "real=${{PATH#*:}}\n\
+             case \"$*\" in *-V*|*-D*) PATH=$real exec {of} \"$@\";; esac\n\
+             : >{0}/{of}.$$\n\
+             PATH=$real\n\
+             turns=0\n\
+             until [ $(ls {0} | wc -l) -ge 6 ]; do\n\
+             turns=$((turns + 1)); [ $turns -lt 3000 ] || exit 1\n\
+             done\n\
+             exec {of} \"$@\"",
+            dir.display()
+        )
+    };
+    stage.lab().script("bin", "arping", &wait("arping"));
+    let bin = stage.lab().script("bin", "ping", &wait("ping"));
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let said = stage.call(&["doctor"]).env("PATH", &path).run();
+    assert_eq!(said.code, 0, "{said:?}");
+    for dev in ["mv_blue", "mv_red"] {
+        let well = format!("the 1 IPv4 addresses of containers have one owner on {dev}");
+        assert!(said.stdout.contains(&well), "{}", said.stdout);
     }
 }

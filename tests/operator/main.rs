@@ -14,6 +14,7 @@ mod doctor;
 mod examples;
 mod gc;
 mod graph;
+mod limits;
 mod log;
 mod many;
 mod plan;

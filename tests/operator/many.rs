@@ -43,8 +43,8 @@ const BROKEN: [(&str, &str); 11] = [
         "mv_green has 10.44.0.1/16: missing",
     ),
     (
-        "ip link set vx_green mtu 1200",
-        "vx_green has mtu 1450: found mtu 1200",
+        "ip link set vx_green mtu 1300",
+        "vx_green has mtu 1450: found mtu 1300",
     ),
     (
         "ip -n POD0 route del default",

@@ -62,7 +62,7 @@ fn one_is_found_by_pod_name_container_and_address() {
             "pod        shop/web-1\n",
             &format!("addresses  {own}/16\n"),
             "claim      stands\n",
-            "facts      all 7 hold\n",
+            "facts      all 16 hold\n",
         ] {
             assert!(said.stdout.contains(line), "{line}\n{}", said.stdout);
         }

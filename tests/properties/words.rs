@@ -143,6 +143,7 @@ fn command() -> BoxedStrategy<Command> {
         any::<u32>().prop_map(Setting::TxQueueLen),
         Just(Setting::ArpOff),
         Just(Setting::AddrGenModeNone),
+        any::<u32>().prop_map(Setting::BcQueueLen),
     ];
     let link = prop_oneof![
         (ifname(), a_vxlan()).prop_map(|(name, vxlan)| link::add_vxlan(&name, &vxlan)),

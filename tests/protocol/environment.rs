@@ -319,7 +319,7 @@ const TRAP: &str = "#!/bin/sh\necho \"$0 $*\" >> \"${0%/*}/sprung\"\n";
 fn traps(world: &World, folder: &str, mode: u32) -> PathBuf {
     let folder = world.path(folder);
     std::fs::create_dir_all(&folder).unwrap();
-    for name in ["ip", "bridge", "sysctl", "nsenter"] {
+    for name in ["ip", "bridge", "sysctl", "nsenter", "nft"] {
         let file = folder.join(name);
         std::fs::write(&file, TRAP).unwrap();
         std::fs::set_permissions(file, Permissions::from_mode(mode)).unwrap();

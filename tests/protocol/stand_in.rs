@@ -21,7 +21,7 @@ pub const VERBS: [&str; 5] = ["ADD", "CHECK", "DEL", "GC", "STATUS"];
 /// A namespace path that leads nowhere.
 pub const NO_NETNS: &str = "/run/netns/no-such-namespace-of-the-tests";
 
-/// What stands in for `ip`, `bridge` and `sysctl`: a node with an underlay device that is up, and nothing
+/// What stands in for `ip`, `bridge`, `sysctl` and `nft`: a node with an underlay device that is up, and nothing
 /// else. A script `say` beside it answers in its place.
 const TOOL: &str = r#"#!/bin/sh
 echo "${0##*/} $*" >> "$DIR/tool.calls"
@@ -32,6 +32,10 @@ case "${0##*/} $*" in
     for key; do
       case $key in net.*) echo "sysctl: cannot stat /proc/sys/$(echo "$key" | tr . /): No such file or directory" >&2 ;; esac
     done
+    exit 1
+    ;;
+  'nft '*' list '*)
+    echo 'Error: No such file or directory' >&2
     exit 1
     ;;
   *) exit 0 ;;
@@ -87,7 +91,7 @@ impl World {
             fs::create_dir_all(dir.join(folder)).unwrap();
         }
         let world = Self { dir };
-        for tool in ["ip", "bridge", "sysctl", "nsenter"] {
+        for tool in ["ip", "bridge", "sysctl", "nsenter", "nft"] {
             world.program(&format!("bin/{tool}"), TOOL);
         }
         world.program("cni/stand-in", IPAM);

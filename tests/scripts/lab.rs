@@ -142,6 +142,45 @@ fn a_lab_goes_down_with_the_processes_in_it() {
 }
 
 #[test]
+fn who_ends_a_command_in_a_pod_ends_the_command_itself() {
+    let lab = Lab::up("1");
+    lab.run(&["add", "1", "web"]);
+    let mut sleeper = lab
+        .command(&["pod", "1", "web", "sleep", "3600"])
+        .spawn()
+        .unwrap();
+    let comm = format!("/proc/{}/comm", sleeper.id());
+    until("it is the command", || {
+        std::fs::read_to_string(&comm).is_ok_and(|name| name.trim() == "sleep")
+    });
+    sleeper.kill().unwrap();
+    sleeper.wait().unwrap();
+}
+
+#[test]
+fn with_frr_the_kernel_tells_of_each_ipv6_claim_that_was_heard() {
+    let lab = Lab::named();
+    lab.run(&["up", "--nodes", "2", "--bgp", "frr", "--from", built()]);
+    let pods = ["one", "two", "three"];
+    for pod in pods {
+        lab.run(&["add", "2", pod, "--network", "blue"]);
+    }
+    let heard = || {
+        let routes = lab.run(&["exec", "1", "ip", "-6", "route", "show", "proto", "bgp"]);
+        let first = routes.lines().filter_map(|line| line.split(' ').next());
+        first.map(str::to_owned).collect::<Vec<_>>()
+    };
+    until("all claims are heard", || heard().len() == pods.len());
+    for address in heard() {
+        let get = [
+            "exec", "1", "ip", "-6", "route", "get", "fibmatch", &address,
+        ];
+        let found = lab.run(&get);
+        assert!(found.starts_with(&format!("{address} ")), "{found}");
+    }
+}
+
+#[test]
 fn labs_stand_side_by_side() {
     let (one, two) = (Lab::up("1"), Lab::up("1"));
     let list = one.run(&["list"]);

@@ -18,9 +18,12 @@
 pub mod ask;
 pub mod config;
 pub mod ipv6;
+mod needs;
+pub mod nft;
 pub mod node;
 pub mod ns;
 pub mod pod;
+pub mod raw;
 pub mod snapshot;
 pub mod state;
 

@@ -7,6 +7,7 @@
     reason = "each test program uses its own part of what the tests share"
 )]
 
+pub mod frames;
 pub mod lab;
 pub mod plugin;
 pub mod streams;

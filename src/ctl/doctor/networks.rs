@@ -1,21 +1,21 @@
 //! Each network: its underlay, who else has its VNI, the facts of its node side and of everybody on it.
 
 use super::arping::{Arping, Question};
-use super::probe;
+use super::asked::{self, Wire};
 use super::report::{Finding, Section};
-use super::shared;
-use super::wire;
+use super::{learnt, probe, wire};
 use crate::cni::CniError;
 use crate::config::Network;
-use crate::ctl::look::{Attached, Found, Judged, host_facts, host_reads, judge, look_at, shown};
+use crate::ctl::look::{
+    Attached, Found, Judged, host_facts, host_reads, judge, list_learnt, look_at, shown,
+};
 use crate::ctl::node::{Node, OnNode, Recorded, State};
 use crate::exec::System;
-use crate::ip::link::Setting;
-use crate::ip::sysctl::SysctlKey;
-use crate::ip::{Family, IfName, Netns};
+use crate::ip::{Family, IfName, Netns, link::Setting, sysctl::SysctlKey};
 use crate::ops::converge::Hands;
 use crate::ops::status::{clash, underlay_fault};
 use crate::plan::{Fact, Observed, Read, Side, Verdict, underlay};
+use crate::route_table::liar::Whereabouts;
 
 /// What mends what a record tells of and nobody needs any more.
 const GONE: &str = "let the runtime remove the container (its DEL), or: vxlan gc";
@@ -46,16 +46,30 @@ pub fn networks(
         .iter()
         .map(|one| wire::probe(&arping, one.standing()?))
         .collect();
-    let each = looked.iter().zip(probes);
-    each.map(|(one, probe)| {
-        let mut section = one.section(system);
+    let impossible: Vec<Option<Question>> = looked
+        .iter()
+        .map(|one| Some(wire::impossible(&arping, one.standing()?)))
+        .collect();
+    let whereabouts = Whereabouts {
+        system,
+        hands,
+        attachments: Some(&node.config.data_dir),
+        owners: None,
+    };
+    let wires: Vec<Option<Wire<'_>>> = looked.iter().map(Looked::wire).collect();
+    let asked = asked::ask(system, &arping, &wires);
+    let each = looked.iter().zip(probes).zip(impossible).zip(asked);
+    each.map(|(((one, probe), impossible), asked)| {
+        let mut section = one.section(asked.crossing);
         section.facts.extend(one.facts(system, &mut tell));
         let answer = one.standing().zip(probe);
         let answer = answer.map(|(network, probe)| wire::alone(network, probe));
         section.findings.extend(answer);
-        let standing = one.standing();
-        let asked = standing.map(|network| shared::addresses(&arping, one.on, network));
-        section.findings.extend(asked.into_iter().flatten());
+        let lies = one.standing().zip(impossible);
+        let lies = lies.and_then(|(network, asked)| wire::liar(network, asked, &whereabouts));
+        section.findings.extend(lies);
+        section.findings.extend(asked.addresses);
+        section.findings.extend(asked.macs);
         section.findings.extend(one.records());
         section
     })
@@ -77,7 +91,10 @@ impl<'a> Looked<'a> {
                         .filter_map(reverse_filter),
                 );
                 reads.extend(underlay::overlap_reads(network));
-                hands.observe_host(network, reads)
+                reads.extend(learnt::reads(network));
+                let seen = hands.observe_host(network, reads);
+                let seen = seen.and_then(|seen| learnt::look(hands, network, seen));
+                seen.and_then(|seen| list_learnt(hands, network, seen))
             }
         };
         Self {
@@ -93,7 +110,16 @@ impl<'a> Looked<'a> {
         self.network.filter(|_| !self.attached.is_empty())
     }
 
-    fn section(&self, system: &System) -> Section {
+    /// What its wire is asked about, where somebody is on it.
+    fn wire(&self) -> Option<Wire<'_>> {
+        Some(Wire {
+            on: self.on,
+            network: self.standing()?,
+            seen: self.seen.as_ref().ok(),
+        })
+    }
+
+    fn section(&self, crossing: Vec<Finding>) -> Section {
         let about = match self.network {
             Some(network) => format!(
                 "network {} (VNI {}, {})",
@@ -111,11 +137,11 @@ impl<'a> Looked<'a> {
         section.findings.extend(source(network, seen));
         section.findings.push(overlap(network, seen));
         section.findings.push(vni(network, seen));
+        section.findings.extend(limit(network, seen));
         if self.standing().is_some() {
             section.findings.extend(filter(network, seen));
-            section
-                .findings
-                .extend(wire::crossing(system, network, seen));
+            section.findings.extend(learnt::findings(network, seen));
+            section.findings.extend(crossing);
             let facts = host_facts(network, seen);
             let facts = facts.map(|facts| findings(&judge(facts, seen), &Netns::Own));
             let facts = facts.unwrap_or_else(|error| vec![failed(&error)]);
@@ -235,6 +261,20 @@ fn vni(network: &Network, seen: &Observed) -> Finding {
                 ))
         }
     }
+}
+
+/// A device that an earlier edition made has no limit, and none can be set while it is there.
+fn limit(network: &Network, seen: &Observed) -> Option<Finding> {
+    let wanted = network.options.vxlan.maxaddress;
+    let found = seen.link(Side::Host, &network.vx)?.data().limit;
+    (found == 0 && wanted > 0).then(|| {
+        let vx = &network.vx;
+        Finding::unknown(format!(
+            "{vx} may learn MACs without limit (wanted {wanted}): a pod can fill the node's memory with them"
+        ))
+        .see(crate::ip::link::show(vx).to_string())
+        .mend("the device gets its limit when it is made anew: with the first pod after the last one of the network has left this node")
+    })
 }
 
 /// The kernel takes the larger of the device's and everybody's (`ip-sysctl`, `rp_filter`).

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::invalid::invalid;
 use super::probe::{ask, said};
 use super::report::Finding;
 use crate::ctl::node::Node;
@@ -32,6 +33,7 @@ pub fn others(system: &System, node: &Node) -> Vec<Finding> {
         networkd(runs("systemd-network")),
         network_manager(system, node, runs("NetworkManager")),
         frr(node, runs("zebra")),
+        invalid(system, runs("bird") || runs("bgpd")),
     ]
 }
 

@@ -5,14 +5,18 @@ use std::path::Path;
 use super::probe::{ask, said};
 use super::report::Finding;
 use crate::exec::System;
-use crate::ip::OLDEST;
+use crate::ip::command::shell_line;
 use crate::ip::json::documents;
+use crate::ip::stderr::message;
 use crate::ip::version::Version;
+use crate::ip::{OLDEST, Program};
+use crate::ops::lines::{EGRESS_NEEDS, NO_FILTER};
 
 /// The programs, the package that brings each, and whether nothing works without it.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("ip", "iproute2"),
     ("bridge", "iproute2"),
+    ("nft", "nftables"),
     ("sysctl", "procps"),
     ("nsenter", "util-linux"),
 ];
@@ -23,10 +27,21 @@ const DRIVERS: [(&str, &str); 2] = [
     ("macvlan", "macvlan_common_newlink"),
 ];
 
-/// Looks at programs and drivers.
-pub fn programs(system: &System) -> Vec<Finding> {
+/// What of the packet filter some network needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Filters {
+    /// The node's table.
+    pub guard: bool,
+    /// The pods' tables.
+    pub anti_spoof: bool,
+}
+
+/// Looks at programs and drivers, and at the packet filter where it is needed.
+pub fn programs(system: &System, needed: Filters) -> Vec<Finding> {
+    let has_nft = needed.guard || needed.anti_spoof;
     let installed = PROGRAMS
         .iter()
+        .filter(|(program, _)| has_nft || *program != Program::Nft.name())
         .map(|(program, package)| installed(system, program, package));
     let mut findings: Vec<Finding> = installed.collect();
     findings.push(json(system));
@@ -35,6 +50,8 @@ pub fn programs(system: &System) -> Vec<Finding> {
             .iter()
             .map(|(driver, symbol)| has(system, driver, symbol)),
     );
+    findings.extend(needed.guard.then(|| filters(system)));
+    findings.extend(needed.anti_spoof.then(|| filters_the_way_out(system)));
     findings
 }
 
@@ -90,6 +107,42 @@ fn has(system: &System, driver: &str, symbol: &str) -> Finding {
             .see(see)
             .mend(format!("install the kernel's modules (linux-modules-extra on Ubuntu), then: modprobe {driver}")),
         Err(error) => Finding::unknown(format!("driver {driver}: {error}")).see(see),
+    }
+}
+
+/// Whether the kernel would take a table of ours: `nft -c` asks, and nothing is made.
+fn filters(system: &System) -> Finding {
+    let see = "nft -c add table inet vxlan_cni";
+    let argv: Vec<&str> = see.split(' ').collect();
+    match ask(system, &argv) {
+        Ok(output) if output.code == Some(0) => {
+            Finding::well("the kernel filters packets by nftables")
+        }
+        Ok(output) => {
+            let said = message(&output.stderr);
+            let finding = Finding::wrong(format!("the kernel takes no table of nftables: {said}"));
+            finding.see(see).mend(NO_FILTER)
+        }
+        Err(error) => Finding::unknown(format!("nftables: {error}")).see(see),
+    }
+}
+
+/// Whether it would take a chain on the way out of a device.
+fn filters_the_way_out(system: &System) -> Finding {
+    let script = "add table netdev vxlan_cni; \
+                  add chain netdev vxlan_cni out { type filter hook egress device \"lo\" priority 0; }";
+    let argv = ["nft", "-c", script];
+    let see = shell_line(&argv.map(str::to_owned));
+    match ask(system, &argv) {
+        Ok(output) if output.code == Some(0) => {
+            Finding::well("the kernel filters what leaves a pod (netdev egress)")
+        }
+        Ok(output) => {
+            let said = message(&output.stderr);
+            let finding = Finding::wrong(format!("antiSpoof cannot be: {said}"));
+            finding.see(see).mend(EGRESS_NEEDS)
+        }
+        Err(error) => Finding::unknown(format!("antiSpoof: {error}")).see(see),
     }
 }
 

@@ -7,9 +7,11 @@ use super::arping::{Arping, Question};
 use super::probe::{Answer, start};
 use super::report::Finding;
 use crate::config::Network;
+use crate::ctl::look::is_listed;
 use crate::exec::System;
 use crate::ip::Family;
 use crate::plan::{Observed, Side};
+use crate::route_table::liar::{self, Whereabouts};
 
 /// Bytes of an echo's own headers: IPv4 20 or IPv6 40, ICMP 8.
 const ECHO: [(Family, u32); 2] = [(Family::V4, 28), (Family::V6, 48)];
@@ -33,6 +35,13 @@ pub fn crossing(system: &System, network: &Network, seen: &Observed) -> Vec<Find
     let Some(mtu) = seen.link(Side::Host, &network.vx).map(|link| link.mtu) else {
         return Vec::new();
     };
+    if !is_listed(network, seen) {
+        let what = format!(
+            "no full packet was sent to other nodes: {} may learn without limit, so they were not listed",
+            network.vx
+        );
+        return vec![Finding::unknown(what)];
+    }
     let whole = mtu + network.options.vxlan.overhead();
     let peers: Vec<IpAddr> = peers(network, seen).into_iter().collect();
     if peers.is_empty() {
@@ -129,6 +138,27 @@ pub fn alone(network: &Network, probe: Question) -> Finding {
     ))
     .see(see)
     .mend(mend)
+}
+
+/// Asks a network's wire for an address that none can have.
+pub fn impossible(arping: &Arping<'_>, network: &Network) -> Question {
+    let (mv, address) = (&network.mv, liar::impossible(true));
+    arping.ask(format!("arping -b -c 1 -w 1 -I {mv} {address}"))
+}
+
+/// What answers for it answers for every address, so that `route-table` finds none free. Silence is as it
+/// should be, and where nothing can be asked another finding says why.
+pub fn liar(network: &Network, asked: Question, whereabouts: &Whereabouts<'_>) -> Option<Finding> {
+    let see = asked.line().to_owned();
+    let macs = asked.answer().ok()?.macs;
+    let mac = macs.first()?;
+    let who = whereabouts.of(mac, &network.mv);
+    let what = format!(
+        "{mac} answers on {} for an address that none can have, so for whatever is asked; it is {who}",
+        network.mv
+    );
+    let mend = "remove the container that has this MAC; antiSpoof keeps containers from it";
+    Some(Finding::wrong(what).see(see).mend(mend))
 }
 
 #[cfg(test)]

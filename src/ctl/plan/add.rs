@@ -254,11 +254,13 @@ fn container_side(
     seen: &Observed,
     pod: &Netns,
 ) -> Result<(), CniError> {
+    let mtu = underlay::mtu(selection.network, seen)?;
     let container = Container {
         network: selection.network,
         ifname: names.ifname,
         made_as: names.made_as,
-        mtu: underlay::mtu(selection.network, seen)?,
+        mtu,
+        ipv6: underlay::has_ipv6(seen, mtu),
         mac: selection.mac,
         lease: &stand_in.lease,
     };

@@ -8,7 +8,7 @@ use crate::exec::System;
 use crate::ip::{Netns, link};
 use crate::ops::converge::Hands;
 use crate::ops::leave::planned;
-use crate::plan::{Read, Side, Verdict, container};
+use crate::plan::{Read, Side, Verdict, anti_spoof, container};
 use crate::shown::printable;
 use crate::store::Attachment;
 
@@ -85,6 +85,9 @@ fn attachment(
         let fact = container::link(one.network, &record.ifname, &record.ifname);
         if fact.verdict(&seen) == Verdict::Holds {
             script.command(&link::del(&record.ifname), netns);
+            if one.network.anti_spoof {
+                script.command(&anti_spoof::removal(&record.ifname).1, netns);
+            }
             let up = seen.link(Side::Pod, &record.ifname);
             own = u32::from(up.is_some_and(|link| link.flag("UP")));
         }

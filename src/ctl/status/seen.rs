@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cni::CniError;
 use crate::config::Network;
 use crate::ctl::doctor::{folders, probe};
-use crate::ctl::look::{hands, no_journal};
+use crate::ctl::look::{hands, is_listed, list_learnt, no_journal};
 use crate::ctl::node::{Node, OnNode, Recorded};
 use crate::exec::System;
 use crate::ip::Family;
@@ -58,15 +58,19 @@ impl<'a> Seen<'a> {
     pub fn of(system: &System, node: &'a Node) -> Result<Self, CniError> {
         let journal = no_journal();
         let hands = hands(system, &journal);
-        let networks = node.networks.iter().filter_map(network);
-        let mut reads: Vec<Read> = networks.flat_map(reads).collect();
+        let networks = || node.networks.iter().filter_map(network);
+        let mut reads: Vec<Read> = networks().flat_map(reads).collect();
         reads.sort();
         reads.dedup();
         let ledgers = folders(node).into_iter();
         let ledgers = ledgers.map(|ipam| Ledger::read(&hands, &ipam));
         let ledgers: Vec<Ledger> = ledgers.collect::<Result<_, _>>()?;
+        let mut devices = hands.observe(reads)?;
+        for network in networks() {
+            devices = list_learnt(&hands, network, devices)?;
+        }
         Ok(Self {
-            devices: hands.observe(reads)?,
+            devices,
             counters: counters(system, node),
             claims: ledgers.into_iter().flat_map(|one| one.entries).collect(),
             node,
@@ -92,8 +96,13 @@ impl<'a> Seen<'a> {
         worst.or(states.first()).map(|state| (*state).to_owned())
     }
 
-    /// The VTEPs that a network's device has learnt or was told of, its group not among them.
-    pub fn peers(&self, network: &Network) -> Vec<IpAddr> {
+    /// The VTEPs that a network's device has learnt or was told of, its group not among them; `None` where they were not
+    /// listed.
+    pub fn peers(&self, network: &Network) -> Option<Vec<IpAddr>> {
+        let there = self.devices.link(Side::Host, &network.vx).is_some();
+        if there && !is_listed(network, &self.devices) {
+            return None;
+        }
         let entries = self.devices.fdb(&network.vx).iter();
         let mut peers: Vec<IpAddr> = entries
             .filter_map(|entry| entry.dst)
@@ -101,7 +110,7 @@ impl<'a> Seen<'a> {
             .collect();
         peers.sort();
         peers.dedup();
-        peers
+        Some(peers)
     }
 
     /// Everything as one document, which README describes.
@@ -178,7 +187,6 @@ fn reads(network: &Network) -> Vec<Read> {
     [
         Read::Link(Side::Host, network.vx.clone()),
         Read::Addr(Side::Host, network.mv.clone()),
-        Read::Fdb(network.vx.clone()),
     ]
     .into_iter()
     .chain(underlay)

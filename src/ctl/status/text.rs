@@ -47,7 +47,7 @@ fn head(seen: &Seen<'_>, on: &OnNode, counters: Option<Counters>) -> String {
             "underlay",
             under.unwrap_or_else(|| "by the routing table".to_owned()),
         ),
-        ("peers", told_peers(network, peers.len())),
+        ("peers", told_peers(network, peers.map(|peers| peers.len()))),
         (
             "traffic",
             counters.map_or_else(|| "none".to_owned(), traffic),
@@ -66,14 +66,18 @@ fn device(seen: &Seen<'_>, dev: &IfName) -> String {
     }
 }
 
-fn told_peers(network: &Network, learnt: usize) -> String {
+fn told_peers(network: &Network, learnt: Option<usize>) -> String {
     let vxlan = &network.options.vxlan;
     let toward = match vxlan.group {
         Some(group) if group.is_multicast() => format!("group {group}"),
         Some(peer) => format!("VTEP {peer}"),
         None => "none".to_owned(),
     };
-    format!("{toward}, port {}, {learnt} known", vxlan.dstport)
+    let learnt = match learnt {
+        Some(learnt) => format!("{learnt} known"),
+        None => format!("not listed: {} may learn without limit", network.vx),
+    };
+    format!("{toward}, port {}, {learnt}", vxlan.dstport)
 }
 
 fn traffic(counters: Counters) -> String {

@@ -71,6 +71,8 @@ pub struct LinkInfo {
 pub struct LinkData {
     /// macvlan: `bridge`, `private`, ...
     pub mode: Option<String>,
+    /// macvlan: most broadcasts that wait, as asked for.
+    pub bcqueuelen: Option<u32>,
     /// vxlan: VNI.
     pub id: Option<u32>,
     /// vxlan: IPv4 multicast group.
@@ -144,6 +146,9 @@ pub struct AddrRecord {
     /// IPv6: somebody else has it.
     #[serde(default, deserialize_with = "flag")]
     pub dadfailed: bool,
+    /// IPv6: it ends by itself, as one that a router advertises.
+    #[serde(default, deserialize_with = "flag")]
+    pub dynamic: bool,
 }
 
 /// What `ip -j maddr show` prints of one device.
@@ -238,6 +243,7 @@ impl LinkRecord {
                 .inet6_addr_gen_mode
                 .as_deref()
                 .map(|mode| mode == "none"),
+            Setting::BcQueueLen(length) => self.data().bcqueuelen.map(|found| found == *length),
         }
     }
 
@@ -255,6 +261,10 @@ impl LinkRecord {
                     self.inet6_addr_gen_mode.as_deref().unwrap_or("unknown")
                 )
             }
+            Setting::BcQueueLen(_) => match self.data().bcqueuelen {
+                Some(length) => format!("bcqueuelen {length}"),
+                None => "bcqueuelen unknown (Linux 5.11 or newer has it)".to_owned(),
+            },
         }
     }
 }
@@ -306,6 +316,12 @@ fn numbers(found: &LinkData, wanted: &Vxlan) -> Vec<Point> {
     let srcport = found
         .port_range
         .map_or((0, 0), |range| (range.low, range.high));
+    // It cannot be changed (`Cannot change limit`), and an edition that set none may have made the device: its pods
+    // go on.
+    let maxaddress = match (found.limit, wanted.maxaddress) {
+        (0, Vxlan::MAXADDRESS) => 0,
+        (_, wanted) => wanted,
+    };
     let tos = found.tos.clone().unwrap_or_else(|| shown_tos(0));
     vec![
         ("dstport", or_none(found.port), wanted.dstport.to_string()),
@@ -324,7 +340,7 @@ fn numbers(found: &LinkData, wanted: &Vxlan) -> Vec<Point> {
         (
             "maxaddress",
             found.limit.to_string(),
-            wanted.maxaddress.to_string(),
+            maxaddress.to_string(),
         ),
     ]
 }

@@ -4,17 +4,19 @@
 use super::{Attempt, Made};
 use crate::cni::CniError;
 use crate::ip::IfName;
-use crate::ops::lines::Line;
+use crate::ops::lines::{EGRESS_NEEDS, Line};
 use crate::plan::{self, Fact, Look, Observed, Read, Step, container, host};
 
 /// The steps by which the container's interface comes to be, as [`plan::plan`] has them.
 pub(super) struct Birth {
     /// Makes the link.
     pub(super) add: Step,
-    /// Set its switches.
-    pub(super) switches: Vec<Step>,
+    /// The name it is made under.
+    made_as: IfName,
     /// Gives it its own name, where it was made under another.
     pub(super) rename: Option<Step>,
+    /// Whether it has its own name by now.
+    pub(super) is_named: bool,
 }
 
 impl Birth {
@@ -22,6 +24,11 @@ impl Birth {
     pub(super) fn has(&self, step: &Step) -> bool {
         *step == self.add || self.rename.as_ref() == Some(step)
     }
+}
+
+/// Facts that stand once the link and its switches are made.
+pub(super) fn comes_with_it(fact: &Fact) -> bool {
+    matches!(fact, Fact::Macvlan { .. } | Fact::Sysctl { .. })
 }
 
 impl Attempt<'_> {
@@ -76,24 +83,79 @@ impl Attempt<'_> {
 
     /// How the interface comes to be under a name.
     fn birth(&self, made_as: &IfName) -> Birth {
-        let mut facts = vec![container::link(self.network, &self.ifname, made_as)];
-        facts.extend(container::switches(self.network, &self.ifname));
-        let mut switches = self.steps(&facts);
-        let add = switches.remove(0);
-        let renamed = *made_as != self.ifname;
+        let mut steps = self.steps(&[container::link(self.network, &self.ifname, made_as)]);
+        let add = steps.remove(0);
         Birth {
             add,
-            rename: renamed.then(|| switches.pop()).flatten(),
-            switches,
+            made_as: made_as.clone(),
+            rename: steps.pop(),
+            is_named: *made_as == self.ifname,
         }
     }
 
+    /// Beside the IPAM: what the rules of what the interface may send wait for. That is its own name, which they are
+    /// about, and the process that makes them at once after the lease, which names the addresses.
+    pub(super) fn prepare_rules(&self, made: &mut Made) -> Result<(), CniError> {
+        if !self.network.anti_spoof {
+            return Ok(());
+        }
+        self.name_early(made)?;
+        made.filter = Some(self.hands.open_filter()?);
+        Ok(())
+    }
+
+    fn name_early(&self, made: &mut Made) -> Result<(), CniError> {
+        let birth = made.birth.as_mut().filter(|birth| !birth.is_named);
+        let Some(rename) = birth.and_then(|birth| {
+            birth.is_named = true;
+            birth.rename.clone()
+        }) else {
+            return Ok(());
+        };
+        let line = vec![Line::Write(rename.clone())];
+        let outcome = self.hands.make(line, &mut made.steps)?;
+        match outcome.failures.first() {
+            Some(failed) => Err(self.explain(failed, Some(&rename))),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the rules of what the interface may send, before it is up.
+    pub(super) fn make_rules(&self, steps: Vec<Step>, made: &mut Made) -> Result<(), CniError> {
+        for step in steps {
+            let done = match made.filter.take() {
+                Some(opened) => self.hands.make_by(opened, step, &mut made.steps),
+                None => self.hands.apply(vec![step], &mut made.steps),
+            };
+            done.map_err(|error| error.and(EGRESS_NEEDS))?;
+        }
+        Ok(())
+    }
+
+    /// What sets the interface's switches while it is still under the name that it was made under.
+    fn switching(&self, birth: &Birth, switches: &[Fact]) -> Vec<Step> {
+        let link = container::link(self.network, &self.ifname, &birth.made_as);
+        let facts: Vec<Fact> = std::iter::once(link)
+            .chain(switches.iter().cloned())
+            .collect();
+        let mut steps = self.steps(&facts);
+        steps.retain(|step| !birth.has(step));
+        steps
+    }
+
     /// Sets the container's switches; `sysctl` has no batch to share. What it accepted stands.
-    pub(super) fn switch(&self, seen: &mut Observed, made: &mut Made) -> Result<(), CniError> {
-        let steps = made.birth.as_ref().map(|birth| birth.switches.clone());
+    pub(super) fn switch(
+        &self,
+        seen: &mut Observed,
+        made: &mut Made,
+        ipv6: bool,
+    ) -> Result<(), CniError> {
+        let switches = container::switches(self.network, &self.ifname, ipv6);
+        let birth = made.birth.as_ref();
+        let steps = birth.map(|birth| self.switching(birth, &switches));
         self.hands
             .apply(steps.unwrap_or_default(), &mut made.steps)?;
-        for fact in container::switches(self.network, &self.ifname) {
+        for fact in switches {
             let Fact::Sysctl {
                 side, key, value, ..
             } = fact

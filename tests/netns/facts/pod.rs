@@ -7,7 +7,7 @@ const V4: &str = "ip -n POD route show table main dev eth0";
 const V6: &str = "ip -n POD -6 route show table main dev eth0";
 
 /// Every fact of the pod's side, and a way to break it.
-pub(super) const ROWS: [Break; 24] = [
+pub(super) const ROWS: [Break; 32] = [
     broken(
         "macvlan eth0 on vx_blue is there",
         "ip link del dev eth0",
@@ -57,10 +57,58 @@ pub(super) const ROWS: [Break; 24] = [
         "ip netns exec POD sysctl -n net.ipv6.conf.eth0.ndisc_notify",
     ),
     broken(
-        "net.ipv6.conf.eth0.accept_ra = 0",
-        "sysctl -qw net.ipv6.conf.eth0.accept_ra=1",
+        "net.ipv4.conf.eth0.accept_redirects = 0",
+        "sysctl -qw net.ipv4.conf.eth0.accept_redirects=1",
         "found 1",
+        "ip netns exec POD sysctl -n net.ipv4.conf.eth0.accept_redirects",
+    ),
+    broken(
+        "net.ipv4.conf.eth0.accept_source_route = 0",
+        "sysctl -qw net.ipv4.conf.eth0.accept_source_route=1",
+        "found 1",
+        "ip netns exec POD sysctl -n net.ipv4.conf.eth0.accept_source_route",
+    ),
+    broken(
+        "net.ipv4.conf.eth0.proxy_arp = 0",
+        "sysctl -qw net.ipv4.conf.eth0.proxy_arp=2",
+        "found 2",
+        "ip netns exec POD sysctl -n net.ipv4.conf.eth0.proxy_arp",
+    ),
+    broken(
+        "net.ipv6.conf.eth0.accept_ra = 0",
+        "sysctl -qw net.ipv6.conf.eth0.accept_ra=2",
+        "found 2",
         "ip netns exec POD sysctl -n net.ipv6.conf.eth0.accept_ra",
+    ),
+    broken(
+        "net.ipv6.conf.eth0.autoconf = 0",
+        "sysctl -qw net.ipv6.conf.eth0.autoconf=1",
+        "found 1",
+        "ip netns exec POD sysctl -n net.ipv6.conf.eth0.autoconf",
+    ),
+    broken(
+        "net.ipv6.conf.eth0.accept_redirects = 0",
+        "sysctl -qw net.ipv6.conf.eth0.accept_redirects=1",
+        "found 1",
+        "ip netns exec POD sysctl -n net.ipv6.conf.eth0.accept_redirects",
+    ),
+    broken(
+        "net.ipv6.conf.eth0.accept_source_route = 0",
+        "sysctl -qw net.ipv6.conf.eth0.accept_source_route=1",
+        "found 1",
+        "ip netns exec POD sysctl -n net.ipv6.conf.eth0.accept_source_route",
+    ),
+    broken(
+        "net.ipv6.conf.eth0.proxy_ndp = 0",
+        "sysctl -qw net.ipv6.conf.eth0.proxy_ndp=2",
+        "found 2",
+        "ip netns exec POD sysctl -n net.ipv6.conf.eth0.proxy_ndp",
+    ),
+    broken(
+        "net.ipv4.conf.all.accept_redirects = 0",
+        "sysctl -qw net.ipv4.conf.all.accept_redirects=1",
+        "found 1",
+        "ip netns exec POD sysctl -n net.ipv4.conf.all.accept_redirects",
     ),
     broken(
         "eth0 has mtu 1400",

@@ -87,7 +87,7 @@ fn b30_b45_del_creates_nothing_and_the_last_one_takes_devices_rule_and_route_alo
     let journal = node.journal();
     ask.after(&result).del();
     let commands = commands_behind(node, &journal);
-    let removes = |line: &String| line.contains(" del ");
+    let removes = |line: &String| line.contains(" del ") || line.starts_with("nft 'delete ");
     assert!(commands.iter().all(removes), "{commands:?}");
     let last = "ip link del dev vx_blue".to_owned();
     assert!(commands.contains(&last), "{commands:?}");

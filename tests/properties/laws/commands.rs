@@ -12,8 +12,10 @@ pub fn is_sound(command: &Command) {
             "{command:?}"
         );
     }
-    if command.program() == Program::Sysctl {
-        return switches_are_sound(command);
+    match command.program() {
+        Program::Sysctl => return switches_are_sound(command),
+        Program::Nft => return transaction_is_sound(command),
+        Program::Ip | Program::Bridge => {}
     }
     assert_eq!(
         split_as_ip(&command.batch_line()),
@@ -41,6 +43,37 @@ fn switches_are_sound(command: &Command) {
         let parts: Vec<&str> = key.split(if slashes { '/' } else { '.' }).collect();
         assert!(parts.len() == 3 || parts.len() == 5, "{command:?}");
     }
+}
+
+/// `nft` gets a question, or one word that is a transaction: statements about a table of ours and no other's,
+/// whatever the names in them are; `nft` ends a statement at a `;` outside of quotes and braces.
+fn transaction_is_sound(command: &Command) {
+    let [script] = command.words() else {
+        let question = ["-j", "list", "table"];
+        assert_eq!(command.words()[..3], question, "{command:?}");
+        return;
+    };
+    let (mut is_quoted, mut depth) = (false, 0);
+    let statements = script.split(|letter| {
+        is_quoted ^= letter == '"';
+        depth += match letter {
+            '{' if !is_quoted => 1,
+            '}' if !is_quoted => -1,
+            _ => 0,
+        };
+        letter == ';' && !is_quoted && depth == 0
+    });
+    for statement in statements {
+        let words: Vec<&str> = statement.split_whitespace().collect();
+        let [verb, object, family, table] = words[..4] else {
+            panic!("{statement}");
+        };
+        assert!(["add", "flush", "delete"].contains(&verb), "{statement}");
+        assert!(["table", "chain", "rule"].contains(&object), "{statement}");
+        assert!(["inet", "netdev"].contains(&family), "{statement}");
+        assert_eq!(table, "vxlan_cni", "{statement}");
+    }
+    assert!(!is_quoted && depth == 0, "{command:?}");
 }
 
 /// Each step of a plan, and what takes it back.

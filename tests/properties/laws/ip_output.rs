@@ -123,6 +123,7 @@ impl<'a> Wanted<'a> {
             ifname: "eth0".parse().unwrap(),
             made_as: "eth0".parse().unwrap(),
             mtu,
+            ipv6: true,
             mac: None,
             lease: &self.lease,
         }
@@ -150,7 +151,8 @@ impl<'a> Wanted<'a> {
     fn batch(&self, mood: Mood) -> Batch {
         let shared = |read: &Read| {
             let command = read.command();
-            let alone = command.program() == Program::Sysctl || command.selected_family().is_some();
+            let alone = matches!(command.program(), Program::Sysctl | Program::Nft)
+                || command.selected_family().is_some();
             read.side() == Side::Host && !alone
         };
         let reads = self.reads().into_iter().filter(shared);
@@ -191,6 +193,7 @@ fn are_told(answers: &Answers) {
     for failure in &answers.failures {
         let failed = Failed {
             command: "ip link set dev vx_blue up".to_owned(),
+            program: Program::Ip,
             failure: failure.clone(),
             because: None,
             code: answers.code,

@@ -74,7 +74,7 @@ fn attachment(dir: &Path, bytes: &[u8]) {
 
 /// What DEL takes from a record.
 fn can_be_undone(record: &Attachment) {
-    match kept_network(&record.definition, record.table, record.pref) {
+    match kept_network(&record.definition, &record.common()) {
         Err(error) => presentable(&error),
         Ok(network) => {
             for read in host::reads(&network, Look::Close) {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::ipv6;
 use super::node::Node;
+use super::{ipv6, nft};
 
 /// The newest version that the IPAM plugins of Debian 12 speak.
 pub const VERSION: &str = "1.0.0";
@@ -124,6 +124,7 @@ impl Config {
             "ipam": {"type": "host-local", "dataDir": text(node.ipam())},
             "defaultNetwork": nets.first().map(|net| net.name.clone()),
             "vxlans": nets.iter().map(|net| net.object(node.index)).collect::<Vec<_>>(),
+            "guard": nft::kernel_has_it(),
         }))
     }
 

@@ -1,5 +1,6 @@
 //! A pod: a namespace with a container's id.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::ops::Deref;
 use std::path::Path;
@@ -87,6 +88,8 @@ impl Pod {
         let name = name
             .expect("a process's number cannot be chosen")
             .to_owned();
+        // Held open until the other is made: else the kernel may give that one its number (seen on 6.1).
+        let _old = File::open(self.path()).unwrap();
         self.end();
         Self::named(&name)
     }

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::ipv6;
 use super::node::Node;
 use super::ns::Ns;
 use super::state::is_beacon;
+use super::{ipv6, nft};
 
 /// Files of host-local's own bookkeeping, which outlive every lease.
 const BOOKKEEPING: [&str; 2] = ["last_reserved_ip", "lock"];
@@ -69,9 +69,29 @@ impl Snapshot {
     }
 }
 
-/// What the kernel tells of a namespace. Addresses come first: once `ip` has shown a link, it shows no
-/// address in the same process any more (iproute2 6.1).
+/// What the kernel tells of a namespace.
 fn kernel(ns: &Ns) -> Vec<String> {
+    [links(ns), filters(ns)].concat()
+}
+
+/// The tables of the packet filter; those of iptables (`ip`, `ip6`), which once made stays, belong to others.
+fn filters(ns: &Ns) -> Vec<String> {
+    if !nft::kernel_has_it() {
+        return Vec::new();
+    }
+    let tables = ns.run(&["nft", "list", "tables"]);
+    let others = |line: &&str| line.starts_with("table inet ") || line.starts_with("table netdev ");
+    let mut lines = Vec::new();
+    for table in tables.lines().filter(others) {
+        let shown = ns.run(&["nft", &format!("list {table}")]);
+        lines.extend(shown.lines().map(|line| format!("nft {line}")));
+    }
+    lines
+}
+
+/// What `ip` and `bridge` tell. Addresses come first: once `ip` has shown a link, it shows no address in the
+/// same process any more (iproute2 6.1).
+fn links(ns: &Ns) -> Vec<String> {
     let four = [
         "addr show",
         "route show table all",

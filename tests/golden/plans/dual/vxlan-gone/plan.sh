@@ -1,18 +1,18 @@
 # What mends `vxlan-gone`.
 # vxlan vx_blue with VNI 100 is there
-ip link add vx_blue type vxlan id 100 dev eth0 group 239.1.1.1 dstport 4789 learning
+ip link add vx_blue type vxlan id 100 dev eth0 group 239.1.1.1 dstport 4789 learning maxaddress 16384
 # vx_blue has mtu 1450
 ip link set dev vx_blue mtu 1450
 # vx_blue has arp off
 ip link set dev vx_blue arp off
 # vx_blue has addrgenmode none
 ip link set dev vx_blue addrgenmode none
-# vx_blue is up
-ip link set dev vx_blue up
 # macvlan mv_blue on vx_blue is there
 ip link add name mv_blue link vx_blue type macvlan mode bridge
-# net.ipv4.conf.mv_blue.forwarding = 1, net.ipv4.conf.mv_blue.rp_filter = 2, net.ipv6.conf.mv_blue.disable_ipv6 = 0, net.ipv6.conf.mv_blue.accept_dad = 0, net.ipv6.conf.mv_blue.accept_ra = 0
-sysctl -qw net.ipv4.conf.mv_blue.forwarding=1 net.ipv4.conf.mv_blue.rp_filter=2 net.ipv6.conf.mv_blue.disable_ipv6=0 net.ipv6.conf.mv_blue.accept_dad=0 net.ipv6.conf.mv_blue.accept_ra=0
+# net.ipv4.conf.vx_blue.accept_redirects = 0, net.ipv4.conf.vx_blue.accept_source_route = 0, net.ipv4.conf.vx_blue.proxy_arp = 0, net.ipv6.conf.vx_blue.accept_ra = 0, net.ipv6.conf.vx_blue.autoconf = 0, net.ipv6.conf.vx_blue.accept_redirects = 0, net.ipv6.conf.vx_blue.accept_source_route = 0, net.ipv6.conf.vx_blue.proxy_ndp = 0, net.ipv4.conf.mv_blue.forwarding = 1, net.ipv4.conf.mv_blue.rp_filter = 2, net.ipv6.conf.mv_blue.disable_ipv6 = 0, net.ipv6.conf.mv_blue.accept_dad = 0, net.ipv4.conf.mv_blue.accept_redirects = 0, net.ipv4.conf.mv_blue.accept_source_route = 0, net.ipv4.conf.mv_blue.proxy_arp = 0, net.ipv6.conf.mv_blue.accept_ra = 0, net.ipv6.conf.mv_blue.autoconf = 0, net.ipv6.conf.mv_blue.accept_redirects = 0, net.ipv6.conf.mv_blue.accept_source_route = 0, net.ipv6.conf.mv_blue.proxy_ndp = 0
+sysctl -qw net.ipv4.conf.vx_blue.accept_redirects=0 net.ipv4.conf.vx_blue.accept_source_route=0 net.ipv4.conf.vx_blue.proxy_arp=0 net.ipv6.conf.vx_blue.accept_ra=0 net.ipv6.conf.vx_blue.autoconf=0 net.ipv6.conf.vx_blue.accept_redirects=0 net.ipv6.conf.vx_blue.accept_source_route=0 net.ipv6.conf.vx_blue.proxy_ndp=0 net.ipv4.conf.mv_blue.forwarding=1 net.ipv4.conf.mv_blue.rp_filter=2 net.ipv6.conf.mv_blue.disable_ipv6=0 net.ipv6.conf.mv_blue.accept_dad=0 net.ipv4.conf.mv_blue.accept_redirects=0 net.ipv4.conf.mv_blue.accept_source_route=0 net.ipv4.conf.mv_blue.proxy_arp=0 net.ipv6.conf.mv_blue.accept_ra=0 net.ipv6.conf.mv_blue.autoconf=0 net.ipv6.conf.mv_blue.accept_redirects=0 net.ipv6.conf.mv_blue.accept_source_route=0 net.ipv6.conf.mv_blue.proxy_ndp=0
+# vx_blue is up
+ip link set dev vx_blue up
 # mv_blue has 10.1.0.1/16
 ip addr replace 10.1.0.1/16 dev mv_blue
 # mv_blue has fd10::1/64
@@ -25,8 +25,8 @@ ip route replace 10.1.0.0/16 dev mv_blue table 192
 ip route replace fd10::/64 dev mv_blue table 192
 # macvlan eth0 on vx_blue is there
 ip link add name tmpc4e1f4694831 link vx_blue netns pod type macvlan mode bridge
-# net.ipv4.conf.tmpc4e1f4694831.arp_notify = 1, net.ipv6.conf.tmpc4e1f4694831.disable_ipv6 = 0, net.ipv6.conf.tmpc4e1f4694831.ndisc_notify = 1, net.ipv6.conf.tmpc4e1f4694831.accept_ra = 0
-ip netns exec pod sysctl -qw net.ipv4.conf.tmpc4e1f4694831.arp_notify=1 net.ipv6.conf.tmpc4e1f4694831.disable_ipv6=0 net.ipv6.conf.tmpc4e1f4694831.ndisc_notify=1 net.ipv6.conf.tmpc4e1f4694831.accept_ra=0
+# net.ipv4.conf.tmpc4e1f4694831.arp_notify = 1, net.ipv6.conf.tmpc4e1f4694831.disable_ipv6 = 0, net.ipv6.conf.tmpc4e1f4694831.ndisc_notify = 1, net.ipv4.conf.tmpc4e1f4694831.accept_redirects = 0, net.ipv4.conf.tmpc4e1f4694831.accept_source_route = 0, net.ipv4.conf.tmpc4e1f4694831.proxy_arp = 0, net.ipv6.conf.tmpc4e1f4694831.accept_ra = 0, net.ipv6.conf.tmpc4e1f4694831.autoconf = 0, net.ipv6.conf.tmpc4e1f4694831.accept_redirects = 0, net.ipv6.conf.tmpc4e1f4694831.accept_source_route = 0, net.ipv6.conf.tmpc4e1f4694831.proxy_ndp = 0
+ip netns exec pod sysctl -qw net.ipv4.conf.tmpc4e1f4694831.arp_notify=1 net.ipv6.conf.tmpc4e1f4694831.disable_ipv6=0 net.ipv6.conf.tmpc4e1f4694831.ndisc_notify=1 net.ipv4.conf.tmpc4e1f4694831.accept_redirects=0 net.ipv4.conf.tmpc4e1f4694831.accept_source_route=0 net.ipv4.conf.tmpc4e1f4694831.proxy_arp=0 net.ipv6.conf.tmpc4e1f4694831.accept_ra=0 net.ipv6.conf.tmpc4e1f4694831.autoconf=0 net.ipv6.conf.tmpc4e1f4694831.accept_redirects=0 net.ipv6.conf.tmpc4e1f4694831.accept_source_route=0 net.ipv6.conf.tmpc4e1f4694831.proxy_ndp=0
 # macvlan eth0 on vx_blue is there
 ip -n pod link set dev tmpc4e1f4694831 name eth0
 # eth0 has address 0a:58:0a:01:00:17

@@ -1,20 +1,22 @@
 # Nothing is there: what an ADD runs.
 # net.ipv4.ip_forward = 1
 sysctl -qw net.ipv4.ip_forward=1
+# table inet vxlan_cni guards mv_blue
+nft 'add table inet vxlan_cni; add chain inet vxlan_cni vx_blue { type filter hook prerouting priority -300; policy accept; }; flush chain inet vxlan_cni vx_blue; add rule inet vxlan_cni vx_blue iifname "vx_blue" drop; add rule inet vxlan_cni vx_blue iifname "mv_*" udp dport 4789 drop; add rule inet vxlan_cni vx_blue udp dport 4789 @th,96,24 100 iifname != "eth0" drop; add rule inet vxlan_cni vx_blue ct status dnat accept; add chain inet vxlan_cni vx_blue/dnat { type filter hook prerouting priority -90; policy accept; }; flush chain inet vxlan_cni vx_blue/dnat; add rule inet vxlan_cni vx_blue/dnat ct status dnat iifname "mv_*" udp dport 4789 drop; add rule inet vxlan_cni vx_blue/dnat ct status dnat udp dport 4789 @th,96,24 100 iifname != "eth0" drop; add chain inet vxlan_cni mv_blue { type nat hook postrouting priority 100; policy accept; }; flush chain inet vxlan_cni mv_blue; add rule inet vxlan_cni mv_blue ct status dnat iifname "mv_blue" oifname "mv_*" masquerade; add rule inet vxlan_cni mv_blue ct status dnat ip saddr 10.1.0.0/16 ip daddr 10.1.0.0/16 masquerade'
 # vxlan vx_blue with VNI 100 is there
-ip link add vx_blue type vxlan id 100 dev eth0 group 239.1.1.1 dstport 4789 learning
+ip link add vx_blue type vxlan id 100 dev eth0 group 239.1.1.1 dstport 4789 learning maxaddress 16384
 # vx_blue has mtu 1450
 ip link set dev vx_blue mtu 1450
 # vx_blue has arp off
 ip link set dev vx_blue arp off
 # vx_blue has addrgenmode none
 ip link set dev vx_blue addrgenmode none
-# vx_blue is up
-ip link set dev vx_blue up
 # macvlan mv_blue on vx_blue is there
 ip link add name mv_blue link vx_blue type macvlan mode bridge
-# net.ipv4.conf.mv_blue.forwarding = 1, net.ipv4.conf.mv_blue.rp_filter = 2
-sysctl -qw net.ipv4.conf.mv_blue.forwarding=1 net.ipv4.conf.mv_blue.rp_filter=2
+# net.ipv4.conf.vx_blue.accept_redirects = 0, net.ipv4.conf.vx_blue.accept_source_route = 0, net.ipv4.conf.vx_blue.proxy_arp = 0, net.ipv6.conf.vx_blue.accept_ra = 0, net.ipv6.conf.vx_blue.autoconf = 0, net.ipv6.conf.vx_blue.accept_redirects = 0, net.ipv6.conf.vx_blue.accept_source_route = 0, net.ipv6.conf.vx_blue.proxy_ndp = 0, net.ipv4.conf.mv_blue.forwarding = 1, net.ipv4.conf.mv_blue.rp_filter = 2, net.ipv6.conf.mv_blue.accept_dad = 0, net.ipv4.conf.mv_blue.accept_redirects = 0, net.ipv4.conf.mv_blue.accept_source_route = 0, net.ipv4.conf.mv_blue.proxy_arp = 0, net.ipv6.conf.mv_blue.accept_ra = 0, net.ipv6.conf.mv_blue.autoconf = 0, net.ipv6.conf.mv_blue.accept_redirects = 0, net.ipv6.conf.mv_blue.accept_source_route = 0, net.ipv6.conf.mv_blue.proxy_ndp = 0
+sysctl -qw net.ipv4.conf.vx_blue.accept_redirects=0 net.ipv4.conf.vx_blue.accept_source_route=0 net.ipv4.conf.vx_blue.proxy_arp=0 net.ipv6.conf.vx_blue.accept_ra=0 net.ipv6.conf.vx_blue.autoconf=0 net.ipv6.conf.vx_blue.accept_redirects=0 net.ipv6.conf.vx_blue.accept_source_route=0 net.ipv6.conf.vx_blue.proxy_ndp=0 net.ipv4.conf.mv_blue.forwarding=1 net.ipv4.conf.mv_blue.rp_filter=2 net.ipv6.conf.mv_blue.accept_dad=0 net.ipv4.conf.mv_blue.accept_redirects=0 net.ipv4.conf.mv_blue.accept_source_route=0 net.ipv4.conf.mv_blue.proxy_arp=0 net.ipv6.conf.mv_blue.accept_ra=0 net.ipv6.conf.mv_blue.autoconf=0 net.ipv6.conf.mv_blue.accept_redirects=0 net.ipv6.conf.mv_blue.accept_source_route=0 net.ipv6.conf.mv_blue.proxy_ndp=0
+# vx_blue is up
+ip link set dev vx_blue up
 # mv_blue has 10.1.0.1/16
 ip addr replace 10.1.0.1/16 dev mv_blue
 # mv_blue is up
@@ -25,8 +27,8 @@ ip route replace 10.1.0.0/16 dev mv_blue table 192
 ip rule add pref 19200 from 10.1.0.0/16 to 10.1.0.0/16 lookup 192
 # macvlan eth0 on vx_blue is there
 ip link add name tmpc4e1f4694831 link vx_blue netns pod type macvlan mode bridge
-# net.ipv4.conf.tmpc4e1f4694831.arp_notify = 1
-ip netns exec pod sysctl -qw net.ipv4.conf.tmpc4e1f4694831.arp_notify=1
+# net.ipv4.conf.tmpc4e1f4694831.arp_notify = 1, net.ipv4.conf.tmpc4e1f4694831.accept_redirects = 0, net.ipv4.conf.tmpc4e1f4694831.accept_source_route = 0, net.ipv4.conf.tmpc4e1f4694831.proxy_arp = 0, net.ipv6.conf.tmpc4e1f4694831.accept_ra = 0, net.ipv6.conf.tmpc4e1f4694831.autoconf = 0, net.ipv6.conf.tmpc4e1f4694831.accept_redirects = 0, net.ipv6.conf.tmpc4e1f4694831.accept_source_route = 0, net.ipv6.conf.tmpc4e1f4694831.proxy_ndp = 0, net.ipv4.conf.all.accept_redirects = 0
+ip netns exec pod sysctl -qw net.ipv4.conf.tmpc4e1f4694831.arp_notify=1 net.ipv4.conf.tmpc4e1f4694831.accept_redirects=0 net.ipv4.conf.tmpc4e1f4694831.accept_source_route=0 net.ipv4.conf.tmpc4e1f4694831.proxy_arp=0 net.ipv6.conf.tmpc4e1f4694831.accept_ra=0 net.ipv6.conf.tmpc4e1f4694831.autoconf=0 net.ipv6.conf.tmpc4e1f4694831.accept_redirects=0 net.ipv6.conf.tmpc4e1f4694831.accept_source_route=0 net.ipv6.conf.tmpc4e1f4694831.proxy_ndp=0 net.ipv4.conf.all.accept_redirects=0
 # macvlan eth0 on vx_blue is there
 ip -n pod link set dev tmpc4e1f4694831 name eth0
 # eth0 has 10.1.0.23/16

@@ -1,0 +1,30 @@
+//! Lines that are carried out as time goes on, in one process.
+
+use std::time::Duration;
+
+use super::Hands;
+use crate::cni::CniError;
+use crate::ip::IfName;
+use crate::ip::batch::Mood;
+use crate::ops::lines::{Line, Outcome};
+use crate::plan::{Read, Side};
+
+impl Hands<'_> {
+    /// Carries out stages of lines in one process that goes on with each after a pause, which begins when the
+    /// stage before it is carried out. Every line is tried.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_paced(&self, stages: Vec<(Duration, Vec<Line>)>) -> Result<Outcome, CniError> {
+        let mut pauses = Vec::new();
+        let mut lines: Vec<Line> = Vec::new();
+        for (pause, stage) in stages {
+            if !lines.is_empty() {
+                lines.push(Line::Read(Read::Link(Side::Host, IfName::loopback())));
+                pauses.push((pause, lines.len()));
+            }
+            lines.extend(stage);
+        }
+        self.start_paced(lines, Mood::TryAll, pauses)?.finish()
+    }
+}

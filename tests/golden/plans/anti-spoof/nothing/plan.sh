@@ -1,0 +1,53 @@
+# Nothing is there: what an ADD runs.
+# net.ipv4.ip_forward = 1, net.ipv6.conf.eth0.accept_ra = 2, net.ipv6.conf.all.forwarding = 1
+sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.eth0.accept_ra=2 net.ipv6.conf.all.forwarding=1
+# table inet vxlan_cni guards mv_blue
+nft 'add table inet vxlan_cni; add chain inet vxlan_cni vx_blue { type filter hook prerouting priority -300; policy accept; }; flush chain inet vxlan_cni vx_blue; add rule inet vxlan_cni vx_blue iifname "vx_blue" drop; add rule inet vxlan_cni vx_blue iifname "mv_*" udp dport { 4789, 4790 } drop; add rule inet vxlan_cni vx_blue udp dport 4789 @th,96,24 100 iifname != "eth0" drop; add rule inet vxlan_cni vx_blue ct status dnat accept; add chain inet vxlan_cni vx_blue/dnat { type filter hook prerouting priority -90; policy accept; }; flush chain inet vxlan_cni vx_blue/dnat; add rule inet vxlan_cni vx_blue/dnat ct status dnat iifname "mv_*" udp dport { 4789, 4790 } drop; add rule inet vxlan_cni vx_blue/dnat ct status dnat udp dport 4789 @th,96,24 100 iifname != "eth0" drop; add chain inet vxlan_cni mv_blue { type nat hook postrouting priority 100; policy accept; }; flush chain inet vxlan_cni mv_blue; add rule inet vxlan_cni mv_blue ct status dnat iifname "mv_blue" oifname "mv_*" masquerade; add rule inet vxlan_cni mv_blue ct status dnat ip saddr 10.1.0.0/16 ip daddr { 10.1.0.0/16, 10.2.0.0/16 } masquerade; add rule inet vxlan_cni mv_blue ct status dnat ip6 saddr fd10::/64 ip6 daddr fd10::/64 masquerade'
+# vxlan vx_blue with VNI 100 is there
+ip link add vx_blue type vxlan id 100 dev eth0 group 239.1.1.1 dstport 4789 learning maxaddress 16384
+# vx_blue has mtu 1450
+ip link set dev vx_blue mtu 1450
+# vx_blue has arp off
+ip link set dev vx_blue arp off
+# vx_blue has addrgenmode none
+ip link set dev vx_blue addrgenmode none
+# macvlan mv_blue on vx_blue is there
+ip link add name mv_blue link vx_blue type macvlan mode bridge
+# net.ipv4.conf.vx_blue.accept_redirects = 0, net.ipv4.conf.vx_blue.accept_source_route = 0, net.ipv4.conf.vx_blue.proxy_arp = 0, net.ipv6.conf.vx_blue.accept_ra = 0, net.ipv6.conf.vx_blue.autoconf = 0, net.ipv6.conf.vx_blue.accept_redirects = 0, net.ipv6.conf.vx_blue.accept_source_route = 0, net.ipv6.conf.vx_blue.proxy_ndp = 0, net.ipv4.conf.mv_blue.forwarding = 1, net.ipv4.conf.mv_blue.rp_filter = 2, net.ipv6.conf.mv_blue.disable_ipv6 = 0, net.ipv6.conf.mv_blue.accept_dad = 0, net.ipv4.conf.mv_blue.accept_redirects = 0, net.ipv4.conf.mv_blue.accept_source_route = 0, net.ipv4.conf.mv_blue.proxy_arp = 0, net.ipv6.conf.mv_blue.accept_ra = 0, net.ipv6.conf.mv_blue.autoconf = 0, net.ipv6.conf.mv_blue.accept_redirects = 0, net.ipv6.conf.mv_blue.accept_source_route = 0, net.ipv6.conf.mv_blue.proxy_ndp = 0
+sysctl -qw net.ipv4.conf.vx_blue.accept_redirects=0 net.ipv4.conf.vx_blue.accept_source_route=0 net.ipv4.conf.vx_blue.proxy_arp=0 net.ipv6.conf.vx_blue.accept_ra=0 net.ipv6.conf.vx_blue.autoconf=0 net.ipv6.conf.vx_blue.accept_redirects=0 net.ipv6.conf.vx_blue.accept_source_route=0 net.ipv6.conf.vx_blue.proxy_ndp=0 net.ipv4.conf.mv_blue.forwarding=1 net.ipv4.conf.mv_blue.rp_filter=2 net.ipv6.conf.mv_blue.disable_ipv6=0 net.ipv6.conf.mv_blue.accept_dad=0 net.ipv4.conf.mv_blue.accept_redirects=0 net.ipv4.conf.mv_blue.accept_source_route=0 net.ipv4.conf.mv_blue.proxy_arp=0 net.ipv6.conf.mv_blue.accept_ra=0 net.ipv6.conf.mv_blue.autoconf=0 net.ipv6.conf.mv_blue.accept_redirects=0 net.ipv6.conf.mv_blue.accept_source_route=0 net.ipv6.conf.mv_blue.proxy_ndp=0
+# vx_blue is up
+ip link set dev vx_blue up
+# mv_blue has 10.1.0.1/16
+ip addr replace 10.1.0.1/16 dev mv_blue
+# mv_blue has fd10::1/64
+ip addr replace fd10::1/64 dev mv_blue nodad
+# mv_blue is up
+ip link set dev mv_blue up
+# route 10.1.0.0/16 dev mv_blue table 192
+ip route replace 10.1.0.0/16 dev mv_blue table 192
+# route fd10::/64 dev mv_blue table 192
+ip route replace fd10::/64 dev mv_blue table 192
+# rule 19200 from 10.1.0.0/16 to 10.1.0.0/16 lookup 192
+ip rule add pref 19200 from 10.1.0.0/16 to 10.1.0.0/16 lookup 192
+# rule 19200 from fd10::/64 to fd10::/64 lookup 192
+ip -6 rule add pref 19200 from fd10::/64 to fd10::/64 lookup 192
+# macvlan eth0 on vx_blue is there
+ip link add name tmpc4e1f4694831 link vx_blue netns pod type macvlan mode bridge
+# net.ipv4.conf.tmpc4e1f4694831.arp_notify = 1, net.ipv6.conf.tmpc4e1f4694831.disable_ipv6 = 0, net.ipv6.conf.tmpc4e1f4694831.ndisc_notify = 1, net.ipv4.conf.tmpc4e1f4694831.accept_redirects = 0, net.ipv4.conf.tmpc4e1f4694831.accept_source_route = 0, net.ipv4.conf.tmpc4e1f4694831.proxy_arp = 0, net.ipv6.conf.tmpc4e1f4694831.accept_ra = 0, net.ipv6.conf.tmpc4e1f4694831.autoconf = 0, net.ipv6.conf.tmpc4e1f4694831.accept_redirects = 0, net.ipv6.conf.tmpc4e1f4694831.accept_source_route = 0, net.ipv6.conf.tmpc4e1f4694831.proxy_ndp = 0, net.ipv4.conf.all.accept_redirects = 0
+ip netns exec pod sysctl -qw net.ipv4.conf.tmpc4e1f4694831.arp_notify=1 net.ipv6.conf.tmpc4e1f4694831.disable_ipv6=0 net.ipv6.conf.tmpc4e1f4694831.ndisc_notify=1 net.ipv4.conf.tmpc4e1f4694831.accept_redirects=0 net.ipv4.conf.tmpc4e1f4694831.accept_source_route=0 net.ipv4.conf.tmpc4e1f4694831.proxy_arp=0 net.ipv6.conf.tmpc4e1f4694831.accept_ra=0 net.ipv6.conf.tmpc4e1f4694831.autoconf=0 net.ipv6.conf.tmpc4e1f4694831.accept_redirects=0 net.ipv6.conf.tmpc4e1f4694831.accept_source_route=0 net.ipv6.conf.tmpc4e1f4694831.proxy_ndp=0 net.ipv4.conf.all.accept_redirects=0
+# macvlan eth0 on vx_blue is there
+ip -n pod link set dev tmpc4e1f4694831 name eth0
+# table netdev vxlan_cni_eth0 guards eth0
+ip netns exec pod nft 'add table netdev vxlan_cni_eth0; add chain netdev vxlan_cni_eth0 out { type filter hook egress device "eth0" priority 0; policy accept; }; flush chain netdev vxlan_cni_eth0 out; add rule netdev vxlan_cni_eth0 out meta protocol ip @ll,96,16 != 2048 drop; add rule netdev vxlan_cni_eth0 out meta protocol arp @ll,96,16 != 2054 drop; add rule netdev vxlan_cni_eth0 out meta protocol ip6 @ll,96,16 != 34525 drop; add rule netdev vxlan_cni_eth0 out ether saddr != 0a:58:0a:01:00:17 drop; add rule netdev vxlan_cni_eth0 out arp saddr ether != 0a:58:0a:01:00:17 drop; add rule netdev vxlan_cni_eth0 out udp dport { 4789, 4790 } drop; add rule netdev vxlan_cni_eth0 out udp sport { 67, 547 } drop; add rule netdev vxlan_cni_eth0 out udp dport { 68, 546 } drop; add rule netdev vxlan_cni_eth0 out icmpv6 type { 134, 137 } drop; add rule netdev vxlan_cni_eth0 out arp saddr ip 10.1.0.23 accept; add rule netdev vxlan_cni_eth0 out arp operation request arp saddr ip 0.0.0.0 arp daddr ip 10.1.0.23 accept; add rule netdev vxlan_cni_eth0 out ip saddr 10.1.0.23 accept; add rule netdev vxlan_cni_eth0 out ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept; add rule netdev vxlan_cni_eth0 out ip6 saddr { fd10::23, fe80::858:aff:fe01:17 } icmpv6 type 136 @th,64,32 4245684224 @th,96,32 0 @th,128,32 0 @th,160,32 35 accept; add rule netdev vxlan_cni_eth0 out ip6 saddr :: icmpv6 type 135 @th,64,32 4245684224 @th,96,32 0 @th,128,32 0 @th,160,32 35 accept; add rule netdev vxlan_cni_eth0 out ip6 saddr { fd10::23, fe80::858:aff:fe01:17 } icmpv6 type 136 @th,64,32 4269801472 @th,96,32 0 @th,128,32 139987711 @th,160,32 4261478423 accept; add rule netdev vxlan_cni_eth0 out ip6 saddr :: icmpv6 type 135 @th,64,32 4269801472 @th,96,32 0 @th,128,32 139987711 @th,160,32 4261478423 accept; add rule netdev vxlan_cni_eth0 out icmpv6 type 136 drop; add rule netdev vxlan_cni_eth0 out ip6 saddr { fd10::23, fe80::858:aff:fe01:17 } accept; add rule netdev vxlan_cni_eth0 out ip6 saddr :: icmpv6 type { 131, 132, 133, 143 } accept; add rule netdev vxlan_cni_eth0 out drop'
+# eth0 has address 0a:58:0a:01:00:17
+ip -n pod link set dev eth0 address 0a:58:0a:01:00:17
+# eth0 has 10.1.0.23/16
+ip -n pod addr replace 10.1.0.23/16 dev eth0
+# eth0 has fd10::23/64
+ip -n pod addr replace fd10::23/64 dev eth0 nodad
+# eth0 is up
+ip -n pod link set dev eth0 up
+# route default via 10.1.0.1 dev eth0
+ip -n pod route add default via 10.1.0.1 dev eth0
+# route default via fd10::1 dev eth0
+ip -n pod route add default via fd10::1 dev eth0

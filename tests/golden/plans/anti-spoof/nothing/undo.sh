@@ -1,0 +1,16 @@
+# What takes back what was made, the last first.
+ip -n pod route del default via fd10::1 dev eth0
+ip -n pod route del default via 10.1.0.1 dev eth0
+ip -n pod addr del fd10::23/64 dev eth0
+ip -n pod addr del 10.1.0.23/16 dev eth0
+ip netns exec pod nft 'delete table netdev vxlan_cni_eth0'
+ip -n pod link del dev eth0
+ip -n pod link del dev tmpc4e1f4694831
+ip -6 rule del pref 19200 from fd10::/64 to fd10::/64 lookup 192
+ip rule del pref 19200 from 10.1.0.0/16 to 10.1.0.0/16 lookup 192
+ip route del fd10::/64 dev mv_blue table 192
+ip route del 10.1.0.0/16 dev mv_blue table 192
+ip addr del fd10::1/64 dev mv_blue
+ip addr del 10.1.0.1/16 dev mv_blue
+ip link del dev mv_blue
+ip link del dev vx_blue

@@ -1,0 +1,1 @@
+# All is there: nothing to do.
