@@ -396,7 +396,7 @@ fn an_add_waits_for_the_device_of_a_pod_that_has_just_died_with_the_same_mac() {
         "link add old link vx_blue netns {path} address {mac} type macvlan mode bridge"
     ));
     // A namespace that goes answers for nothing any more.
-    if ipv6::kernel_has_it() {
+    if ipv6::networks_have_it() {
         dying.ip("link set old addrgenmode none");
     }
     dying.ip("link set old up");
