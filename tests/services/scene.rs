@@ -25,12 +25,15 @@ def on(kind):
     s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     s.bind(('::', port))
     return s
+def serve(c, who):
+    # Read first: closed with something unread it is reset, and a reset can pass the answer by on the way.
+    with c:
+        c.recv(99)
+        c.sendall(answer(who))
 def tcp(s):
     s.listen(64)
     while True:
-        c, who = s.accept()
-        c.sendall(answer(who))
-        c.close()
+        threading.Thread(target=serve, args=s.accept(), daemon=True).start()
 def source(level, kind, data):
     # Not by the device that the question came in by: the routing table has that.
     data = bytes(4) + data[4:] if kind == 8 else data[:16] + bytes(4)
