@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::command::Command;
 use super::name::{Family, IfName, TableId};
+use super::rule::Fwmark;
 
 /// A route as it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,12 +163,43 @@ pub fn show_advertised() -> Command {
         .family(Family::V6)
 }
 
-/// `ip route get fibmatch ADDRESS [from SOURCE]`: the one entry that the kernel would use, rules
+/// What is looked up: where a packet would go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lookup {
+    /// Its destination.
+    pub to: IpAddr,
+    /// Its source, where rules look at that.
+    pub from: Option<IpAddr>,
+    /// A bit of its mark.
+    pub mark: Option<Fwmark>,
+}
+
+impl Lookup {
+    /// Of a packet of which the destination alone is known.
+    pub const fn to(address: IpAddr) -> Self {
+        Self {
+            to: address,
+            from: None,
+            mark: None,
+        }
+    }
+
+    /// The same with a source.
+    pub const fn from(self, source: IpAddr) -> Self {
+        Self {
+            from: Some(source),
+            ..self
+        }
+    }
+}
+
+/// `ip route get fibmatch ADDRESS [from SOURCE] [mark MARK]`: the one entry that the kernel would use, rules
 /// honoured; costs the same with an empty table and with a full one.
-pub fn lookup(address: IpAddr, from: Option<IpAddr>) -> Command {
+pub fn lookup(wanted: &Lookup) -> Command {
     Command::ip(&["route", "get", "fibmatch"])
-        .word(address)
-        .maybe("from", from)
+        .word(wanted.to)
+        .maybe("from", wanted.from)
+        .maybe("mark", wanted.mark)
 }
 
 /// Whether a look-up that failed says that no way leads there: nothing matches, or what matches is a route

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
 
+use crate::ip::rule::Fwmark;
 use crate::ip::subnets::is_in;
 use crate::ip::{Family, IfName, Mac, Vni};
 
@@ -47,6 +48,8 @@ pub enum Verdict {
     Accept,
     /// It gets the address of the device that it leaves by as its source.
     Masquerade,
+    /// This bit of its mark is set, and it goes on.
+    Mark(Fwmark),
 }
 
 /// Which end of a packet.
@@ -92,8 +95,12 @@ pub enum Match {
     Vni(Vni),
     /// Its source or destination is in one of these networks; or in none of them.
     Address(Place, Is, Vec<IpNetwork>),
-    /// Its destination was translated (`ct status dnat`): it is to a Service.
+    /// The connection's destination was translated (`ct status dnat`): it is to a Service.
     Translated,
+    /// It goes the other way than the connection's first packet.
+    Answer,
+    /// The connection's first packet, before anything was translated, was from or to this network; or not.
+    Asked(Place, Is, IpNetwork),
 }
 
 /// What a frame carries.
@@ -176,6 +183,14 @@ fn network(network: &IpNetwork) -> String {
     }
 }
 
+/// The header that a network's addresses are in.
+fn family(network: &IpNetwork) -> &'static str {
+    match network.is_ipv6() {
+        true => "ip6",
+        false => "ip",
+    }
+}
+
 /// One value by itself, several as a set.
 fn listed<T>(values: &[T], shown: impl Fn(&T) -> String) -> String {
     let shown: Vec<String> = values.iter().map(shown).collect();
@@ -243,12 +258,17 @@ impl fmt::Display for Match {
             Self::UdpFrom(ports) => write!(f, "udp sport {}", listed(ports, u16::to_string)),
             Self::Vni(vni) => write!(f, "@th,96,24 {vni}"),
             Self::Address(place, is, networks) => {
-                let v6 = networks.first().is_some_and(|network| network.is_ipv6());
-                let family = if v6 { "ip6" } else { "ip" };
+                let family = networks.first().map_or("ip", family);
                 let shown = listed(networks, network);
                 write!(f, "{family} {} {}{shown}", place.field(), is.sign())
             }
             Self::Translated => f.write_str("ct status dnat"),
+            Self::Answer => f.write_str("ct direction reply"),
+            Self::Asked(place, is, asked) => {
+                let (family, field) = (family(asked), place.field());
+                let shown = network(asked);
+                write!(f, "ct original {family} {field} {}{shown}", is.sign())
+            }
             of_a_frame => of_a_frame.of_a_frame(f),
         }
     }
@@ -259,10 +279,11 @@ impl fmt::Display for Rule {
         for one in &self.matches {
             write!(f, "{one} ")?;
         }
-        f.write_str(match self.verdict {
-            Verdict::Drop => "drop",
-            Verdict::Accept => "accept",
-            Verdict::Masquerade => "masquerade",
-        })
+        match self.verdict {
+            Verdict::Drop => f.write_str("drop"),
+            Verdict::Accept => f.write_str("accept"),
+            Verdict::Masquerade => f.write_str("masquerade"),
+            Verdict::Mark(bit) => write!(f, "meta mark set meta mark or {bit}"),
+        }
     }
 }

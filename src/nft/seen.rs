@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::rule::{GATEWAYS, Is, L3, Match, Place, Rule, Verdict, words};
 use super::{Chain, Hook, Table};
+use crate::ip::rule::Fwmark;
 use crate::ip::subnets::{fewest, of_range};
 use crate::ip::{IfName, Vni};
 
@@ -90,6 +91,7 @@ fn rule(shown: &Value) -> Option<Rule> {
             "drop" => verdict = Some(Verdict::Drop),
             "accept" => verdict = Some(Verdict::Accept),
             "masquerade" if value.is_null() => verdict = Some(Verdict::Masquerade),
+            "mangle" => verdict = Some(Verdict::Mark(mark(value)?)),
             _ => return None,
         }
     }
@@ -152,8 +154,9 @@ fn piece(shown: &Value) -> Option<Piece> {
     if let Some(key) = left["meta"]["key"].as_str() {
         return of_meta(key, is, right).map(Piece::Whole);
     }
-    if left["ct"]["key"] == "status" {
-        return (right == "dnat" && is == Is::In).then_some(Piece::Whole(Match::Translated));
+    if let Some(key) = left["ct"]["key"].as_str() {
+        let asked = left["ct"]["dir"] == "original";
+        return of_a_connection(key, asked, is, right).map(Piece::Whole);
     }
     let payload = &left["payload"];
     match (payload["protocol"].as_str(), payload["field"].as_str()) {
@@ -187,6 +190,28 @@ fn of_meta(key: &str, is: Is, right: &Value) -> Option<Match> {
         return Some(Match::Gateway(place, is));
     }
     Some(Match::Device(place, is, several(right, device)?))
+}
+
+/// What conntrack knows; `asked`: of the first packet as it came.
+fn of_a_connection(key: &str, asked: bool, is: Is, right: &Value) -> Option<Match> {
+    match (key, asked, is) {
+        ("status", false, Is::In) => (right == "dnat").then_some(Match::Translated),
+        ("direction", false, Is::In) => (right == "reply").then_some(Match::Answer),
+        ("ip saddr" | "ip6 saddr", true, _) => Some(Match::Asked(Place::From, is, network(right)?)),
+        ("ip daddr" | "ip6 daddr", true, _) => Some(Match::Asked(Place::To, is, network(right)?)),
+        _ => None,
+    }
+}
+
+/// The bit that is set in the packet's mark, the others left as they are.
+fn mark(mangle: &Value) -> Option<Fwmark> {
+    let of_the_packet = |shown: &Value| shown["meta"]["key"] == "mark";
+    let [old, bit] = mangle["value"]["|"].as_array()?.as_slice() else {
+        return None;
+    };
+    let bit = u32::try_from(bit.as_u64()?).ok()?;
+    let is_it = of_the_packet(&mangle["key"]) && of_the_packet(old) && bit.is_power_of_two();
+    is_it.then(|| Fwmark::bit(bit.trailing_zeros() as u8))
 }
 
 /// A field of a header, by its names in nft.

@@ -504,7 +504,7 @@ mod tests {
     fn b62_a_list_that_changed_while_it_was_read_is_read_again() {
         let rule = r#"[{"priority":19200,"src":"all","table":"192"}]"#;
         let (seen, left) = observe(vec![says(0, "[]", INTERRUPTED), says(0, rule, "")]);
-        assert_eq!(seen.unwrap().rules(Family::V4).unwrap().len(), 1);
+        assert_eq!(seen.unwrap().rules(Family::V4, 19200).unwrap().len(), 1);
         assert_eq!(left, 0);
         let (seen, left) = observe(vec![says(0, "[]", INTERRUPTED); LOOKS]);
         assert_eq!((seen.unwrap_err().code, left), (Code::TRY_AGAIN, 0));

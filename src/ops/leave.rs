@@ -231,7 +231,7 @@ fn removals(network: &Network, seen: &Observed) -> Vec<Command> {
     for wanted in host::rules(network) {
         // `rule del` removes one match at a time.
         let matches = seen
-            .rules(wanted.family())
+            .rules(wanted.family(), wanted.pref)
             .unwrap_or_default()
             .iter()
             .filter(|found| wanted.is(found));

@@ -12,7 +12,7 @@ use crate::cni::result::{self, CniResult};
 use crate::config::hosts::mac_of;
 use crate::config::{DefaultRoute, MacChoice, Network};
 use crate::ip::link::Setting;
-use crate::ip::route::Route;
+use crate::ip::route::{Lookup, Route};
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Family, IfName, Mac, TableId};
 
@@ -247,7 +247,7 @@ impl Container<'_> {
         Fact::Route {
             side: Side::Pod,
             route,
-            witness: v6_main.then_some((to, None)),
+            witness: v6_main.then_some(Lookup::to(to)),
         }
     }
 }

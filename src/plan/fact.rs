@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 
 use super::observed::{Observed, Read, Side, side_of};
 use crate::ip::link::{LinkRecord, Setting, Vxlan, macvlan_differences, vxlan_differences};
-use crate::ip::route::{Protocol, Route};
+use crate::ip::route::{Lookup, Protocol, Route};
 use crate::ip::rule::Rule;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Command, Family, IfName, Netns, addr, fdb, link, route, rule, sysctl};
@@ -70,14 +70,14 @@ pub enum Fact {
         /// The route.
         route: Route,
         /// A look-up that shows it without listing: destination and source.
-        witness: Option<(IpAddr, Option<IpAddr>)>,
+        witness: Option<Lookup>,
     },
     /// A rule is there.
     Rule {
         /// The rule.
         rule: Rule,
         /// A look-up that only this rule answers from its table.
-        witness: (IpAddr, IpAddr),
+        witness: Lookup,
     },
     /// The packet filter has these chains, just so.
     Guard {
@@ -168,11 +168,9 @@ impl Fact {
             }
             Self::Route {
                 side,
-                witness: Some((to, from)),
+                witness: Some(witness),
                 ..
-            } if look == Look::Glance => {
-                vec![Read::Lookup(*side, *to, *from)]
-            }
+            } if look == Look::Glance => vec![Read::Lookup(*side, *witness)],
             Self::Route { side, route, .. } => {
                 vec![Read::Routes(
                     *side,
@@ -181,11 +179,8 @@ impl Fact {
                     route.dev.clone(),
                 )]
             }
-            Self::Rule {
-                rule,
-                witness: (to, from),
-            } if look == Look::Glance && rule.family() == Family::V6 => {
-                vec![Read::Lookup(Side::Host, *to, Some(*from))]
+            Self::Rule { rule, witness } if look == Look::Glance && rule.family() == Family::V6 => {
+                vec![Read::Lookup(Side::Host, *witness)]
             }
             Self::Rule { rule, .. } => vec![Read::Rules(rule.family(), rule.pref)],
             // It costs as much as an ADD: a glance leaves it to what looks closely.
@@ -352,13 +347,8 @@ fn guard_verdict(ruleset: &Ruleset, chains: &[Chain]) -> Verdict {
 }
 
 /// Whether a look-up or the list shows a route.
-fn route_is_seen(
-    seen: &Observed,
-    side: Side,
-    route: &Route,
-    witness: Option<(IpAddr, Option<IpAddr>)>,
-) -> bool {
-    let looked = witness.and_then(|(to, from)| seen.lookup(side, to, from));
+fn route_is_seen(seen: &Observed, side: Side, route: &Route, witness: Option<Lookup>) -> bool {
+    let looked = witness.and_then(|witness| seen.lookup(side, witness));
     let shown =
         looked.is_some_and(|record| record.table() == Some(route.table) && route.is(record));
     let listed = seen.routes(side, route.family(), route.table, &route.dev);
@@ -370,11 +360,11 @@ fn route_is_seen(
 }
 
 /// Whether the list shows a rule; where nobody asked for the list, whether the look-up ends in its table.
-fn rule_is_seen(seen: &Observed, rule: &Rule, (to, from): (IpAddr, IpAddr)) -> bool {
-    match seen.rules(rule.family()) {
+fn rule_is_seen(seen: &Observed, rule: &Rule, witness: Lookup) -> bool {
+    match seen.rules(rule.family(), rule.pref) {
         Some(listed) => listed.iter().any(|record| rule.is(record)),
         None => seen
-            .lookup(Side::Host, to, Some(from))
+            .lookup(Side::Host, witness)
             .is_some_and(|record| record.table() == Some(rule.lookup)),
     }
 }
@@ -428,13 +418,7 @@ impl fmt::Display for Fact {
                 }
                 Ok(())
             }
-            Self::Rule { rule, .. } => {
-                write!(
-                    f,
-                    "rule {} from {} to {} lookup {}",
-                    rule.pref, rule.from, rule.to, rule.lookup
-                )
-            }
+            Self::Rule { rule, .. } => write!(f, "rule {rule}"),
             Self::Guard { table, dev, .. } => write!(f, "table {} guards {dev}", table.name()),
             Self::Sysctl { key, value, .. } => write!(f, "{key} = {value}"),
         }

@@ -6,7 +6,7 @@ use ipnetwork::IpNetwork;
 
 use super::fact::Fact;
 use super::observed::Observed;
-use super::underlay;
+use super::{underlay, way_back};
 use crate::config::Network;
 use crate::ip::IfName;
 use crate::ip::subnets::fewest;
@@ -39,7 +39,7 @@ fn chains(network: &Network, seen: &Observed) -> Vec<Chain> {
         matches: [&[Match::Translated], &rule.matches[..]].concat(),
         ..rule.clone()
     });
-    let dnat = dnat.collect();
+    let dnat = dnat.chain(way_back::marks(network)).collect();
     let first = [to_the_vxlan_itself(network)].into_iter();
     let raw = first.chain(as_it_comes).chain([conntrack()]).collect();
     let hooks = [Hook::Prerouting, Hook::Translated, Hook::Postrouting];

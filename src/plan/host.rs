@@ -1,7 +1,5 @@
 //! The node's side of a network: the vxlan device, the gateway, the bypass, forwarding.
 
-use std::net::IpAddr;
-
 use ipnetwork::IpNetwork;
 
 use super::fact::{Fact, Kind, Look};
@@ -9,10 +7,11 @@ use super::guard;
 use super::observed::{Observed, Read, Side};
 use super::trust;
 use super::underlay::{self, HostError};
+use super::way_back;
 use crate::config::Network;
 use crate::config::hosts::{address, number};
 use crate::ip::link::{Setting, Vxlan};
-use crate::ip::route::Route;
+use crate::ip::route::{Lookup, Route};
 use crate::ip::rule::Rule;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Family, IfName};
@@ -90,7 +89,12 @@ fn facts_with(network: &Network, mtu: Option<u32>, seen: &Observed) -> Vec<Fact>
                 .iter()
                 .map(|cidr| bypass_route(network, *cidr)),
         );
-        facts.extend(network.cidrs.iter().map(|cidr| bypass_rule(network, *cidr)));
+        facts.extend(
+            network
+                .cidrs
+                .iter()
+                .flat_map(|cidr| lookups(network, *cidr)),
+        );
     }
     facts
 }
@@ -249,9 +253,8 @@ fn bypass_route(network: &Network, cidr: IpNetwork) -> Fact {
         table: network.table,
         ..Route::new(Network::subnet(cidr), None, &network.mv)
     };
-    let (to, from) = witness(network, cidr);
     // IPv6 routes are listed by a process of their own; the look-up that shows the rule shows the route too.
-    let witness = cidr.is_ipv6().then_some((to, Some(from)));
+    let witness = cidr.is_ipv6().then(|| witness(network, cidr));
     Fact::Route {
         side: Side::Host,
         route,
@@ -259,24 +262,39 @@ fn bypass_route(network: &Network, cidr: IpNetwork) -> Fact {
     }
 }
 
-/// Within the subnet that table is asked first: what is directly connected goes directly, whatever
-/// more specific route a routing protocol has.
-fn bypass_rule(network: &Network, cidr: IpNetwork) -> Fact {
+/// The rules of a subnet, each with a look-up that it alone answers from its table.
+fn lookups(network: &Network, cidr: IpNetwork) -> Vec<Fact> {
+    let within = witness(network, cidr);
+    let fact = |rule: Rule| {
+        let witness = Lookup {
+            from: within.from.filter(|_| rule.from.is_some()),
+            mark: rule.fwmark,
+            ..within
+        };
+        Fact::Rule { rule, witness }
+    };
+    let wanted = |rule: &Rule| rule.fwmark.is_none() || way_back::is_marked(network);
+    let rules = rules_of(network, cidr).into_iter();
+    rules.filter(wanted).map(fact).collect()
+}
+
+/// Within the subnet the bypass's table is asked first: what is directly connected goes directly, whatever more specific
+/// route a routing protocol has. But for answers that must go the way that their question came.
+fn rules_of(network: &Network, cidr: IpNetwork) -> [Rule; 3] {
     let subnet = Network::subnet(cidr);
-    let rule = Rule {
+    let bypass = Rule {
         pref: network.pref,
-        from: subnet,
+        from: Some(subnet),
         to: subnet,
+        fwmark: None,
         lookup: network.table,
     };
-    Fact::Rule {
-        rule,
-        witness: witness(network, cidr),
-    }
+    let [by_the_routes, straight] = way_back::rules(&bypass);
+    [by_the_routes, straight, bypass]
 }
 
 /// A look-up within the subnet, from the gateway to some other address.
-fn witness(network: &Network, cidr: IpNetwork) -> (IpAddr, IpAddr) {
+fn witness(network: &Network, cidr: IpNetwork) -> Lookup {
     let last = number(cidr.broadcast());
     let other = if address(cidr, last) == cidr.ip() {
         last.saturating_sub(1)
@@ -284,19 +302,12 @@ fn witness(network: &Network, cidr: IpNetwork) -> (IpAddr, IpAddr) {
         last
     };
     debug_assert!(network.cidrs.contains(&cidr));
-    (address(cidr, other), cidr.ip())
+    Lookup::to(address(cidr, other)).from(cidr.ip())
 }
 
-/// The rules of a network: with them and the vxlan, everything of the node's side is gone.
+/// Every rule that a network can have made, whatever an edit has left of its options: with them and the vxlan, everything
+/// of the node's side is gone.
 pub fn rules(network: &Network) -> Vec<Rule> {
-    let rule = |cidr: &IpNetwork| match bypass_rule(network, *cidr) {
-        Fact::Rule { rule, .. } => Some(rule),
-        _ => None,
-    };
-    network
-        .cidrs
-        .iter()
-        .filter(|_| network.bypass)
-        .filter_map(rule)
-        .collect()
+    let cidrs = network.cidrs.iter();
+    cidrs.flat_map(|cidr| rules_of(network, *cidr)).collect()
 }

@@ -8,6 +8,7 @@ pub mod host;
 pub mod observed;
 pub mod trust;
 pub mod underlay;
+pub mod way_back;
 
 pub use fact::{Fact, Kind, Look, Verdict};
 pub use observed::{Observed, Read, Side};

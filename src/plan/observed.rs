@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::ip::fdb::FdbRecord;
 use crate::ip::link::{LinkRecord, MaddrRecord};
 use crate::ip::neigh::NeighRecord;
-use crate::ip::route::{Protocol, RouteRecord};
+use crate::ip::route::{Lookup, Protocol, RouteRecord};
 use crate::ip::rule::RuleRecord;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Command, Family, IfName, Mac, TableId, addr, fdb, link, neigh, route, rule};
@@ -34,7 +34,7 @@ pub enum Read {
     /// Every route of a table that a protocol made, on the host.
     Claims(Family, TableId, u8),
     /// The one route the kernel would take, from a source if given.
-    Lookup(Side, IpAddr, Option<IpAddr>),
+    Lookup(Side, Lookup),
     /// The address that the host would send from, to an address by a device.
     Source(IpAddr, IfName),
     /// Who has an address on a device of the host.
@@ -93,7 +93,7 @@ impl Read {
             Self::Addr(_, dev) => addr::show(dev),
             Self::Routes(_, family, table, dev) => route::show(*family, *table, dev),
             Self::Claims(family, table, protocol) => route::of_protocol(*family, *table, *protocol),
-            Self::Lookup(_, to, from) => route::lookup(*to, *from),
+            Self::Lookup(_, wanted) => route::lookup(wanted),
             Self::Source(to, dev) => route::source(*to, dev),
             Self::Neigh(dev, address) => neigh::show(*address, dev),
             Self::Rules(family, pref) => rule::show(*family, *pref),
@@ -128,10 +128,10 @@ pub struct Observed {
     vxlans: Vec<LinkRecord>,
     routes: BTreeMap<(Side, Family, TableId, IfName), Vec<RouteRecord>>,
     claims: Vec<RouteRecord>,
-    lookups: BTreeMap<(Side, IpAddr, Option<IpAddr>), Option<RouteRecord>>,
+    lookups: BTreeMap<(Side, Lookup), Option<RouteRecord>>,
     sources: BTreeMap<(IpAddr, IfName), Option<IpAddr>>,
     neighbours: BTreeMap<(IfName, IpAddr), Option<NeighRecord>>,
-    rules: BTreeMap<Family, Vec<RuleRecord>>,
+    rules: BTreeMap<(Family, u32), Vec<RuleRecord>>,
     maddr: BTreeMap<IfName, Option<MaddrRecord>>,
     floods: BTreeMap<IfName, Option<FdbRecord>>,
     fdb: BTreeMap<IfName, Vec<FdbRecord>>,
@@ -160,10 +160,10 @@ impl Observed {
                 self.routes
                     .insert((*side, *family, *table, dev.clone()), list(document)?);
             }
-            Read::Lookup(side, to, from) => {
+            Read::Lookup(side, wanted) => {
                 let seen: Vec<RouteRecord> = decode(read, document)?;
                 self.lookups
-                    .insert((*side, *to, *from), seen.into_iter().next());
+                    .insert((*side, *wanted), seen.into_iter().next());
             }
             Read::Source(to, dev) => {
                 let seen: Vec<RouteRecord> = decode(read, document)?;
@@ -200,8 +200,8 @@ impl Observed {
                 let seen: Vec<NeighRecord> = decode(read, document)?;
                 self.take_neighbour((dev.clone(), *address), seen.into_iter().next());
             }
-            Read::Rules(family, _) => {
-                self.rules.insert(*family, decode(read, document)?);
+            Read::Rules(family, pref) => {
+                self.rules.insert((*family, *pref), decode(read, document)?);
             }
             Read::Maddr(dev) => {
                 let seen: Vec<MaddrRecord> = decode(read, document)?;
@@ -316,8 +316,8 @@ impl Observed {
     }
 
     /// The route the kernel would take, if it was asked and there is one.
-    pub fn lookup(&self, side: Side, to: IpAddr, from: Option<IpAddr>) -> Option<&RouteRecord> {
-        self.lookups.get(&(side, to, from))?.as_ref()
+    pub fn lookup(&self, side: Side, wanted: Lookup) -> Option<&RouteRecord> {
+        self.lookups.get(&(side, wanted))?.as_ref()
     }
 
     /// Who has an address on a device, as far as the kernel knows.
@@ -325,9 +325,9 @@ impl Observed {
         self.neighbours.get(&(dev.clone(), address))?.as_ref()
     }
 
-    /// The rules of a family; `None` where nobody asked.
-    pub fn rules(&self, family: Family) -> Option<&[RuleRecord]> {
-        self.rules.get(&family).map(Vec::as_slice)
+    /// The rules of a family at one place; `None` where nobody asked.
+    pub fn rules(&self, family: Family, pref: u32) -> Option<&[RuleRecord]> {
+        self.rules.get(&(family, pref)).map(Vec::as_slice)
     }
 
     /// Who listens through a device, if that was asked and it is there.

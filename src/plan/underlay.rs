@@ -9,7 +9,7 @@ use super::observed::{Observed, Read, Side};
 use crate::config::Network;
 use crate::config::hosts::{address, number};
 use crate::ip::link::LinkRecord;
-use crate::ip::route::RouteRecord;
+use crate::ip::route::{Lookup, RouteRecord};
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Family, IfName};
 
@@ -210,9 +210,9 @@ pub fn overlap_lookups(network: &Network) -> Vec<Read> {
     let mut reads: Vec<Read> = source.into_iter().collect();
     for cidr in &network.cidrs {
         let nowhere = NOWHERE[usize::from(cidr.is_ipv6())];
-        reads.push(Read::Lookup(Side::Host, nowhere, None));
+        reads.push(Read::Lookup(Side::Host, Lookup::to(nowhere)));
         let ends = ends(*cidr);
-        reads.extend(ends.map(|end| Read::Lookup(Side::Host, end, None)));
+        reads.extend(ends.map(|end| Read::Lookup(Side::Host, Lookup::to(end))));
     }
     reads
 }
@@ -288,7 +288,7 @@ fn overlap(network: &Network, cidr: IpNetwork, seen: &Observed) -> Option<String
     if let Some(own) = own.filter(|own| cidr.contains(*own)) {
         return Some(format!("{own}, this node's address on the underlay"));
     }
-    let lookup = |to| seen.lookup(Side::Host, to, None);
+    let lookup = |to| seen.lookup(Side::Host, Lookup::to(to));
     let default = lookup(NOWHERE[usize::from(cidr.is_ipv6())]);
     if let Some(gateway) = default.and_then(RouteRecord::gateway)
         && cidr.contains(gateway)

@@ -19,7 +19,7 @@ use super::wire::{self, Asked, Questions};
 use crate::cni::result::Ip;
 use crate::cni::{CniError, CniResult, Code, Request};
 use crate::exec::System;
-use crate::ip::route::Route;
+use crate::ip::route::{Lookup, Route};
 use crate::ip::stderr::Kind;
 use crate::ip::{IfName, route};
 use crate::ops::converge::Hands;
@@ -272,7 +272,8 @@ impl Claims<'_> {
 
     fn claim_and_look(&self, round: &[Claim], all: &[IpAddr]) -> Result<Outcome, CniError> {
         let hands = &self.hands;
-        let table = |claim: &Claim| Line::Read(Read::Lookup(Side::Host, claim.address(), None));
+        let table =
+            |claim: &Claim| Line::Read(Read::Lookup(Side::Host, Lookup::to(claim.address())));
         let after: Vec<Line> = round.iter().map(table).collect();
         let mut lines: Vec<Line> = round.iter().map(add_route).collect();
         let (system, wait) = (self.system, self.ipam.propagation);
@@ -372,7 +373,7 @@ impl Claims<'_> {
         );
         CniError::new(Code::FACTS_DO_NOT_HOLD, msg).details(format!(
             "`{}` shows what does; somebody removed the route, or no rule leads to table {}",
-            route::lookup(claim.address(), None),
+            route::lookup(&Lookup::to(claim.address())),
             self.ipam.table
         ))
     }

@@ -20,7 +20,7 @@ use crate::exec::System;
 use crate::ip::IfName;
 use crate::ip::batch::Mood;
 use crate::ip::link::{AddrRecord, LinkRecord};
-use crate::ip::route::Route;
+use crate::ip::route::{Lookup, Route};
 use crate::ops::converge::Hands;
 use crate::ops::lines::Line;
 use crate::plan::{Observed, Read, Side};
@@ -228,7 +228,7 @@ impl Contest<'_> {
 
     /// What tells which of the two numbers is lower, and the route.
     fn numbers(&self, rival: &Rival) -> Result<Observed, CniError> {
-        let lookup = Read::Lookup(Side::Host, self.route.dst.ip(), None);
+        let lookup = Read::Lookup(Side::Host, Lookup::to(self.route.dst.ip()));
         let question = rival.question(&self.route.dev);
         self.hands
             .observe(std::iter::once(lookup).chain(question).collect())
@@ -237,7 +237,7 @@ impl Contest<'_> {
     /// Looks again: asks the wire once more, for some time, and reads what came of it. Whose claim is known is
     /// asked by its MAC too: a broadcast that is lost would look as if it had gone.
     fn look(&self, rival: &Rival, time: Duration) -> Result<Observed, CniError> {
-        let lookup = Line::Read(Read::Lookup(Side::Host, self.route.dst.ip(), None));
+        let lookup = Line::Read(Read::Lookup(Side::Host, Lookup::to(self.route.dst.ip())));
         if !wire::is_asked(self.ipam) {
             self.system.pause(time)?;
             return wire::told(self.hands.run(vec![lookup], Mood::TryAll)?);

@@ -11,7 +11,7 @@ use crate::cni::{Args, CniError};
 use crate::config::Config;
 use crate::conflist::Wanted;
 use crate::ip::Family;
-use crate::ip::route::RouteRecord;
+use crate::ip::route::{Lookup, RouteRecord};
 use crate::lease;
 use crate::ops::converge::Hands;
 use crate::plan::{Observed, Read, Side};
@@ -130,7 +130,7 @@ impl Ledger {
 fn look(hands: &Hands<'_>, ipam: &Ipam, claimed: &[Held]) -> Result<Observed, CniError> {
     let claims =
         [Family::V4, Family::V6].map(|family| Read::Claims(family, ipam.table, ipam.protocol));
-    let look = |held: &Held| Read::Lookup(Side::Host, held.address, None);
+    let look = |held: &Held| Read::Lookup(Side::Host, Lookup::to(held.address));
     let reads = claims.into_iter().chain(claimed.iter().map(look));
     hands.observe(reads.collect())
 }

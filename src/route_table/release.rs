@@ -13,7 +13,7 @@ use crate::cni::attachments::valid_attachments;
 use crate::cni::{CniError, Code, Request};
 use crate::exec::System;
 use crate::ip::IfName;
-use crate::ip::route::{self, Protocol, Route};
+use crate::ip::route::{self, Lookup, Protocol, Route};
 use crate::ops::converge::Hands;
 use crate::ops::{all, ending, journal};
 use crate::plan::{Read, Side};
@@ -98,7 +98,7 @@ fn claim(hands: &Hands<'_>, ipam: &Ipam, held: &Held) -> Result<Option<Route>, C
 
 /// A claim as the table shows it: a host route with the protocol of claims, on a device of this node.
 fn shown(hands: &Hands<'_>, ipam: &Ipam, address: IpAddr) -> Result<Option<Route>, CniError> {
-    let seen = hands.observe(vec![Read::Lookup(Side::Host, address, None)])?;
+    let seen = hands.observe(vec![Read::Lookup(Side::Host, Lookup::to(address))])?;
     let Use::Taken(record) = Use::of(address, &seen) else {
         return Ok(None);
     };

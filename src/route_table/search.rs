@@ -11,7 +11,7 @@ use super::pool::{Order, Pool, Seed};
 use super::wire;
 use crate::cni::{CniError, Code};
 use crate::exec::System;
-use crate::ip::route::RouteRecord;
+use crate::ip::route::{Lookup, RouteRecord};
 use crate::ip::{Family, IfName};
 use crate::ops::converge::Hands;
 use crate::plan::{Observed, Read, Side};
@@ -40,7 +40,7 @@ impl Use {
     /// Reads a look-up of an address.
     pub fn of(address: IpAddr, seen: &Observed) -> Self {
         let family = Family::of(address);
-        let Some(record) = seen.lookup(Side::Host, address, None) else {
+        let Some(record) = seen.lookup(Side::Host, Lookup::to(address)) else {
             return Self::Free(None);
         };
         match record.destination(family) {
@@ -281,7 +281,7 @@ pub fn prepare(
 }
 
 fn questions(addresses: &[IpAddr]) -> Vec<Read> {
-    let question = |address: &IpAddr| Read::Lookup(Side::Host, *address, None);
+    let question = |address: &IpAddr| Read::Lookup(Side::Host, Lookup::to(*address));
     addresses.iter().map(question).collect()
 }
 

@@ -9,7 +9,7 @@ use super::pool::{Pool, Seed};
 use super::search::{Use, preferred};
 use crate::cni::{CniError, Code, Request};
 use crate::exec::System;
-use crate::ip::route;
+use crate::ip::route::{self, Lookup};
 use crate::journal::Journal;
 use crate::ops::settle::until_settled;
 use crate::ops::status::{unavailable, unwritable};
@@ -41,7 +41,7 @@ pub fn check(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniE
             .details("make the container anew: a DEL and an ADD claim an address again"));
     }
     let journal = journal(&ipam.log_file, request, &request.name, "");
-    let look = |held: &Held| Read::Lookup(Side::Host, held.address, None);
+    let look = |held: &Held| Read::Lookup(Side::Host, Lookup::to(held.address));
     let reads: Vec<Read> = held.iter().map(look).collect();
     let hands = super::hands(system, &journal);
     // Right after ADD a daemon may still show the route of one who has given way.
@@ -87,7 +87,7 @@ fn broken(held: &Held, seen: &Observed) -> Option<CniError> {
             "make the container anew: a DEL and an ADD write it again".to_owned(),
         ),
     };
-    let shows = route::lookup(address, None);
+    let shows = route::lookup(&Lookup::to(address));
     Some(CniError::new(Code::FACTS_DO_NOT_HOLD, msg).details(format!("`{shows}` shows it; {mend}")))
 }
 
@@ -103,7 +103,7 @@ pub fn status(system: &System, request: &Request) -> Result<(), CniError> {
     let hands = super::hands(system, &journal);
     for pool in &ipam.pools {
         let some: Vec<_> = pool.walk(Seed::FIRST).take(STATUS_POOL + 1).collect();
-        let look = |address: &_| Read::Lookup(Side::Host, *address, None);
+        let look = |address: &_| Read::Lookup(Side::Host, Lookup::to(*address));
         // Of a large pool one look-up tells that `ip` is there and answers.
         let count = if some.len() > STATUS_POOL {
             1

@@ -8,8 +8,8 @@ use std::process;
 
 use regex::Regex;
 use vxlan_cni::ip::link::{self, Setting, Vxlan};
-use vxlan_cni::ip::route::{self, Route};
-use vxlan_cni::ip::rule::{self, Rule};
+use vxlan_cni::ip::route::{self, Lookup, Route};
+use vxlan_cni::ip::rule::{self, Fwmark, Rule};
 use vxlan_cni::ip::sysctl::{self, SysctlKey};
 use vxlan_cni::ip::{Command, Family, Netns, Program, TableId, addr, fdb, neigh, netns};
 
@@ -290,12 +290,19 @@ fn routes() -> Vec<(&'static str, Command)> {
             "of-protocol-v6",
             route::of_protocol(Family::V6, table(77), 240),
         ),
-        ("lookup", route::lookup(a("10.1.0.23"), None)),
+        ("lookup", route::lookup(&Lookup::to(a("10.1.0.23")))),
         (
             "lookup-from",
-            route::lookup(a("10.1.255.255"), Some(a("10.1.0.1"))),
+            route::lookup(&Lookup::to(a("10.1.255.255")).from(a("10.1.0.1"))),
         ),
-        ("lookup-v6", route::lookup(a("2000::1"), None)),
+        ("lookup-v6", route::lookup(&Lookup::to(a("2000::1")))),
+        (
+            "lookup-marked-v6",
+            route::lookup(&Lookup {
+                mark: Some(Fwmark::bit(12)),
+                ..Lookup::to(a("fd10::9"))
+            }),
+        ),
         ("get", route::get(a("198.18.0.2"))),
     ]
 }
@@ -303,11 +310,21 @@ fn routes() -> Vec<(&'static str, Command)> {
 fn rules() -> Vec<(&'static str, Command)> {
     let bypass = |net: &str| Rule {
         pref: 19200,
-        from: a(net),
+        from: Some(a(net)),
         to: a(net),
+        fwmark: None,
         lookup: table(192),
     };
+    let marked = |net: &str| Rule {
+        pref: 19199,
+        from: None,
+        fwmark: Some(Fwmark::bit(12)),
+        ..bypass(net)
+    };
     vec![
+        ("add-marked", rule::add(&marked("10.1.0.0/16"))),
+        ("add-marked-v6", rule::add(&marked("fd10::/64"))),
+        ("del-marked", rule::del(&marked("10.1.0.0/16"))),
         ("add", rule::add(&bypass("10.1.0.0/16"))),
         ("add-v6", rule::add(&bypass("fd10::/64"))),
         ("del", rule::del(&bypass("10.1.0.0/16"))),

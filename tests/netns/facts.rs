@@ -43,9 +43,10 @@ const fn broken(
     }
 }
 
-/// Whether there can be such a fact on this kernel: without nftables there is no guard.
+/// Whether there can be such a fact on this kernel: without nftables there is no guard, which marks answers.
 fn can_be(row: &Break) -> bool {
-    !row.by.starts_with("nft ") || nft::kernel_has_it()
+    let needs_it = row.by.starts_with("nft ") || row.fact.contains(" fwmark ");
+    !needs_it || nft::kernel_has_it()
 }
 
 /// A node with one pod on a network that has everything.

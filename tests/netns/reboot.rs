@@ -32,7 +32,9 @@ fn boot(node: &Node, nets: &[&Net], pods: &mut [&mut Pod]) {
         node.ip(&format!("link del {}", net.vx()));
     }
     for family in ipv6::families() {
-        node.ip(&format!("{family} rule del pref 19200"));
+        for pref in [19198, 19199, 19200] {
+            node.sh(&format!("ip {family} rule del pref {pref} || :"));
+        }
     }
     if nft::kernel_has_it() {
         node.run(&["nft", "flush ruleset"]);

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use vxlan_cni::ip::command::shell_line;
 use vxlan_cni::ip::link::{Setting, Vxlan};
-use vxlan_cni::ip::route::Route;
-use vxlan_cni::ip::rule::Rule;
+use vxlan_cni::ip::route::{Lookup, Route};
+use vxlan_cni::ip::rule::{Fwmark, Rule};
 use vxlan_cni::ip::sysctl::SysctlKey;
 use vxlan_cni::ip::{
     Command, Family, IfName, Mac, Netns, Program, TableId, Vni, addr, link, neigh, route, rule,
@@ -160,12 +160,19 @@ fn command() -> BoxedStrategy<Command> {
         (network(), ifname()).prop_map(|(address, dev)| addr::del(address, &dev)),
         a_route().prop_map(|route| route::add(&route)),
         a_route().prop_map(|route| route::del(&route)),
-        (address(), proptest::option::of(address())).prop_map(|(to, from)| route::lookup(to, from)),
+        (address(), proptest::option::of(address())).prop_map(|(to, from)| route::lookup(
+            &Lookup {
+                to,
+                from,
+                mark: None
+            }
+        )),
         (any::<u32>(), network(), network()).prop_map(|(pref, from, to)| {
             rule::add(&Rule {
                 pref,
-                from,
+                from: Some(from),
                 to,
+                fwmark: (pref % 2 == 0).then(|| Fwmark::bit((pref % 32) as u8)),
                 lookup: TableId::MAIN,
             })
         }),

@@ -139,14 +139,39 @@ fn failing(scene: &Scene, from: Place, targets: &[Target]) -> BTreeMap<String, S
         if answer.is_empty() {
             let protocols = failing.entry(name).or_default();
             *protocols = format!("{protocols} {protocol}").trim().to_owned();
-        } else if !asked.contains("gateway") {
-            assert!(
-                answer.starts_with(&format!("{asked} ")),
-                "{label} was answered by {answer}"
-            );
+            continue;
+        }
+        let (by, seen) = answer.split_once(' ').unwrap();
+        assert!(
+            by == asked || asked.contains("gateway"),
+            "{label} was answered by {by}"
+        );
+        if from == POD {
+            assert_seen(scene, &name, seen);
         }
     }
     failing
+}
+
+/// As whom an endpoint sees the client: a pod that is asked directly sees it itself, a Service's pod sees its node.
+fn assert_seen(scene: &Scene, target: &str, seen: &str) {
+    let is_pod = |name: &str| PODS.iter().any(|pod| pod.name == name);
+    let client = scene.addresses(POD);
+    let gateways = gateways(1).map(|(_, addresses)| addresses);
+    let node: Vec<String> = [scene.addresses(Place::Node(1))]
+        .into_iter()
+        .chain(gateways)
+        .flatten()
+        .collect();
+    match target.split_once(' ') {
+        Some(("direct", pod)) if is_pod(pod) => {
+            assert!(client.iter().any(|own| own == seen), "{target}: {seen}");
+        }
+        Some(("service", _)) if scene.masquerades_services => {
+            assert!(node.iter().any(|own| own == seen), "{target}: {seen}");
+        }
+        _ => {}
+    }
 }
 
 /// What must fail, and nothing else: a target, or several by `*` for every pod, with its protocols.
@@ -246,27 +271,30 @@ fn without_service_masquerade_no_service_answers_whose_endpoint_answers_past_the
     }
 }
 
-/// With a daemon answers come back the way of the other node's route to the client, but for those within one network,
-/// which are straight.
-fn with_a_daemon(daemon: &str) {
-    let straight = [
-        ("nodeport blue-gateway2 next", TCP),
-        ("nodeport blue-gateway2 remote", TCP),
-        ("nodeport green-gateway2 far", TCP),
-        ("nodeport green-gateway2 itself", TCP),
-        ("nodeport green-gateway2 near", TCP),
-    ];
-    let scene = Scene::new(Some(daemon), r#"{"ipMasq": true}"#);
-    rows(&scene, Mode::Iptables, &straight);
-    rows(&scene, Mode::Nftables, &[]);
+/// With a daemon every answer comes back the way that its question went: by the other node's route to the client, or
+/// straight where it was asked straight.
+fn with_a_daemon(daemon: &str, keys: &str, failing: &[(&str, &str)]) {
+    let scene = Scene::new(Some(daemon), keys);
+    rows(&scene, Mode::Iptables, failing);
+    rows(&scene, Mode::Nftables, failing);
 }
 
 #[test]
-fn with_bird_and_ip_masq_everything_answers_by_the_nodes_own_addresses() {
-    with_a_daemon("bird");
+fn with_bird_everything_answers_but_a_machine_without_a_route_to_the_pods() {
+    with_a_daemon("bird", "{}", &[NO_WAY_BACK]);
 }
 
 #[test]
-fn with_frr_and_ip_masq_everything_answers_by_the_nodes_own_addresses() {
-    with_a_daemon("frr");
+fn with_frr_everything_answers_but_a_machine_without_a_route_to_the_pods() {
+    with_a_daemon("frr", "{}", &[NO_WAY_BACK]);
+}
+
+#[test]
+fn with_bird_and_ip_masq_everything_answers() {
+    with_a_daemon("bird", r#"{"ipMasq": true}"#, &[]);
+}
+
+#[test]
+fn with_frr_and_ip_masq_everything_answers() {
+    with_a_daemon("frr", r#"{"ipMasq": true}"#, &[]);
 }

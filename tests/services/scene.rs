@@ -136,6 +136,8 @@ pub struct Scene {
     name: String,
     servers: Vec<Child>,
     addresses: Vec<[String; 2]>,
+    /// Whether `serviceMasquerade` is left as it is.
+    pub masquerades_services: bool,
 }
 
 impl Scene {
@@ -147,6 +149,7 @@ impl Scene {
             name: format!("s{}x{number}", std::process::id()),
             servers: Vec::new(),
             addresses: Vec::new(),
+            masquerades_services: !keys.contains("serviceMasquerade"),
         };
         let built = Path::new(env!("CARGO_BIN_EXE_vxlan")).parent().unwrap();
         let mut up = vec!["up", "--nodes", "2", "--from", built.to_str().unwrap()];

@@ -11,6 +11,7 @@ use crate::ctl::look::{
 };
 use crate::ctl::node::{Node, OnNode, Recorded, State};
 use crate::exec::System;
+use crate::ip::route::Lookup;
 use crate::ip::{Family, IfName, Netns, link::Setting, sysctl::SysctlKey};
 use crate::ops::converge::Hands;
 use crate::ops::status::{clash, underlay_fault};
@@ -84,7 +85,7 @@ impl<'a> Looked<'a> {
             Some(network) => {
                 let mut reads = host_reads(network);
                 let local = network.options.vxlan.local;
-                reads.extend(local.map(|local| Read::Lookup(Side::Host, local, None)));
+                reads.extend(local.map(|local| Read::Lookup(Side::Host, Lookup::to(local))));
                 reads.extend(
                     ["all", network.mv.as_str()]
                         .into_iter()
@@ -232,7 +233,7 @@ fn overlap(network: &Network, seen: &Observed) -> Finding {
 /// The address of the outer packets must be this node's.
 fn source(network: &Network, seen: &Observed) -> Option<Finding> {
     let local = network.options.vxlan.local?;
-    let found = seen.lookup(Side::Host, local, None);
+    let found = seen.lookup(Side::Host, Lookup::to(local));
     let own = found.is_some_and(|route| route.kind.as_deref() == Some("local"));
     Some(match own {
         true => Finding::well(format!("srcaddr {local} is this node's")),

@@ -6,7 +6,7 @@ const VX: &str = "ip -d link show dev vx_blue";
 const MV: &str = "ip -d addr show dev mv_blue";
 
 /// Every fact of the node's side, and a way to break it.
-pub(super) const ROWS: [Break; 48] = [
+pub(super) const ROWS: [Break; 55] = [
     broken(
         "net.ipv4.ip_forward = 1",
         "sysctl -qw net.ipv4.ip_forward=0",
@@ -35,6 +35,12 @@ pub(super) const ROWS: [Break; 48] = [
         "table inet vxlan_cni guards mv_blue",
         "nft flush chain inet vxlan_cni vx_blue",
         "found chain vx_blue has other rules",
+        "nft -j list table inet vxlan_cni",
+    ),
+    broken(
+        "table inet vxlan_cni guards mv_blue",
+        "nft flush chain inet vxlan_cni vx_blue/dnat",
+        "found chain vx_blue/dnat has other rules",
         "nft -j list table inet vxlan_cni",
     ),
     broken(
@@ -294,6 +300,42 @@ pub(super) const ROWS: [Break; 48] = [
         "while ip -6 rule del pref 19200 2>&-; do :; done; ip -6 rule add pref 19200 from fd10:64::/112 to fd10:64::/112 lookup 193",
         "missing",
         "ip -6 rule show pref 19200",
+    ),
+    broken(
+        "rule 19198 from 10.100.0.0/16 to 10.100.0.0/16 fwmark 0x1000/0x1000 lookup main",
+        "ip rule del pref 19198",
+        "missing",
+        "ip rule show pref 19198",
+    ),
+    broken(
+        "rule 19198 from 10.100.0.0/16 to 10.100.0.0/16 fwmark 0x1000/0x1000 lookup main",
+        "ip rule del pref 19198; ip rule add pref 19198 from 10.100.0.0/16 to 10.100.0.0/16 fwmark 0x3000/0x3000 lookup main",
+        "missing",
+        "ip rule show pref 19198",
+    ),
+    broken(
+        "rule 19199 from all to 10.100.0.0/16 fwmark 0x1000/0x1000 lookup 192",
+        "ip rule del pref 19199",
+        "missing",
+        "ip rule show pref 19199",
+    ),
+    broken(
+        "rule 19198 from fd10:64::/112 to fd10:64::/112 fwmark 0x1000/0x1000 lookup main",
+        "ip -6 rule del pref 19198",
+        "missing",
+        "ip -6 rule show pref 19198",
+    ),
+    broken(
+        "rule 19199 from all to fd10:64::/112 fwmark 0x1000/0x1000 lookup 192",
+        "ip -6 rule del pref 19199",
+        "missing",
+        "ip -6 rule show pref 19199",
+    ),
+    broken(
+        "rule 19199 from all to fd10:64::/112 fwmark 0x1000/0x1000 lookup 192",
+        "ip -6 rule del pref 19199; ip -6 rule add pref 19199 from all to fd10:64::/112 fwmark 0x3000/0x3000 lookup 192",
+        "missing",
+        "ip -6 rule show pref 19199",
     ),
 ];
 

@@ -6,7 +6,11 @@ ip -n pod addr del 10.1.0.23/16 dev eth0
 ip -n pod link del dev eth0
 ip -n pod link del dev tmpc4e1f4694831
 ip -6 rule del pref 19200 from fd10::/64 to fd10::/64 lookup 192
+ip -6 rule del pref 19199 from all to fd10::/64 fwmark 0x1000/0x1000 lookup 192
+ip -6 rule del pref 19198 from fd10::/64 to fd10::/64 fwmark 0x1000/0x1000 lookup main
 ip rule del pref 19200 from 10.1.0.0/16 to 10.1.0.0/16 lookup 192
+ip rule del pref 19199 from all to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup 192
+ip rule del pref 19198 from 10.1.0.0/16 to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup main
 ip route del fd10::/64 dev mv_blue table 192
 ip route del 10.1.0.0/16 dev mv_blue table 192
 ip addr del fd10::1/64 dev mv_blue

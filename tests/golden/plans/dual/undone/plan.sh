@@ -23,8 +23,16 @@ ip link set dev mv_blue up
 ip route replace 10.1.0.0/16 dev mv_blue table 192
 # route fd10::/64 dev mv_blue table 192
 ip route replace fd10::/64 dev mv_blue table 192
+# rule 19198 from 10.1.0.0/16 to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup main
+ip rule add pref 19198 from 10.1.0.0/16 to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup main
+# rule 19199 from all to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup 192
+ip rule add pref 19199 from all to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup 192
 # rule 19200 from 10.1.0.0/16 to 10.1.0.0/16 lookup 192
 ip rule add pref 19200 from 10.1.0.0/16 to 10.1.0.0/16 lookup 192
+# rule 19198 from fd10::/64 to fd10::/64 fwmark 0x1000/0x1000 lookup main
+ip -6 rule add pref 19198 from fd10::/64 to fd10::/64 fwmark 0x1000/0x1000 lookup main
+# rule 19199 from all to fd10::/64 fwmark 0x1000/0x1000 lookup 192
+ip -6 rule add pref 19199 from all to fd10::/64 fwmark 0x1000/0x1000 lookup 192
 # rule 19200 from fd10::/64 to fd10::/64 lookup 192
 ip -6 rule add pref 19200 from fd10::/64 to fd10::/64 lookup 192
 # macvlan eth0 on vx_blue is there

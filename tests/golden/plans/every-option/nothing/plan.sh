@@ -2,7 +2,7 @@
 # net.ipv4.ip_forward = 1
 sysctl -qw net.ipv4.ip_forward=1
 # table inet vxlan_cni guards mv_b
-nft 'add table inet vxlan_cni; add chain inet vxlan_cni vx_b { type filter hook prerouting priority -300; policy accept; }; flush chain inet vxlan_cni vx_b; add rule inet vxlan_cni vx_b iifname "vx_b" drop; add rule inet vxlan_cni vx_b iifname "mv_*" udp dport 4790 drop; add rule inet vxlan_cni vx_b udp dport 4790 @th,96,24 100 iifname != "eth0" drop; add rule inet vxlan_cni vx_b ct status dnat accept; add chain inet vxlan_cni vx_b/dnat { type filter hook prerouting priority -90; policy accept; }; flush chain inet vxlan_cni vx_b/dnat; add rule inet vxlan_cni vx_b/dnat ct status dnat iifname "mv_*" udp dport 4790 drop; add rule inet vxlan_cni vx_b/dnat ct status dnat udp dport 4790 @th,96,24 100 iifname != "eth0" drop; add chain inet vxlan_cni mv_b { type nat hook postrouting priority 100; policy accept; }; flush chain inet vxlan_cni mv_b; add rule inet vxlan_cni mv_b ct status dnat iifname "mv_b" oifname "mv_*" masquerade; add rule inet vxlan_cni mv_b ct status dnat ip saddr 10.1.0.0/16 ip daddr 10.1.0.0/16 masquerade'
+nft 'add table inet vxlan_cni; add chain inet vxlan_cni vx_b { type filter hook prerouting priority -300; policy accept; }; flush chain inet vxlan_cni vx_b; add rule inet vxlan_cni vx_b iifname "vx_b" drop; add rule inet vxlan_cni vx_b iifname "mv_*" udp dport 4790 drop; add rule inet vxlan_cni vx_b udp dport 4790 @th,96,24 100 iifname != "eth0" drop; add rule inet vxlan_cni vx_b ct status dnat accept; add chain inet vxlan_cni vx_b/dnat { type filter hook prerouting priority -90; policy accept; }; flush chain inet vxlan_cni vx_b/dnat; add rule inet vxlan_cni vx_b/dnat ct status dnat iifname "mv_*" udp dport 4790 drop; add rule inet vxlan_cni vx_b/dnat ct status dnat udp dport 4790 @th,96,24 100 iifname != "eth0" drop; add rule inet vxlan_cni vx_b/dnat ct status dnat ct direction reply ct original ip saddr 10.1.0.0/16 ct original ip daddr != 10.1.0.0/16 ip saddr 10.1.0.0/16 meta mark set meta mark or 0x1000; add rule inet vxlan_cni vx_b/dnat ct status dnat ct direction reply ct original ip saddr 10.1.0.0/16 ct original ip daddr 10.1.0.0/16 ip saddr != 10.1.0.0/16 meta mark set meta mark or 0x1000; add chain inet vxlan_cni mv_b { type nat hook postrouting priority 100; policy accept; }; flush chain inet vxlan_cni mv_b; add rule inet vxlan_cni mv_b ct status dnat iifname "mv_b" oifname "mv_*" masquerade; add rule inet vxlan_cni mv_b ct status dnat ip saddr 10.1.0.0/16 ip daddr 10.1.0.0/16 masquerade'
 # vxlan vx_b with VNI 100 is there
 ip link add vx_b type vxlan id 100 dev eth0 local 198.18.0.1 group 239.1.1.1 ttl 7 tos 0x10 dstport 4790 srcport 30000 40000 nolearning proxy rsc l2miss l3miss gbp ageing 4294967295 maxaddress 99
 # vx_b has address 02:00:00:00:00:64
@@ -27,6 +27,10 @@ ip addr replace 10.1.0.1/16 dev mv_b
 ip link set dev mv_b up
 # route 10.1.0.0/16 dev mv_b table 1000
 ip route replace 10.1.0.0/16 dev mv_b table 1000
+# rule 98 from 10.1.0.0/16 to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup main
+ip rule add pref 98 from 10.1.0.0/16 to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup main
+# rule 99 from all to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup 1000
+ip rule add pref 99 from all to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup 1000
 # rule 100 from 10.1.0.0/16 to 10.1.0.0/16 lookup 1000
 ip rule add pref 100 from 10.1.0.0/16 to 10.1.0.0/16 lookup 1000
 # macvlan eth0 on vx_b is there

@@ -4,6 +4,8 @@ ip -n pod addr del 10.1.0.23/16 dev eth0
 ip -n pod link del dev eth0
 ip -n pod link del dev tmpc4e1f4694831
 ip rule del pref 100 from 10.1.0.0/16 to 10.1.0.0/16 lookup 1000
+ip rule del pref 99 from all to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup 1000
+ip rule del pref 98 from 10.1.0.0/16 to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup main
 ip route del 10.1.0.0/16 dev mv_b table 1000
 ip addr del 10.1.0.1/16 dev mv_b
 ip link del dev mv_b

@@ -4,6 +4,8 @@ ip -n pod addr del 10.1.0.23/16 dev eth0
 ip -n pod link del dev eth0
 ip -n pod link del dev tmpc4e1f4694831
 ip rule del pref 19200 from 10.1.0.0/16 to 10.1.0.0/16 lookup 192
+ip rule del pref 19199 from all to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup 192
+ip rule del pref 19198 from 10.1.0.0/16 to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup main
 ip route del 10.1.0.0/16 dev mv_blue table 192
 ip addr del 10.1.0.1/16 dev mv_blue
 ip link del dev mv_blue

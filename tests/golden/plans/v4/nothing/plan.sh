@@ -2,7 +2,7 @@
 # net.ipv4.ip_forward = 1
 sysctl -qw net.ipv4.ip_forward=1
 # table inet vxlan_cni guards mv_blue
-nft 'add table inet vxlan_cni; add chain inet vxlan_cni vx_blue { type filter hook prerouting priority -300; policy accept; }; flush chain inet vxlan_cni vx_blue; add rule inet vxlan_cni vx_blue iifname "vx_blue" drop; add rule inet vxlan_cni vx_blue iifname "mv_*" udp dport 4789 drop; add rule inet vxlan_cni vx_blue udp dport 4789 @th,96,24 100 iifname != "eth0" drop; add rule inet vxlan_cni vx_blue ct status dnat accept; add chain inet vxlan_cni vx_blue/dnat { type filter hook prerouting priority -90; policy accept; }; flush chain inet vxlan_cni vx_blue/dnat; add rule inet vxlan_cni vx_blue/dnat ct status dnat iifname "mv_*" udp dport 4789 drop; add rule inet vxlan_cni vx_blue/dnat ct status dnat udp dport 4789 @th,96,24 100 iifname != "eth0" drop; add chain inet vxlan_cni mv_blue { type nat hook postrouting priority 100; policy accept; }; flush chain inet vxlan_cni mv_blue; add rule inet vxlan_cni mv_blue ct status dnat iifname "mv_blue" oifname "mv_*" masquerade; add rule inet vxlan_cni mv_blue ct status dnat ip saddr 10.1.0.0/16 ip daddr 10.1.0.0/16 masquerade'
+nft 'add table inet vxlan_cni; add chain inet vxlan_cni vx_blue { type filter hook prerouting priority -300; policy accept; }; flush chain inet vxlan_cni vx_blue; add rule inet vxlan_cni vx_blue iifname "vx_blue" drop; add rule inet vxlan_cni vx_blue iifname "mv_*" udp dport 4789 drop; add rule inet vxlan_cni vx_blue udp dport 4789 @th,96,24 100 iifname != "eth0" drop; add rule inet vxlan_cni vx_blue ct status dnat accept; add chain inet vxlan_cni vx_blue/dnat { type filter hook prerouting priority -90; policy accept; }; flush chain inet vxlan_cni vx_blue/dnat; add rule inet vxlan_cni vx_blue/dnat ct status dnat iifname "mv_*" udp dport 4789 drop; add rule inet vxlan_cni vx_blue/dnat ct status dnat udp dport 4789 @th,96,24 100 iifname != "eth0" drop; add rule inet vxlan_cni vx_blue/dnat ct status dnat ct direction reply ct original ip saddr 10.1.0.0/16 ct original ip daddr != 10.1.0.0/16 ip saddr 10.1.0.0/16 meta mark set meta mark or 0x1000; add rule inet vxlan_cni vx_blue/dnat ct status dnat ct direction reply ct original ip saddr 10.1.0.0/16 ct original ip daddr 10.1.0.0/16 ip saddr != 10.1.0.0/16 meta mark set meta mark or 0x1000; add chain inet vxlan_cni mv_blue { type nat hook postrouting priority 100; policy accept; }; flush chain inet vxlan_cni mv_blue; add rule inet vxlan_cni mv_blue ct status dnat iifname "mv_blue" oifname "mv_*" masquerade; add rule inet vxlan_cni mv_blue ct status dnat ip saddr 10.1.0.0/16 ip daddr 10.1.0.0/16 masquerade'
 # vxlan vx_blue with VNI 100 is there
 ip link add vx_blue type vxlan id 100 dev eth0 group 239.1.1.1 dstport 4789 learning maxaddress 16384
 # vx_blue has mtu 1450
@@ -23,6 +23,10 @@ ip addr replace 10.1.0.1/16 dev mv_blue
 ip link set dev mv_blue up
 # route 10.1.0.0/16 dev mv_blue table 192
 ip route replace 10.1.0.0/16 dev mv_blue table 192
+# rule 19198 from 10.1.0.0/16 to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup main
+ip rule add pref 19198 from 10.1.0.0/16 to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup main
+# rule 19199 from all to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup 192
+ip rule add pref 19199 from all to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup 192
 # rule 19200 from 10.1.0.0/16 to 10.1.0.0/16 lookup 192
 ip rule add pref 19200 from 10.1.0.0/16 to 10.1.0.0/16 lookup 192
 # macvlan eth0 on vx_blue is there

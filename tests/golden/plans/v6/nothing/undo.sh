@@ -4,6 +4,8 @@ ip -n pod addr del fd10::23/64 dev eth0
 ip -n pod link del dev eth0
 ip -n pod link del dev tmpc4e1f4694831
 ip -6 rule del pref 19200 from fd10::/64 to fd10::/64 lookup 192
+ip -6 rule del pref 19199 from all to fd10::/64 fwmark 0x1000/0x1000 lookup 192
+ip -6 rule del pref 19198 from fd10::/64 to fd10::/64 fwmark 0x1000/0x1000 lookup main
 ip route del fd10::/64 dev mv_blue table 192
 ip addr del fd10::1/64 dev mv_blue
 ip link del dev mv_blue
