@@ -242,18 +242,21 @@ fn a_stray_claim_and_a_record_of_an_earlier_boot_go() {
     let earlier = text.replace(boot.trim(), "00000000-0000-0000-0000-000000000000");
     assert_ne!(earlier, text);
     std::fs::write(&record, earlier).unwrap();
-    scene
-        .node()
-        .ip("route add 10.10.1.250/32 dev mv_blue proto 192 metric 4194304000");
+    // Of the pool, but neither of the two pods'.
+    let shown = scene.node().snapshot();
+    let candidates = ["10.10.1.250", "10.10.1.251", "10.10.1.252"];
+    let is_free = |one: &&str| shown.with(one).is_empty();
+    let stray = candidates.into_iter().find(is_free).unwrap();
+    scene.node().ip(&format!(
+        "route add {stray}/32 dev mv_blue proto 192 metric 4194304000"
+    ));
     let dry = scene.gc(&["--dry-run"]);
-    for words in ["it is of an earlier boot", "10.10.1.250", "nobody's"] {
+    for words in ["it is of an earlier boot", stray, "nobody's"] {
         assert!(dry.contains(words), "{dry}");
     }
     let removed = scene.gc(&["--yes"]);
-    assert!(
-        removed.contains("removed the claim 10.10.1.250"),
-        "{removed}"
-    );
+    let told = format!("removed the claim {stray}");
+    assert!(removed.contains(&told), "{removed}");
     // Its link went with that boot, in which there was none.
     drop(b);
     assert!(!record.exists());
