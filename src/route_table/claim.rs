@@ -174,7 +174,7 @@ impl Claims<'_> {
         );
         match answers.tell_of_a_liar() {
             true => Err(answers.error(&self.whereabouts())),
-            false => sifted,
+            false => sifted.map_err(|error| error.and(&answers.shown(&self.whereabouts()))),
         }
     }
 

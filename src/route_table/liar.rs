@@ -21,6 +21,9 @@ use crate::store::{Found, Store};
 /// milliseconds for each 64 of them, an ADD ends within a second or so.
 const LIES_MOST: usize = 128;
 
+/// How many MACs it is looked up of where they are.
+const MACS_MOST: usize = 256;
+
 /// What was answered for in one ADD.
 #[derive(Debug, Default)]
 pub struct Answers {
@@ -77,13 +80,30 @@ impl Answers {
         )
     }
 
-    /// Who answered for most, for an error that has another cause.
+    /// Who answered for most, for an error that has another cause; where each MAC answered for one address, where these
+    /// are: what forges a MAC for each is still in one place.
     pub fn shown(&self, who: &Whereabouts<'_>) -> String {
-        let most = self.most().filter(|(_, _, count)| *count > 1);
-        most.map_or_else(String::new, |(mac, dev, count)| {
-            let of = who.of(mac, dev);
-            format!("{mac} answers on {dev} for {count} of the addresses tried, or claims them; it is {of}")
-        })
+        match self.most() {
+            Some((mac, dev, count)) if count > 1 => {
+                let of = who.of(mac, dev);
+                format!(
+                    "{mac} answers on {dev} for {count} of the addresses tried, or claims them; it is {of}"
+                )
+            }
+            Some((_, dev, _)) if self.by.len() > 1 => {
+                let places = who.places(self.by.keys().take(MACS_MOST), dev);
+                let shown: Vec<String> = places
+                    .iter()
+                    .map(|(place, count)| format!("{count} {place}"))
+                    .collect();
+                format!(
+                    "{} MACs answer on {dev}, each for one of the addresses tried: {}",
+                    self.by.len(),
+                    shown.join(", ")
+                )
+            }
+            _ => String::new(),
+        }
     }
 }
 
@@ -117,8 +137,27 @@ impl Whereabouts<'_> {
         let here = self.attachment(mac).or_else(|| self.owner(mac));
         let here = here.map(|container| format!("{container} on this node"));
         here.or_else(|| self.vtep(mac, dev)).unwrap_or_else(|| {
-            format!("neither in a record of this node nor known to be on another; see `ip -d neigh` and the devices on {dev}'s parent")
+            format!("no MAC that a container of this node was given, nor learnt from another node: most likely forged by a container of this node; see `ip -d neigh` and the devices on {dev}'s parent")
         })
+    }
+
+    /// Where MACs are that answer on a device, each place with how many of them.
+    fn places<'m>(
+        &self,
+        macs: impl Iterator<Item = &'m String>,
+        dev: &IfName,
+    ) -> BTreeMap<String, usize> {
+        let macs: Vec<Mac> = macs.filter_map(|mac| mac.parse().ok()).collect();
+        let vteps = self.vteps(&macs, dev).unwrap_or_default();
+        let mut places = BTreeMap::new();
+        for mac in macs {
+            let place = vteps.get(&mac).map_or_else(
+                || "learnt from no other node, so most likely of this one".to_owned(),
+                |vtep| behind(*vtep),
+            );
+            *places.entry(place).or_default() += 1;
+        }
+        places
     }
 
     /// The container that has it by a record of the plugin `vxlan`.
@@ -149,20 +188,30 @@ impl Whereabouts<'_> {
         Some(held.owner?.shown())
     }
 
-    /// The node that has it, where the device's parent is a vxlan that has learnt it.
+    /// The node that has it.
     fn vtep(&self, mac: Mac, dev: &IfName) -> Option<String> {
+        let vteps = self.vteps(&[mac], dev)?;
+        vteps.get(&mac).map(|vtep| behind(*vtep))
+    }
+
+    /// The nodes that have them, where the device's parent is a vxlan that has learnt them.
+    fn vteps(&self, macs: &[Mac], dev: &IfName) -> Option<BTreeMap<Mac, IpAddr>> {
         let link = Read::Link(Side::Host, dev.clone());
         let undaunted = self.system.undaunted();
         let hands = self.hands.with(&undaunted);
         let seen = hands.observe(vec![link]).ok()?;
         let parent = seen.link(Side::Host, dev)?.link.as_deref()?;
         let parent = IfName::new(parent).ok()?;
-        let seen = hands.observe(vec![Read::Vtep(parent.clone(), mac)]);
-        let vtep = seen.ok()?.vtep(&parent, mac)?;
-        Some(format!(
-            "behind {vtep}, another node's address on the underlay"
-        ))
+        let question = |mac: &Mac| Read::Vtep(parent.clone(), *mac);
+        let seen = hands.observe(macs.iter().map(question).collect()).ok()?;
+        let vtep = |mac: &Mac| Some((*mac, seen.vtep(&parent, *mac)?));
+        Some(macs.iter().filter_map(vtep).collect())
     }
+}
+
+/// Where another node is.
+fn behind(vtep: IpAddr) -> String {
+    format!("behind {vtep}, another node's address on the underlay")
 }
 
 #[cfg(test)]

@@ -149,6 +149,23 @@ while last:
         last.discard(mark.decode())
 ";
 
+/// Answers every ARP question about the addresses of a prefix, each with the MAC that follows from the address; or, told to,
+/// with a random one.
+const FORGE: &str = r"
+import ipaddress, random, socket, sys
+lies, derived = ipaddress.ip_network(sys.argv[1]), sys.argv[2] == 'derived'
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x806))
+wire.bind(('eth0', 0x806))
+print('ready', flush=True)
+while True:
+    asked, where = wire.recvfrom(65535)
+    target = asked[38:42]
+    if where[2] == socket.PACKET_OUTGOING or asked[20:22] != b'\0\1' or ipaddress.ip_address(target) not in lies:
+        continue
+    mac = (b'\x0a\x58' + target) if derived else (b'\2' + random.randbytes(5))
+    wire.send(asked[22:28] + mac + asked[12:20] + b'\0\2' + mac + target + asked[22:32])
+";
+
 /// Sends one frame, given in hex, by an AF_XDP socket (linux/if_xdp.h).
 const SEND_BY_XDP: &str = r"
 import ctypes, mmap, socket, struct, sys
@@ -221,6 +238,29 @@ pub fn send(ns: &Ns, frames: &[Frame]) {
     }
     drop(stdin);
     assert!(child.wait().unwrap().success());
+}
+
+/// What answers on `eth0` of a namespace for addresses that are not its own; it ends with this.
+pub struct Forger(Child);
+
+impl Forger {
+    /// As that user; each answer has a MAC of its own, derived from the address or random.
+    pub fn of(ns: &Ns, prefix: &str, macs: &str) -> Self {
+        let argv = [&USER[..], &[PYTHON, "-c", FORGE, prefix, macs]].concat();
+        let mut child = ns.command(&argv).stdout(Stdio::piped()).spawn().unwrap();
+        let mut ready = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut ready).unwrap();
+        assert_eq!(ready, "ready\n");
+        Self(child)
+    }
+}
+
+impl Drop for Forger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// What listens on `eth0` of a namespace.

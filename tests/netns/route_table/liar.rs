@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Ipam;
 use super::contest::knows_use;
+use crate::support::frames::Forger;
 use crate::support::lab::{Lab, Net, Node, Pod, ipv6, mac};
 use crate::support::plugin::{Call, Program};
 
@@ -144,6 +145,42 @@ fn a_pod_that_answers_for_every_address_or_every_claim_is_named_and_add_fails_so
             ipam.say("ADD", "a").ok();
             ipam.del("a");
         }
+    }
+}
+
+#[test]
+fn a_pod_that_answers_with_a_mac_for_each_address_is_told_by_where_these_are() {
+    let scene = Scene::new();
+    let range = json!({"subnet": "10.100.0.0/16", "rangeStart": "10.100.129.0"});
+    for (liar, place) in [
+        (0, "most likely of this one".to_owned()),
+        (1, scene.place(1)),
+    ] {
+        // Also for what none can have: then a MAC of it is named.
+        let forger = Forger::of(&scene.pods[liar], "0.0.0.0/0", "random");
+        let said = scene.ipam(range.clone()).say("ADD", "a").error(11);
+        println!("{said}");
+        assert!(said.contains("which none can have"), "{said}");
+        let of = match liar {
+            0 => "most likely forged by a container of this node".to_owned(),
+            _ => scene.place(1),
+        };
+        assert!(said.contains(&of), "{said}");
+        drop(forger);
+        // For what a node on the network can have too, as honest containers would.
+        let forger = Forger::of(&scene.pods[liar], SEARCHED, "derived");
+        let ipam = scene.ipam(range.clone());
+        let ipam = ipam.with("/ipam/requestTimeoutMs", json!(1500));
+        let said = ipam.say("ADD", "a").error(11);
+        println!("{said}");
+        let wanted = ["MACs answer on mv_blue, each for one", &place];
+        assert!(wanted.iter().all(|words| said.contains(words)), "{said}");
+        assert!(!said.contains("overloaded"), "{said}");
+        ipam.assert_nothing_left();
+        ipam.assert_nobody_is_asked();
+        drop(forger);
+        ipam.say("ADD", "a").ok();
+        ipam.del("a");
     }
 }
 
