@@ -15,6 +15,7 @@ pub(super) mod probe;
 mod programs;
 mod report;
 mod shared;
+mod underlay;
 mod wire;
 
 pub use claims::folders;

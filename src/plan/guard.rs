@@ -96,7 +96,7 @@ fn encapsulated(network: &Network, seen: &Observed) -> Vec<Rule> {
 
 /// The devices by which vxlan of a network comes in; none where any may be: without a device of its own, and
 /// where that one only holds an address which packets reach by other devices (lo, dummy).
-fn ways_in(network: &Network, seen: &Observed) -> Vec<IfName> {
+pub fn ways_in(network: &Network, seen: &Observed) -> Vec<IfName> {
     let Some(name) = underlay::name(network, seen) else {
         return Vec::new();
     };

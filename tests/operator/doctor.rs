@@ -1,5 +1,7 @@
 //! `vxlan doctor`: what is broken is found, in the right words.
 
+use serde_json::json;
+
 use crate::stage::{Stage, claimed};
 use crate::support::lab::{Lab, Net, Ns, address, ipv6, mac, nft, until};
 
@@ -70,6 +72,21 @@ fn a_firewall_that_drops_invalid_packets_is_crossed_unless_conntrack_is_liberal(
     ]);
     let said = stage.operate(&["doctor"]);
     assert!(said.code == 0 && !said.stdout.contains(words), "{said:?}");
+}
+
+#[test]
+fn a_vtep_on_lo_is_said_to_leave_open_by_which_device_its_vxlan_comes_in() {
+    nft::is_needed();
+    let lab = Lab::new(1);
+    lab.node(0).ip("addr add 198.18.255.1/32 dev lo");
+    let options =
+        json!({"options": {"vtepdev": "lo", "srcaddr": "198.18.255.1", "group": "198.18.255.2"}});
+    let mut stage = Stage::new(lab, vec![Net::new("blue", 100).with(options)]);
+    stage.join(0, "web", 1);
+    let said = stage.operate(&["doctor"]);
+    let words =
+        "vxlan of blue is taken from every device: the guard cannot tell those that lead to lo";
+    assert!(said.code == 0 && said.stdout.contains(words), "{said:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::arping::{Arping, Question};
 use super::asked::{self, Wire};
 use super::report::{Finding, Section};
-use super::{learnt, probe, wire};
+use super::{learnt, probe, underlay, wire};
 use crate::cni::CniError;
 use crate::config::Network;
 use crate::ctl::look::{
@@ -14,8 +14,8 @@ use crate::exec::System;
 use crate::ip::route::Lookup;
 use crate::ip::{Family, IfName, Netns, link::Setting, sysctl::SysctlKey};
 use crate::ops::converge::Hands;
-use crate::ops::status::{clash, underlay_fault};
-use crate::plan::{Fact, Observed, Read, Side, Verdict, underlay};
+use crate::plan::underlay::overlap_reads;
+use crate::plan::{Fact, Observed, Read, Side, Verdict};
 use crate::route_table::liar::Whereabouts;
 
 /// What mends what a record tells of and nobody needs any more.
@@ -91,7 +91,7 @@ impl<'a> Looked<'a> {
                         .into_iter()
                         .filter_map(reverse_filter),
                 );
-                reads.extend(underlay::overlap_reads(network));
+                reads.extend(overlap_reads(network));
                 reads.extend(learnt::reads(network));
                 let seen = hands.observe_host(network, reads);
                 let seen = seen.and_then(|seen| learnt::look(hands, network, seen));
@@ -134,10 +134,7 @@ impl<'a> Looked<'a> {
             section.findings.extend(why.map(failed));
             return section;
         };
-        section.findings.push(underlay(network, seen));
-        section.findings.extend(source(network, seen));
-        section.findings.push(overlap(network, seen));
-        section.findings.push(vni(network, seen));
+        section.findings.extend(underlay::findings(network, seen));
         section.findings.extend(limit(network, seen));
         if self.standing().is_some() {
             section.findings.extend(filter(network, seen));
@@ -195,72 +192,6 @@ fn failed(error: &CniError) -> Finding {
     match error.details.is_empty() {
         true => finding,
         false => finding.mend(error.details.clone()),
-    }
-}
-
-/// The underlay device must be there, up, with a carrier, and large enough.
-fn underlay(network: &Network, seen: &Observed) -> Finding {
-    let Some(dev) = &network.options.vxlan.dev else {
-        return Finding::unknown("options.vtepdev names no underlay device");
-    };
-    let see = format!("ip -d link show dev {dev}");
-    if let Some(fault) = underlay_fault(network, seen) {
-        return Finding::wrong(fault.msg).see(see).mend(fault.details);
-    }
-    let link = seen.link(Side::Host, dev);
-    if link.is_some_and(|link| link.flag("NO-CARRIER")) {
-        return Finding::wrong(format!("the underlay device `{dev}` has no carrier"))
-            .see(see)
-            .mend("plug the cable in, or bring its other end up");
-    }
-    let mtu = link.map_or(0, |link| link.mtu);
-    Finding::well(format!("the underlay device {dev} is up, MTU {mtu}"))
-}
-
-/// The network's addresses must not be the node's already.
-fn overlap(network: &Network, seen: &Observed) -> Finding {
-    match underlay::check_overlap(network, seen) {
-        Ok(()) => Finding::well("no subnet and no gateway of this node is in the network's cidr"),
-        Err(error) => {
-            let told = CniError::from(error);
-            Finding::wrong(told.msg)
-                .see("ip -br addr; ip route")
-                .mend(told.details)
-        }
-    }
-}
-
-/// The address of the outer packets must be this node's.
-fn source(network: &Network, seen: &Observed) -> Option<Finding> {
-    let local = network.options.vxlan.local?;
-    let found = seen.lookup(Side::Host, Lookup::to(local));
-    let own = found.is_some_and(|route| route.kind.as_deref() == Some("local"));
-    Some(match own {
-        true => Finding::well(format!("srcaddr {local} is this node's")),
-        false => Finding::wrong(format!(
-            "options.srcaddr {local} is no address of this node"
-        ))
-        .see(format!("ip route get {local}"))
-        .mend("correct options.srcaddr: ip -br addr"),
-    })
-}
-
-fn vni(network: &Network, seen: &Observed) -> Finding {
-    let vxlan = &network.options.vxlan;
-    match clash(network, seen) {
-        None => Finding::well(format!(
-            "no other device has VNI {} on port {}",
-            vxlan.vni, vxlan.dstport
-        )),
-        Some(fault) => {
-            let other = fault.msg.split_once(": ").map_or("", |(_, rest)| rest);
-            let other = other.split(' ').next().unwrap_or_default().to_owned();
-            Finding::wrong(fault.msg)
-                .see(format!("ip -d link show dev {other}"))
-                .mend(format!(
-                    "give the network another id or options.port, or, when nobody uses it: ip link del dev {other}"
-                ))
-        }
     }
 }
 
