@@ -20,7 +20,7 @@ pub struct Batch {
     /// Where it runs.
     pub netns: Netns,
     /// Whether a failing line ends it.
-    pub mood: Mood,
+    pub on_error: OnError,
     lines: Vec<Command>,
     pauses: Vec<Pause>,
 }
@@ -34,11 +34,11 @@ pub const MARK: &str = r#""ifname":"lo""#;
 
 /// What a batch does after a line that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
+pub enum OnError {
     /// Stops: earlier lines stay, later ones do not run.
-    StopAtFirst,
+    Stop,
     /// Tries every line (`-force`).
-    TryAll,
+    Continue,
 }
 
 /// Why what a batch printed cannot be read.
@@ -74,12 +74,12 @@ impl Batch {
     /// Puts lines of one program and family together.
     ///
     /// Empty, or of several kinds, is a programming error.
-    pub fn new(netns: &Netns, mood: Mood, lines: Vec<Command>) -> Self {
+    pub fn new(netns: &Netns, on_error: OnError, lines: Vec<Command>) -> Self {
         debug_assert!(!lines.is_empty());
         debug_assert!(lines.iter().all(|line| kind_of(line) == kind_of(&lines[0])));
         Self {
             netns: netns.clone(),
-            mood,
+            on_error,
             lines,
             pauses: Vec::new(),
         }
@@ -123,7 +123,7 @@ impl Batch {
             // `192 vxlans` in rt_tables a rule of ours would not be recognised (iproute2 6.1).
             option("-N");
         }
-        if self.mood == Mood::TryAll {
+        if self.on_error == OnError::Continue {
             option("-force");
         }
         ["-batch", "-"].into_iter().for_each(option);
@@ -169,9 +169,9 @@ impl Batch {
     ) -> Result<Answers, BatchError> {
         let failures = self.told_failures(code, stderr);
         let failed = |line: usize| failures.iter().any(|failure| failure.line == Some(line));
-        let last = match (self.mood, failures.first()) {
+        let last = match (self.on_error, failures.first()) {
             (
-                Mood::StopAtFirst,
+                OnError::Stop,
                 Some(Failure {
                     line: Some(line), ..
                 }),
@@ -262,11 +262,11 @@ mod tests {
     use super::*;
     use crate::ip::{addr, link};
 
-    fn batch(mood: Mood) -> Batch {
+    fn batch(on_error: OnError) -> Batch {
         let [a, b, c] = ["a", "b", "c"].map(|name| name.parse().unwrap());
         Batch::new(
             &Netns::Named("p".into()),
-            mood,
+            on_error,
             vec![
                 addr::show(&a),
                 link::set(&b, &link::Setting::Up),
@@ -278,11 +278,11 @@ mod tests {
     #[test]
     fn a_batch_is_one_process_in_one_namespace() {
         assert_eq!(
-            batch(Mood::TryAll).argv(),
+            batch(OnError::Continue).argv(),
             ["ip", "-n", "p", "-j", "-d", "-N", "-force", "-batch", "-"]
         );
         assert_eq!(
-            batch(Mood::StopAtFirst).stdin(),
+            batch(OnError::Stop).stdin(),
             "addr show dev a\nlink set dev b up\naddr show dev c\n"
         );
     }
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn what_is_behind_a_pause_is_said_later() {
         let ms = Duration::from_millis;
-        let paced = batch(Mood::TryAll).paced(vec![(ms(10), 1), (ms(30), 3)]);
+        let paced = batch(OnError::Continue).paced(vec![(ms(10), 1), (ms(30), 3)]);
         let later = vec![
             (ms(10), "link set dev b up\naddr show dev c\n".to_owned()),
             (ms(30), String::new()),
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn documents_go_to_the_lines_that_read() {
-        let answers = batch(Mood::StopAtFirst)
+        let answers = batch(OnError::Stop)
             .answers(Some(0), b"[1]\n[2]\n", "")
             .unwrap();
         assert_eq!(
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn a_failed_read_does_not_shift_the_documents_behind_it() {
         let stderr = "Device \"a\" does not exist.\nCommand failed -:1\n";
-        let answers = batch(Mood::TryAll)
+        let answers = batch(OnError::Continue)
             .answers(Some(1), b"[2]", stderr)
             .unwrap();
         assert_eq!(
@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn a_batch_that_stopped_answers_nothing_behind_the_stop() {
         let stderr = "Cannot find device \"b\"\nCommand failed -:2\n";
-        let answers = batch(Mood::StopAtFirst)
+        let answers = batch(OnError::Stop)
             .answers(Some(1), b"[1]", stderr)
             .unwrap();
         assert_eq!(
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_missing_document_is_an_error_and_never_a_guess() {
-        let error = batch(Mood::StopAtFirst)
+        let error = batch(OnError::Stop)
             .answers(Some(0), b"[1]", "")
             .unwrap_err();
         assert_eq!(
@@ -354,7 +354,7 @@ mod tests {
             }
         );
         assert!(matches!(
-            batch(Mood::TryAll).answers(Some(0), b"[1", ""),
+            batch(OnError::Continue).answers(Some(0), b"[1", ""),
             Err(BatchError::NotJson(_))
         ));
     }
@@ -362,7 +362,7 @@ mod tests {
     #[test]
     fn b62_an_interrupted_dump_is_a_failure_though_ip_exits_0() {
         let stderr = "Dump was interrupted and may be inconsistent.\n";
-        let answers = batch(Mood::StopAtFirst)
+        let answers = batch(OnError::Stop)
             .answers(Some(0), b"[1]\n[2]\n", stderr)
             .unwrap();
         assert_eq!(answers.failure().unwrap().kind(), Kind::Again);
@@ -372,7 +372,7 @@ mod tests {
     fn a_remark_beside_a_failure_is_neither_a_failure_nor_a_reason_to_doubt_which_lines_ran() {
         let info = "info: this is new\n";
         let failed = format!("{info}Cannot find device \"b\"\n{info}Command failed -:2\n{info}");
-        let answers = batch(Mood::TryAll)
+        let answers = batch(OnError::Continue)
             .answers(Some(1), b"[1]\n[2]\n", &failed)
             .unwrap();
         let [failure] = &answers.failures[..] else {
@@ -380,21 +380,19 @@ mod tests {
         };
         let message = "Cannot find device \"b\"";
         assert_eq!((failure.line, &*failure.message), (Some(2), message));
-        let answers = batch(Mood::StopAtFirst)
+        let answers = batch(OnError::Stop)
             .answers(Some(0), b"[1]\n[2]\n", info)
             .unwrap();
         assert_eq!(answers.failures, []);
         // Nothing but a remark is not a word about the failure.
-        let answers = batch(Mood::StopAtFirst)
-            .answers(Some(2), b"", info)
-            .unwrap();
+        let answers = batch(OnError::Stop).answers(Some(2), b"", info).unwrap();
         assert_eq!(
             answers.failure().unwrap().message,
             "exit code 2 without a word"
         );
         let again = format!("{info}Dump was interrupted and may be inconsistent.\n{info}");
         for code in [0, 1] {
-            let answers = batch(Mood::TryAll)
+            let answers = batch(OnError::Continue)
                 .answers(Some(code), b"[1]\n[2]\n", &again)
                 .unwrap();
             assert_eq!(answers.failure().unwrap().kind(), Kind::Again);
@@ -403,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_nonzero_exit_without_a_word_is_a_failure() {
-        let answers = batch(Mood::StopAtFirst).answers(None, b"", "").unwrap();
+        let answers = batch(OnError::Stop).answers(None, b"", "").unwrap();
         assert_eq!(answers.failure().unwrap().message, "killed by a signal");
     }
 }

@@ -13,7 +13,7 @@ use super::lines::{
 use crate::cni::{CniError, Code};
 use crate::config::Network;
 use crate::exec::{Exec, Opened, Pending};
-use crate::ip::batch::{Batch, Mood, Pause, says_absent};
+use crate::ip::batch::{Batch, OnError, Pause, says_absent};
 use crate::ip::stderr::Kind;
 use crate::ip::{Command, Netns, Program};
 use crate::journal::Journal;
@@ -41,7 +41,7 @@ pub struct Hands<'a> {
 pub struct Started {
     lines: Vec<Line>,
     netns: Netns,
-    mood: Mood,
+    on_error: OnError,
     pending: Pending,
 }
 
@@ -62,14 +62,14 @@ impl<'a> Hands<'a> {
     ///
     /// # Errors
     /// When the process cannot be started.
-    pub fn start(&self, lines: Vec<Line>, mood: Mood) -> Result<Started, CniError> {
-        self.start_paced(lines, mood, Vec::new())
+    pub fn start(&self, lines: Vec<Line>, on_error: OnError) -> Result<Started, CniError> {
+        self.start_paced(lines, on_error, Vec::new())
     }
 
     fn start_paced(
         &self,
         lines: Vec<Line>,
-        mood: Mood,
+        on_error: OnError,
         pauses: Vec<Pause>,
     ) -> Result<Started, CniError> {
         let netns = lines
@@ -79,11 +79,14 @@ impl<'a> Hands<'a> {
         let writes = lines.iter().filter(|line| matches!(line, Line::Write(_)));
         let shown: Vec<String> = writes.map(|line| line.command().shown_in(&netns)).collect();
         self.journal.commands(&shown);
-        let pending = Pending::start(self.exec, Batch::new(&netns, mood, commands).paced(pauses))?;
+        let pending = Pending::start(
+            self.exec,
+            Batch::new(&netns, on_error, commands).paced(pauses),
+        )?;
         Ok(Started {
             lines,
             netns,
-            mood,
+            on_error,
             pending,
         })
     }
@@ -109,11 +112,11 @@ impl<'a> Hands<'a> {
         let netns = self.netns(step.side).clone();
         self.journal.commands(&[step.command.shown_in(&netns)]);
         done.push(step.clone());
-        let batch = Batch::new(&netns, Mood::StopAtFirst, vec![step.command.clone()]);
+        let batch = Batch::new(&netns, OnError::Stop, vec![step.command.clone()]);
         let started = Started {
             lines: vec![Line::Write(step)],
             netns,
-            mood: Mood::StopAtFirst,
+            on_error: OnError::Stop,
             pending: opened.carry_out(batch)?,
         };
         match started.finish()?.failures.first() {
@@ -131,7 +134,7 @@ impl<'a> Hands<'a> {
             .collect();
         let started = lines
             .into_iter()
-            .map(|lines| self.start(lines, Mood::TryAll));
+            .map(|lines| self.start(lines, OnError::Continue));
         let started: Vec<_> = started.collect();
         let outcomes = started
             .into_iter()
@@ -148,8 +151,8 @@ impl<'a> Hands<'a> {
     ///
     /// # Errors
     /// When the process cannot be run or what it printed cannot be read.
-    pub fn run(&self, lines: Vec<Line>, mood: Mood) -> Result<Outcome, CniError> {
-        self.start(lines, mood)?.finish()
+    pub fn run(&self, lines: Vec<Line>, on_error: OnError) -> Result<Outcome, CniError> {
+        self.start(lines, on_error)?.finish()
     }
 
     /// Starts every question; those that cannot share a process run side by side.
@@ -163,7 +166,7 @@ impl<'a> Hands<'a> {
         let lines = questions.into_iter().map(Line::Read).collect();
         let started = group(lines)
             .into_iter()
-            .map(|lines| self.start(lines, Mood::TryAll));
+            .map(|lines| self.start(lines, OnError::Continue));
         Ok(Asked {
             started: started.collect::<Result<_, _>>()?,
             switches: self.host_switches(&files)?,
@@ -262,7 +265,7 @@ impl<'a> Hands<'a> {
     pub fn make(&self, lines: Vec<Line>, done: &mut Vec<Step>) -> Result<Outcome, CniError> {
         let all: Vec<Step> = lines.iter().filter_map(write).collect();
         let outcome = self
-            .run(lines, Mood::StopAtFirst)
+            .run(lines, OnError::Stop)
             // Nobody knows how far it came; undoing what was not made does no harm.
             .inspect_err(|_| done.extend(all))?;
         done.extend(outcome.done.iter().cloned());
@@ -305,7 +308,7 @@ impl<'a> Hands<'a> {
     /// Carries removing lines out in one process. Some commands end it when they fail (`ip neigh`,
     /// iproute2 6.1, even with `-force`): then each line gets a process of its own.
     fn try_all(&self, lines: Vec<Line>) -> Vec<String> {
-        match self.run(lines.clone(), Mood::TryAll) {
+        match self.run(lines.clone(), OnError::Continue) {
             Err(error) => vec![error.msg],
             Ok(outcome) if outcome.gave_up().is_some() && lines.len() > 1 => lines
                 .into_iter()
@@ -383,14 +386,14 @@ impl Started {
         let Self {
             lines,
             netns,
-            mood,
+            on_error,
             pending,
         } = self;
         let answers = pending.wait()?;
         match lines.first().map(|line| line.command().program()) {
             Some(Program::Sysctl) => Ok(sysctl_outcome(lines, &netns, answers)),
             Some(Program::Nft) => nft_outcome(lines, &netns, answers),
-            _ => outcome(lines, &netns, mood, answers),
+            _ => outcome(lines, &netns, on_error, answers),
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::cni::{CniError, Code};
-use crate::ip::batch::{Answers, Batch, Mood, is_read, kind_of, says_absent};
+use crate::ip::batch::{Answers, Batch, OnError, is_read, kind_of, says_absent};
 use crate::ip::command::shell_line;
 use crate::ip::route::says_no_way;
 use crate::ip::stderr::{Failure, Kind};
@@ -134,12 +134,12 @@ fn advice(kind: Kind, program: Program) -> &'static str {
 pub(super) fn outcome(
     lines: Vec<Line>,
     netns: &Netns,
-    mood: Mood,
+    on_error: OnError,
     answers: Answers,
 ) -> Result<Outcome, CniError> {
     let mut outcome = Outcome::default();
     let code = answers.code;
-    let ran = ran(&answers, mood);
+    let ran = ran(&answers, on_error);
     let answered_last = answers.documents.iter().rposition(Option::is_some);
     let mut documents = answers.documents.into_iter();
     for (index, line) in lines.iter().enumerate() {
@@ -181,7 +181,7 @@ fn is_absent(read: &Read, message: &str) -> bool {
 
 /// Which lines may have run: where `ip` gave up without naming one, any; else a batch that stops ran
 /// nothing behind the first that failed, also where what failed is a question and "not there" the answer.
-fn ran(answers: &Answers, mood: Mood) -> impl Fn(usize) -> bool + use<> {
+fn ran(answers: &Answers, on_error: OnError) -> impl Fn(usize) -> bool + use<> {
     let gave_up = answers
         .failures
         .iter()
@@ -189,7 +189,7 @@ fn ran(answers: &Answers, mood: Mood) -> impl Fn(usize) -> bool + use<> {
     let first = answers.failures.iter().filter_map(|failure| failure.line);
     let last = first
         .min()
-        .filter(|_| mood == Mood::StopAtFirst && !gave_up);
+        .filter(|_| on_error == OnError::Stop && !gave_up);
     move |index| last.is_none_or(|line| index + 1 < line)
 }
 
@@ -236,7 +236,7 @@ pub(super) fn sysctl_outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) 
 /// Questions that share one `sysctl`, as it was run.
 fn whole(lines: &[Line], netns: &Netns) -> String {
     let commands = lines.iter().map(Line::command).collect();
-    shell_line(&Batch::new(netns, Mood::StopAtFirst, commands).argv())
+    shell_line(&Batch::new(netns, OnError::Stop, commands).argv())
 }
 
 /// What came of a line of `nft`, which is all of its process: it is carried out whole, or not at all.

@@ -18,7 +18,7 @@ use super::wire::{self, Asked, Questions};
 use crate::cni::CniError;
 use crate::exec::System;
 use crate::ip::IfName;
-use crate::ip::batch::Mood;
+use crate::ip::batch::OnError;
 use crate::ip::link::{AddrRecord, LinkRecord};
 use crate::ip::route::{Lookup, Route};
 use crate::ops::converge::Hands;
@@ -240,7 +240,7 @@ impl Contest<'_> {
         let lookup = Line::Read(Read::Lookup(Side::Host, Lookup::to(self.route.dst.ip())));
         if !wire::is_asked(self.ipam) {
             self.system.pause(time)?;
-            return wire::told(self.hands.run(vec![lookup], Mood::TryAll)?);
+            return wire::told(self.hands.run(vec![lookup], OnError::Continue)?);
         }
         let mac = match rival {
             Rival::Mac(mac) => mac.parse().ok(),

@@ -19,7 +19,7 @@ use super::config::Ipam;
 use crate::cni::{CniError, Code};
 use crate::config::hosts::mac_of;
 use crate::exec::System;
-use crate::ip::batch::Mood;
+use crate::ip::batch::OnError;
 use crate::ip::sysctl::{self, SysctlKey};
 use crate::ip::{Command, Family, IfName, Mac, addr, neigh};
 use crate::ops::converge::Hands;
@@ -343,7 +343,7 @@ fn take_answers_at_once(hands: &Hands<'_>, asked: &[Asked]) -> Result<(), CniErr
     }
     let because = "an answer counts at once".to_owned();
     let lines = vec![line(sysctl::write(&settings), because)];
-    match hands.run(lines, Mood::StopAtFirst)?.failures.first() {
+    match hands.run(lines, OnError::Stop)?.failures.first() {
         Some(failed) => Err(failed.error("the wire cannot be asked")),
         None => Ok(()),
     }

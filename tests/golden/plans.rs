@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use vxlan_cni::cni::{Args, CniResult, Version};
 use vxlan_cni::config::Config;
-use vxlan_cni::ip::batch::{Batch, Mood, says_absent};
+use vxlan_cni::ip::batch::{Batch, OnError, says_absent};
 use vxlan_cni::ip::route::says_no_way;
 use vxlan_cni::ip::stderr::failures;
 use vxlan_cni::ip::{Netns, Program};
@@ -110,7 +110,7 @@ impl<'a> Wanted<'a> {
 
 /// A question as a line of shell: alone in a batch, as the program asks it, or `sysctl`.
 fn question(read: &Read) -> String {
-    let batch = Batch::new(&netns(read.side()), Mood::StopAtFirst, vec![read.command()]);
+    let batch = Batch::new(&netns(read.side()), OnError::Stop, vec![read.command()]);
     match read.command().program() {
         Program::Sysctl | Program::Nft => batch.argv().join(" "),
         _ => format!(

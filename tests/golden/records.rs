@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
-use vxlan_cni::ip::batch::{Answers, Batch, Mood};
+use vxlan_cni::ip::batch::{Answers, Batch, OnError};
 use vxlan_cni::ip::fdb::FdbRecord;
 use vxlan_cni::ip::link::{
     LinkRecord, MaddrRecord, PortRange, Setting, Vxlan, macvlan_differences, vxlan_differences,
@@ -483,7 +483,7 @@ fn switches_are_read_in_the_order_of_the_keys_and_one_that_is_not_there_is_named
             SysctlKey::All(Family::V6, "forwarding"),
             SysctlKey::Device(Family::V4, a("nope"), "arp_notify"),
         ];
-        let batch = Batch::new(&Netns::Own, Mood::TryAll, vec![sysctl::read(&keys)]);
+        let batch = Batch::new(&Netns::Own, OnError::Continue, vec![sysctl::read(&keys)]);
         let said = ip.file("sysctl");
         assert_eq!(said.line, batch.argv().join(" "));
         assert_eq!(said.stdout, "0\n0\n");
@@ -509,7 +509,7 @@ fn the_answers_of_one_process_go_to_their_lines() {
             link::show(&a("vx_one")),
             addr::show(&a("eth0")),
         ];
-        let batch = Batch::new(&Netns::Own, Mood::TryAll, lines);
+        let batch = Batch::new(&Netns::Own, OnError::Continue, lines);
         // The file was made with these very lines.
         let quoted: Vec<String> = batch
             .lines()
@@ -545,7 +545,7 @@ fn a_process_that_stops_has_answered_what_came_before() {
             link::show(&lines[2]),
         ];
         let answers = ip.told(
-            &Batch::new(&Netns::Own, Mood::StopAtFirst, lines),
+            &Batch::new(&Netns::Own, OnError::Stop, lines),
             "batch-that-stops",
         );
         assert!(answers.documents[0].is_some());

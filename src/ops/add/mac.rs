@@ -9,7 +9,7 @@ use super::{Attempt, Made};
 use crate::cni::{CniError, Code};
 use crate::config::hosts::addresses_of;
 use crate::config::{MacChoice, Network};
-use crate::ip::batch::Mood;
+use crate::ip::batch::OnError;
 use crate::ip::neigh::{self, NeighRecord};
 use crate::ip::stderr::Kind;
 use crate::ip::sysctl::SysctlKey;
@@ -92,7 +92,7 @@ impl Attempt<'_> {
         if lines.is_empty() {
             return None;
         }
-        let outcome = match hands.run(lines, Mood::TryAll) {
+        let outcome = match hands.run(lines, OnError::Continue) {
             Err(error) => return Some(error.msg),
             Ok(outcome) => outcome,
         };
@@ -199,7 +199,7 @@ impl Attempt<'_> {
         if lines.is_empty() {
             return Ok(None);
         }
-        let outcome = self.hands.run(lines, Mood::TryAll)?;
+        let outcome = self.hands.run(lines, OnError::Continue)?;
         Ok(outcome.failures.into_iter().next())
     }
 
@@ -219,7 +219,7 @@ impl Attempt<'_> {
         if lines.is_empty() {
             return Ok(());
         }
-        let outcome = self.hands.run(lines, Mood::TryAll)?;
+        let outcome = self.hands.run(lines, OnError::Continue)?;
         refuse_failed(but_gone(outcome.failures))?;
         let is_answered = |address: &&IpAddr| {
             let neighbour = outcome.seen.neighbour(dev, **address);

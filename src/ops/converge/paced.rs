@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Hands;
 use crate::cni::CniError;
 use crate::ip::IfName;
-use crate::ip::batch::Mood;
+use crate::ip::batch::OnError;
 use crate::ops::lines::{Line, Outcome};
 use crate::plan::{Read, Side};
 
@@ -25,6 +25,6 @@ impl Hands<'_> {
             }
             lines.extend(stage);
         }
-        self.start_paced(lines, Mood::TryAll, pauses)?.finish()
+        self.start_paced(lines, OnError::Continue, pauses)?.finish()
     }
 }

@@ -1,6 +1,6 @@
 //! A command: the same words by every way, and nothing in them that could be more than a word.
 
-use vxlan_cni::ip::batch::{Batch, Mood};
+use vxlan_cni::ip::batch::{Batch, OnError};
 use vxlan_cni::ip::{Command, Netns, Program};
 use vxlan_cni::plan::Step;
 
@@ -24,7 +24,7 @@ pub fn is_sound(command: &Command) {
     );
     let value = |word: &&String| word.starts_with('-');
     assert_eq!(command.words().iter().find(value), None, "{command:?}");
-    let batch = Batch::new(&Netns::Own, Mood::StopAtFirst, vec![command.clone()]);
+    let batch = Batch::new(&Netns::Own, OnError::Stop, vec![command.clone()]);
     assert_eq!(batch.stdin().lines().count(), 1, "{command:?}");
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 use vxlan_cni::cni::{Args, CniError, CniResult, Version};
 use vxlan_cni::config::Config;
 use vxlan_cni::exec::ExecError;
-use vxlan_cni::ip::batch::{Answers, Batch, Mood, is_read};
+use vxlan_cni::ip::batch::{Answers, Batch, OnError, is_read};
 use vxlan_cni::ip::json::{documents, without_fan_maps};
 use vxlan_cni::ip::stderr::failures;
 use vxlan_cni::ip::{Netns, Program};
@@ -29,8 +29,8 @@ pub fn holds(stdout: &[u8], stderr: &str, code: Option<i32>) {
             ..select(&config, &Args::default()).unwrap()
         };
         let wanted = Wanted::of(&selection);
-        for mood in [Mood::StopAtFirst, Mood::TryAll] {
-            sorted_to_lines(&wanted.batch(mood), stdout, stderr, code);
+        for on_error in [OnError::Stop, OnError::Continue] {
+            sorted_to_lines(&wanted.batch(on_error), stdout, stderr, code);
         }
         believed(&wanted, stdout);
     }
@@ -148,7 +148,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// The questions about the node that share a process, with a change among them.
-    fn batch(&self, mood: Mood) -> Batch {
+    fn batch(&self, on_error: OnError) -> Batch {
         let shared = |read: &Read| {
             let command = read.command();
             let alone = matches!(command.program(), Program::Sysctl | Program::Nft)
@@ -159,7 +159,7 @@ impl<'a> Wanted<'a> {
         let mut lines: Vec<_> = reads.map(|read| read.command()).collect();
         let up = vxlan_cni::ip::link::Setting::Up;
         lines.insert(1, vxlan_cni::ip::link::set(&self.selection.network.vx, &up));
-        Batch::new(&Netns::Own, mood, lines)
+        Batch::new(&Netns::Own, on_error, lines)
     }
 }
 
