@@ -14,7 +14,7 @@ use crate::journal::Journal;
 use crate::ops::converge::{Asked, Hands};
 use crate::ops::facts::{Facts, Promised};
 use crate::ops::namespace_inode;
-use crate::plan::{self, Fact, Look, Observed, Read, Side, Verdict, host};
+use crate::plan::{self, Fact, Observed, Probe, Read, Side, Verdict, host};
 use crate::store::{Attachment, Store};
 
 /// How many containers are looked at side by side.
@@ -51,10 +51,10 @@ pub fn judge(facts: Vec<Fact>, seen: &Observed) -> Vec<Judged> {
 
 /// The questions about a network's node side: its facts, who listens, and which other vxlans there are.
 pub fn host_reads(network: &Network) -> Vec<Read> {
-    let mut reads = host::reads(network, Look::Close);
+    let mut reads = host::reads(network, Probe::List);
     reads.extend(plan::reads(
         &host::listed(network, &Observed::default()),
-        Look::Close,
+        Probe::List,
     ));
     reads.extend([Read::Maddr(network.vx.clone()), Read::Vxlans]);
     reads.sort();
@@ -171,19 +171,19 @@ impl<'a> Attached<'a> {
     /// When it cannot be seen.
     pub fn look(&self, hands: &Hands<'_>, host: &Observed) -> Result<Observed, CniError> {
         let mut seen = host.clone();
-        seen.absorb(hands.observe(self.reads(Look::Close)?)?);
+        seen.absorb(hands.observe(self.reads(Probe::List)?)?);
         Ok(seen)
     }
 
-    fn reads(&self, look: Look) -> Result<Vec<Read>, CniError> {
-        let mut reads = self.facts()?.own_reads(look);
+    fn reads(&self, probe: Probe) -> Result<Vec<Read>, CniError> {
+        let mut reads = self.facts()?.own_reads(probe);
         reads.retain(|read| read.side() == Side::Pod);
         reads.sort();
         reads.dedup();
         Ok(reads)
     }
 
-    /// Judges by a glance, and where that leaves something open, by a close look.
+    /// Judges by look-ups, and where these leave something open, by lists.
     fn judge(
         &self,
         hands: &Hands<'_>,
@@ -192,7 +192,7 @@ impl<'a> Attached<'a> {
     ) -> Result<Vec<Judged>, CniError> {
         let mut seen = host.clone();
         match asked.and_then(Asked::answers) {
-            Ok(glance) => seen.absorb(glance),
+            Ok(looked_up) => seen.absorb(looked_up),
             Err(_) => return Ok(judge(self.facts()?.own(host)?, &self.look(hands, host)?)),
         }
         let facts = self.facts()?.own(&seen)?;
@@ -242,7 +242,7 @@ pub fn look_at<'a>(
                     pod: one.netns.as_ref()?,
                     ..hands(system, &journal)
                 };
-                let asked = one.reads(Look::Glance).and_then(|reads| hands.ask(reads));
+                let asked = one.reads(Probe::Lookup).and_then(|reads| hands.ask(reads));
                 Some((one, hands, asked, host(&one.network.vx)?))
             })
             .collect();

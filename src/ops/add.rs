@@ -28,7 +28,7 @@ use crate::journal::Journal;
 use crate::lease;
 use crate::nft::Table;
 use crate::plan::container::Container;
-use crate::plan::{self, Fact, Look, Observed, Read, Side, Step, host, underlay};
+use crate::plan::{self, Fact, Observed, Probe, Read, Side, Step, host, underlay};
 use crate::select::{Selection, select};
 use crate::store::{Attachment, Store, UnderWay, boot_id};
 
@@ -208,7 +208,7 @@ impl<'a> Attempt<'a> {
     /// Makes the node's side true, alone: under the lock, looked at closely.
     fn converge_host(&self, made: &mut Made) -> Result<Observed, CniError> {
         let alone = self.store.hold(&self.network.name)?;
-        let mut reads = host::reads(self.network, Look::Close);
+        let mut reads = host::reads(self.network, Probe::List);
         reads.extend(underlay::overlap_reads(self.network));
         let seen = self.hands.observe_host(self.network, reads)?;
         let facts = host::facts(self.network, &seen)?;
@@ -271,7 +271,7 @@ impl<'a> Attempt<'a> {
         let inside =
             |read: &Read| read.side() == Side::Pod && read.command().program() == Program::Ip;
         lines.extend(
-            plan::reads(&facts, Look::Glance)
+            plan::reads(&facts, Probe::Lookup)
                 .into_iter()
                 .filter(inside)
                 .map(Line::Read),
@@ -297,7 +297,7 @@ impl<'a> Attempt<'a> {
             None => seen.absorb(outcome.seen),
         }
         if !plan::broken(&facts, seen).is_empty() {
-            let close = self.hands.observe(plan::reads(&facts, Look::Close))?;
+            let close = self.hands.observe(plan::reads(&facts, Probe::List))?;
             seen.absorb(close);
             *seen = self.hands.converge(&facts, seen.clone(), &mut made.steps)?;
         }

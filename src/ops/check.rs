@@ -11,7 +11,7 @@ use crate::cni::{CniError, Code, Request, Verb};
 use crate::config::Config;
 use crate::exec::System;
 use crate::lease;
-use crate::plan::{self, Look};
+use crate::plan::{self, Probe};
 use crate::store::{Attachment, Found};
 
 /// What an operator does next.
@@ -80,13 +80,13 @@ fn recorded(config: &Config, request: &Request) -> Result<Attachment, CniError> 
     }
 }
 
-/// A glance first; what it does not show is looked at closely before it is called broken.
+/// Look-ups first; what they do not show is listed before it is called broken.
 fn hold(facts: &mut Facts<'_>, hands: &Hands<'_>) -> Result<(), CniError> {
-    let seen = facts.observe(hands, Look::Glance)?;
+    let seen = facts.observe(hands, Probe::Lookup)?;
     if plan::broken(&facts.all(&seen)?, &seen).is_empty() {
         return Ok(());
     }
-    let seen = facts.observe(hands, Look::Close)?;
+    let seen = facts.observe(hands, Probe::List)?;
     let all = facts.all(&seen)?;
     match plan::broken(&all, &seen) {
         broken if broken.is_empty() => Ok(()),

@@ -17,7 +17,7 @@ use crate::ip::batch::{Batch, OnError, Pause, says_absent};
 use crate::ip::stderr::Kind;
 use crate::ip::{Command, Netns, Program};
 use crate::journal::Journal;
-use crate::plan::{self, Fact, Look, Observed, Plan, Read, Side, Step, host};
+use crate::plan::{self, Fact, Observed, Plan, Probe, Read, Side, Step, host};
 
 /// How often a plan is made and applied: downing a link drops its routes, so one repair can bring
 /// another to light, but not for ever.
@@ -250,7 +250,7 @@ impl<'a> Hands<'a> {
                 return Err(not_true(&foreign, self.pod));
             }
             self.apply(steps, done)?;
-            seen.absorb(self.observe(plan::reads(facts, Look::Close))?);
+            seen.absorb(self.observe(plan::reads(facts, Probe::List))?);
         }
         match plan::broken(facts, &seen) {
             broken if broken.is_empty() => Ok(seen),

@@ -10,7 +10,7 @@ use crate::config::Network;
 use crate::ip::{IfName, Mac, Netns};
 use crate::nft::Table;
 use crate::plan::container::{self, Container};
-use crate::plan::{self, Fact, Look, Observed, Read, Side, Verdict, host, underlay};
+use crate::plan::{self, Fact, Observed, Probe, Read, Side, Verdict, host, underlay};
 use crate::store::Attachment;
 
 /// What must hold for one attachment.
@@ -58,23 +58,23 @@ impl<'a> Facts<'a> {
     ///
     /// # Errors
     /// When something cannot be seen.
-    pub fn observe(&self, hands: &Hands<'_>, look: Look) -> Result<Observed, CniError> {
-        hands.observe_host(self.network, self.reads(look))
+    pub fn observe(&self, hands: &Hands<'_>, probe: Probe) -> Result<Observed, CniError> {
+        hands.observe_host(self.network, self.reads(probe))
     }
 
     /// The questions about both sides.
-    fn reads(&self, look: Look) -> Vec<Read> {
-        let mut reads = host::reads(self.network, look);
-        reads.extend(self.own_reads(look));
-        // Beside the rest, and not by a glance alone: without the guard everything else looks well.
+    fn reads(&self, probe: Probe) -> Vec<Read> {
+        let mut reads = host::reads(self.network, probe);
+        reads.extend(self.own_reads(probe));
+        // Beside the rest, and not by its look-ups alone: without the guard everything else looks well.
         reads.extend(self.network.guard.then_some(Read::Nft(Table::Node)));
         reads
     }
 
     /// The questions about the container's side.
-    pub fn own_reads(&self, look: Look) -> Vec<Read> {
-        let mut reads = plan::reads(&self.container.facts(), look);
-        reads.extend(plan::reads(&self.promised.addresses, look));
+    pub fn own_reads(&self, probe: Probe) -> Vec<Read> {
+        let mut reads = plan::reads(&self.container.facts(), probe);
+        reads.extend(plan::reads(&self.promised.addresses, probe));
         let rules = Table::Pod(self.container.ifname.clone());
         reads.extend(self.network.anti_spoof.then_some(Read::Nft(rules)));
         reads

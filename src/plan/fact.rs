@@ -113,11 +113,11 @@ pub enum Kind {
 /// How closely a fact is looked at. Only IPv6 makes a difference: `ip` lists its routes and rules in a
 /// process of their own, while a look-up can share one with everything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub enum Probe {
     /// By the effect, where that is cheaper; "no" then means "look closely".
-    Glance,
+    Lookup,
     /// By listing the device's routes and the rules at one `pref`.
-    Close,
+    List,
 }
 
 /// Whether a fact holds.
@@ -136,7 +136,7 @@ pub enum Verdict {
 
 impl Fact {
     /// The questions whose answers decide it.
-    pub fn reads(&self, look: Look) -> Vec<Read> {
+    pub fn reads(&self, probe: Probe) -> Vec<Read> {
         match self {
             Self::Vxlan { name, .. } => vec![Read::Link(Side::Host, name.clone())],
             Self::Macvlan {
@@ -170,7 +170,7 @@ impl Fact {
                 side,
                 witness: Some(witness),
                 ..
-            } if look == Look::Glance => vec![Read::Lookup(*side, *witness)],
+            } if probe == Probe::Lookup => vec![Read::Lookup(*side, *witness)],
             Self::Route { side, route, .. } => {
                 vec![Read::Routes(
                     *side,
@@ -179,12 +179,14 @@ impl Fact {
                     route.dev.clone(),
                 )]
             }
-            Self::Rule { rule, witness } if look == Look::Glance && rule.family() == Family::V6 => {
+            Self::Rule { rule, witness }
+                if probe == Probe::Lookup && rule.family() == Family::V6 =>
+            {
                 vec![Read::Lookup(Side::Host, *witness)]
             }
             Self::Rule { rule, .. } => vec![Read::Rules(rule.family(), rule.pref)],
-            // It costs as much as an ADD: a glance leaves it to what looks closely.
-            Self::Guard { .. } if look == Look::Glance => Vec::new(),
+            // It costs as much as an ADD, so it is listed only where the rest is.
+            Self::Guard { .. } if probe == Probe::Lookup => Vec::new(),
             Self::Guard { table, .. } => vec![Read::Nft(table.clone())],
             Self::Sysctl { side, key, .. } => vec![Read::Sysctl(*side, key.clone())],
         }
@@ -320,7 +322,7 @@ impl Fact {
 
     /// The command that shows it to a person.
     pub fn show(&self) -> Option<Command> {
-        self.reads(Look::Close).first().map(Read::command)
+        self.reads(Probe::List).first().map(Read::command)
     }
 }
 

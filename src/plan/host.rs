@@ -2,7 +2,7 @@
 
 use ipnetwork::IpNetwork;
 
-use super::fact::{Fact, Kind, Look};
+use super::fact::{Fact, Kind, Probe};
 use super::guard;
 use super::observed::{Observed, Read, Side};
 use super::trust;
@@ -38,9 +38,9 @@ pub fn listed(network: &Network, seen: &Observed) -> Vec<Fact> {
 }
 
 /// The questions about the node's side, the underlay's MTU among them.
-pub fn reads(network: &Network, look: Look) -> Vec<Read> {
+pub fn reads(network: &Network, probe: Probe) -> Vec<Read> {
     let facts = facts_with(network, network.mtu, &Observed::default());
-    let mut reads = super::reads(&facts, look);
+    let mut reads = super::reads(&facts, probe);
     reads.extend(underlay::ipv6_reads(network));
     reads.extend(
         network

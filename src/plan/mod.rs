@@ -10,7 +10,7 @@ pub mod trust;
 pub mod underlay;
 pub mod way_back;
 
-pub use fact::{Fact, Kind, Look, Verdict};
+pub use fact::{Fact, Kind, Probe, Verdict};
 pub use observed::{Observed, Read, Side};
 
 use crate::ip::link::{self, Setting};
@@ -186,8 +186,8 @@ pub fn foreign<'a>(facts: &'a [Fact], seen: &Observed) -> Vec<(&'a Fact, Verdict
 }
 
 /// The questions of all facts, each once, in the order in which a batch may ask them.
-pub fn reads(facts: &[Fact], look: Look) -> Vec<Read> {
-    let mut reads: Vec<Read> = facts.iter().flat_map(|fact| fact.reads(look)).collect();
+pub fn reads(facts: &[Fact], probe: Probe) -> Vec<Read> {
+    let mut reads: Vec<Read> = facts.iter().flat_map(|fact| fact.reads(probe)).collect();
     reads.sort();
     reads.dedup();
     reads

@@ -19,7 +19,7 @@ use vxlan_cni::ip::{Netns, Program};
 use vxlan_cni::lease;
 use vxlan_cni::ops::converge::told;
 use vxlan_cni::plan::container::{self, Container};
-use vxlan_cni::plan::{self, Fact, Look, Observed, Plan, Read, Side, host, underlay};
+use vxlan_cni::plan::{self, Fact, Observed, Plan, Probe, Read, Side, host, underlay};
 use vxlan_cni::select::{Selection, select};
 
 use crate::compare::{against, all_same, folder, names, read};
@@ -99,9 +99,9 @@ impl<'a> Wanted<'a> {
         facts
     }
 
-    fn reads(&self, look: Look) -> Vec<Read> {
-        let mut reads = host::reads(self.selection.network, look);
-        reads.extend(plan::reads(&self.container(None, true).facts(), look));
+    fn reads(&self, probe: Probe) -> Vec<Read> {
+        let mut reads = host::reads(self.selection.network, probe);
+        reads.extend(plan::reads(&self.container(None, true).facts(), probe));
         reads.sort();
         reads.dedup();
         reads
@@ -206,8 +206,8 @@ fn the_questions_are_those_of_the_golden_files() {
     all_same(cases().iter().map(|case| {
         let config = config(case);
         let wanted = Wanted::of(case, &config);
-        let mut reads = wanted.reads(Look::Close);
-        reads.extend(wanted.reads(Look::Glance));
+        let mut reads = wanted.reads(Probe::List);
+        reads.extend(wanted.reads(Probe::Lookup));
         reads.sort();
         reads.dedup();
         let lines: String = reads.iter().map(|read| question(read) + "\n").collect();
@@ -223,7 +223,7 @@ fn every_state_has_the_plan_of_its_golden_file_and_check_says_what_its_file_says
             // A new case: `capture` needs the plan of `nothing` for all other states.
             return results.push(Err(format!("{why}; tests/golden/capture plans writes it")));
         }
-        let seen = observed(state, &wanted.reads(Look::Close));
+        let seen = observed(state, &wanted.reads(Probe::List));
         let facts = wanted.facts(&seen);
         let plan = plan::plan(&facts, &seen, &pod());
         results.push(against(
@@ -242,21 +242,21 @@ fn every_state_has_the_plan_of_its_golden_file_and_check_says_what_its_file_says
 /// States in which everything holds.
 const WHOLE: [&str; 3] = ["standing", "later-plugins", "tentative"];
 
-/// The state that a glance passes over: a look at the packet filter costs as much as an ADD.
+/// The state that look-ups pass over: a list of the packet filter costs as much as an ADD.
 const PASSED_OVER: &str = "rules-flushed";
 
 #[test]
-fn what_stands_needs_nothing_and_a_glance_shows_it() {
+fn what_holds_needs_nothing_and_look_ups_show_it() {
     each_state(|wanted, _, state| {
         let standing = WHOLE.iter().any(|name| state.ends_with(name));
-        for look in [Look::Close, Look::Glance] {
-            let seen = observed(state, &wanted.reads(look));
+        for probe in [Probe::List, Probe::Lookup] {
+            let seen = observed(state, &wanted.reads(probe));
             let broken = plan::broken(&wanted.facts(&seen), &seen).len();
-            let passed_over = look == Look::Glance && state.ends_with(PASSED_OVER);
+            let passed_over = probe == Probe::Lookup && state.ends_with(PASSED_OVER);
             assert_eq!(
                 broken == 0,
                 standing || passed_over,
-                "{} {look:?}: {broken} broken",
+                "{} {probe:?}: {broken} broken",
                 state.display()
             );
         }
@@ -349,7 +349,7 @@ fn c55_check_names_each_piece_of_the_pods_side_that_is_missing() {
 #[test]
 fn a_plan_is_empty_exactly_where_check_has_nothing_to_say() {
     each_state(|wanted, _, state| {
-        let seen = observed(state, &wanted.reads(Look::Close));
+        let seen = observed(state, &wanted.reads(Probe::List));
         let facts = wanted.facts(&seen);
         let plan = plan::plan(&facts, &seen, &pod());
         assert_eq!(

@@ -197,7 +197,7 @@ fn c60_check_reads_and_changes_nothing() {
         switches.iter().all(|call| call.contains(" -n ")),
         "{switches:?}"
     );
-    // A glance and a close look, however much is missing.
+    // Look-ups and a list, however much is missing.
     assert!(calls.len() <= 8, "{calls:?}");
     assert_eq!(std::fs::read(&record).unwrap(), before);
     assert!(!world.path("vxlan.log").exists() && !world.path("run").exists());

@@ -20,7 +20,7 @@ use crate::ops::converge::{Hands, refuse_foreign};
 use crate::ops::status::clash;
 use crate::ops::{attached_already, namespace_inode};
 use crate::plan::container::{self, Container};
-use crate::plan::{self, Fact, Look, Observed, Read, Side, host, underlay};
+use crate::plan::{self, Fact, Observed, Probe, Read, Side, host, underlay};
 use crate::select::{Selection, select};
 use crate::shown::printable;
 use crate::store::Found;
@@ -222,7 +222,7 @@ fn node_side(
     ifname: &IfName,
     script: &mut Script,
 ) -> Result<Observed, CniError> {
-    let mut reads = host::reads(network, Look::Close);
+    let mut reads = host::reads(network, Probe::List);
     reads.push(Read::Vxlans);
     reads.push(container::namesake(ifname));
     reads.extend(underlay::overlap_reads(network));

@@ -5,7 +5,7 @@ use super::{Attempt, Made};
 use crate::cni::CniError;
 use crate::ip::IfName;
 use crate::ops::lines::{EGRESS_NEEDS, Line};
-use crate::plan::{self, Fact, Look, Observed, Read, Step, container, host};
+use crate::plan::{self, Fact, Observed, Probe, Read, Step, container, host};
 
 /// The steps by which the container's interface comes to be, as [`plan::plan`] has them.
 pub(super) struct Birth {
@@ -36,9 +36,10 @@ impl Attempt<'_> {
     /// batch stops before the link, and both are done one after the other.
     pub(super) fn observe_and_link(&self, made: &mut Made) -> Result<Observed, CniError> {
         let mut birth = self.birth(&self.made_as()?);
-        let (switches, questions): (Vec<Read>, Vec<Read>) = host::reads(self.network, Look::Glance)
-            .into_iter()
-            .partition(|read| matches!(read, Read::Sysctl(..)));
+        let (switches, questions): (Vec<Read>, Vec<Read>) =
+            host::reads(self.network, Probe::Lookup)
+                .into_iter()
+                .partition(|read| matches!(read, Read::Sysctl(..)));
         let mut lines: Vec<Line> = questions.into_iter().map(Line::Read).collect();
         lines.push(Line::Write(birth.add.clone()));
         let outcome = self.hands.make(lines, &mut made.steps)?;

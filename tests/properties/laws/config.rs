@@ -7,7 +7,7 @@ use vxlan_cni::cni::{Code, Request};
 use vxlan_cni::config::{Config, Network};
 use vxlan_cni::ip::Netns;
 use vxlan_cni::lease;
-use vxlan_cni::plan::{self, Look, Observed, host};
+use vxlan_cni::plan::{self, Observed, Probe, host};
 use vxlan_cni::route_table::pool::{Pool, Seed};
 
 use super::commands;
@@ -89,7 +89,7 @@ fn can_be_carried_out(config: &Config, network: &Network, value: &Value) {
             "the gateway is handed out"
         );
     }
-    for look in [Look::Glance, Look::Close] {
+    for look in [Probe::Lookup, Probe::List] {
         for read in host::reads(network, look) {
             commands::is_sound(&read.command());
         }

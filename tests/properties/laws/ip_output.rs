@@ -11,7 +11,7 @@ use vxlan_cni::ip::{Netns, Program};
 use vxlan_cni::ops::converge::not_true;
 use vxlan_cni::ops::lines::Failed;
 use vxlan_cni::plan::container::Container;
-use vxlan_cni::plan::{self, Look, Observed, Read, Side, host, underlay};
+use vxlan_cni::plan::{self, Observed, Probe, Read, Side, host, underlay};
 use vxlan_cni::select::{Selection, select};
 
 use super::commands;
@@ -132,7 +132,7 @@ impl<'a> Wanted<'a> {
     /// Every question of an ADD or CHECK, in the order in which a batch may ask.
     fn reads(&self) -> Vec<Read> {
         let mut reads = Vec::new();
-        for look in [Look::Glance, Look::Close] {
+        for look in [Probe::Lookup, Probe::List] {
             reads.extend(host::reads(self.selection.network, look));
             reads.extend(plan::reads(&self.container(None).facts(), look));
         }

@@ -6,7 +6,7 @@ use vxlan_cni::cni::version::SUPPORTED;
 use vxlan_cni::cni::{CniError, Code, Version};
 use vxlan_cni::config::kept_network;
 use vxlan_cni::ip::Netns;
-use vxlan_cni::plan::{self, Look, Observed, host};
+use vxlan_cni::plan::{self, Observed, Probe, host};
 use vxlan_cni::route_table::owners::Owners;
 use vxlan_cni::store::{Attachment, Found, Store};
 
@@ -77,7 +77,7 @@ fn can_be_undone(record: &Attachment) {
     match kept_network(&record.definition, &record.common()) {
         Err(error) => presentable(&error),
         Ok(network) => {
-            for read in host::reads(&network, Look::Close) {
+            for read in host::reads(&network, Probe::List) {
                 commands::is_sound(&read.command());
             }
             let seen = Observed::default();
