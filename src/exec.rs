@@ -3,7 +3,7 @@
 //! A child's stdin, stdout and stderr are memory files: nothing fills up, nothing has to be drained by
 //! a thread while it runs, and what it printed is read once it has ended. Every wait is bounded. A
 //! SIGTERM ends the wait for what is under way and refuses what would be started next; the clean-up
-//! that follows runs through [`System::undaunted`]. What takes something off is carried through, but
+//! that follows runs through [`System::uninterruptible`]. What takes something off is carried through, but
 //! then no single process is waited for long.
 
 mod ending;
@@ -124,19 +124,19 @@ pub fn run_batch(exec: &dyn Exec, batch: Batch) -> Result<Answers, ExecError> {
 
 /// What a SIGTERM does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Heed {
+enum OnSigterm {
     /// It ends what is under way, and nothing more is started.
     #[default]
-    AtOnce,
+    Cancel,
     /// What is begun is carried through, in a hurry.
-    InTheEnd,
+    Finish,
 }
 
 /// The real thing.
 #[derive(Debug, Clone, Default)]
 pub struct System {
     stop: Stop,
-    heed: Heed,
+    on_sigterm: OnSigterm,
     /// Until when everything must have ended, whatever a single process may take.
     deadline: Option<Instant>,
 }
@@ -153,7 +153,7 @@ impl System {
     /// One that carries through what it does when SIGTERM comes: for what takes something off, which a
     /// runtime would only have to ask for again.
     pub fn through_sigterm() -> Self {
-        Self::until_sigterm().undaunted()
+        Self::until_sigterm().uninterruptible()
     }
 
     /// The same, but nothing lasts longer than until then.
@@ -165,10 +165,10 @@ impl System {
     }
 
     /// The same, but carrying through what it does whatever comes, without its deadline: for undoing.
-    pub fn undaunted(&self) -> Self {
+    pub fn uninterruptible(&self) -> Self {
         Self {
             stop: self.stop.clone(),
-            heed: Heed::InTheEnd,
+            on_sigterm: OnSigterm::Finish,
             deadline: None,
         }
     }
@@ -176,9 +176,9 @@ impl System {
     /// What tells that waiting for something other than a process shall end; never, where everything is
     /// carried through.
     pub fn stop(&self) -> Stop {
-        match self.heed {
-            Heed::AtOnce => self.stop.clone(),
-            Heed::InTheEnd => Stop::default(),
+        match self.on_sigterm {
+            OnSigterm::Cancel => self.stop.clone(),
+            OnSigterm::Finish => Stop::default(),
         }
     }
 
@@ -190,7 +190,7 @@ impl System {
         let end = Instant::now() + time;
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            if self.told_to_end() {
+            if self.is_cancelled() {
                 let line = format!("sleep {:.3}", left.as_secs_f64());
                 return Err(ExecError::Interrupted { line });
             }
@@ -202,19 +202,19 @@ impl System {
     }
 
     /// Whether everything ends now.
-    fn told_to_end(&self) -> bool {
-        self.heed == Heed::AtOnce && self.stop.is_told()
+    fn is_cancelled(&self) -> bool {
+        self.on_sigterm == OnSigterm::Cancel && self.stop.is_told()
     }
 
     /// Whether what is begun is carried through, in a hurry.
     fn is_hurried(&self) -> bool {
-        self.heed == Heed::InTheEnd && self.stop.is_told()
+        self.on_sigterm == OnSigterm::Finish && self.stop.is_told()
     }
 }
 
 impl Exec for System {
     fn start(&self, invocation: &Invocation) -> Result<Box<dyn Running>, ExecError> {
-        if self.told_to_end() {
+        if self.is_cancelled() {
             return Err(ExecError::Interrupted {
                 line: invocation.line(),
             });
@@ -315,7 +315,7 @@ impl Running for Child {
             if self.system.is_hurried() {
                 self.deadline = self.deadline.min(Instant::now() + HURRY);
             }
-            if self.system.told_to_end() {
+            if self.system.is_cancelled() {
                 self.end()?;
                 let line = self.line.clone();
                 return Err(ExecError::Interrupted { line });
@@ -494,7 +494,7 @@ mod tests {
             Err(ExecError::Interrupted { .. })
         ));
         let undoing = system
-            .undaunted()
+            .uninterruptible()
             .run(&sh("true", "", COMMAND_TIMEOUT))
             .unwrap();
         assert_eq!(undoing.code, Some(0));

@@ -376,8 +376,8 @@ impl<'a> Attempt<'a> {
     /// Takes back what was made, releases the lease, forgets the attachment; carries on whatever
     /// fails and tells it beside the error.
     fn take_back(&self, made: Made, error: CniError) -> CniError {
-        let undaunted = self.system.undaunted();
-        let hands = self.hands.with(&undaunted);
+        let uninterruptible = self.system.uninterruptible();
+        let hands = self.hands.with(&uninterruptible);
         // It ends without having done anything.
         drop(made.filter);
         if let Some(call) = made.call {
@@ -400,14 +400,14 @@ impl<'a> Attempt<'a> {
             let whole = lease::config(&self.request.config, &self.attachment.ipam, self.addresses);
             left.extend(
                 self.ipam
-                    .run(&undaunted, Verb::Del, &whole)
+                    .run(&uninterruptible, Verb::Del, &whole)
                     .err()
                     .map(|error| error.msg),
             );
         }
         left.extend(leave_after_failure(
             &hands,
-            &self.store.clone().until(undaunted.stop()),
+            &self.store.clone().until(uninterruptible.stop()),
             self.network,
             &self.attachment,
             &host,

@@ -144,8 +144,8 @@ impl Claims<'_> {
                 let journal = self.hands.journal;
                 journal.remark(&format!("{address} is taken: {}", who.shown));
                 // As any undoing: whatever comes meanwhile.
-                let undaunted = self.system.undaunted();
-                let left = self.take_back(&self.hands.with(&undaunted), claim);
+                let uninterruptible = self.system.uninterruptible();
+                let left = self.take_back(&self.hands.with(&uninterruptible), claim);
                 if !left.is_empty() {
                     return Err(taken(address, &who.shown).and(&left.join("; ")));
                 }
@@ -333,8 +333,8 @@ impl Claims<'_> {
 
     /// Withdraws everything after a failure, whatever comes meanwhile.
     fn withdraw(&self, claims: &mut [Claim], error: CniError) -> CniError {
-        let undaunted = self.system.undaunted();
-        let hands = self.hands.with(&undaunted);
+        let uninterruptible = self.system.uninterruptible();
+        let hands = self.hands.with(&uninterruptible);
         let open = claims.iter_mut().filter(|claim| claim.is_open());
         let left: Vec<String> = open
             .flat_map(|claim| self.take_back(&hands, claim))

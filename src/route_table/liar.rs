@@ -197,8 +197,8 @@ impl Whereabouts<'_> {
     /// The nodes that have them, where the device's parent is a vxlan that has learnt them.
     fn vteps(&self, macs: &[Mac], dev: &IfName) -> Option<BTreeMap<Mac, IpAddr>> {
         let link = Read::Link(Side::Host, dev.clone());
-        let undaunted = self.system.undaunted();
-        let hands = self.hands.with(&undaunted);
+        let uninterruptible = self.system.uninterruptible();
+        let hands = self.hands.with(&uninterruptible);
         let seen = hands.observe(vec![link]).ok()?;
         let parent = seen.link(Side::Host, dev)?.link.as_deref()?;
         let parent = IfName::new(parent).ok()?;

@@ -422,11 +422,11 @@ pub fn sift(
     });
     let seen = seen.inspect_err(|_| {
         // Whatever ended it, its questions go. There is an error to tell already.
-        let undaunted = system.undaunted();
+        let uninterruptible = system.uninterruptible();
         let clear = asked.iter();
         let clear = clear.flat_map(|asked| clear_all(asked.address, &asked.dev));
         let clear = clear.map(|command| (Side::Host, command)).collect();
-        let _ = hands.with(&undaunted).remove(clear);
+        let _ = hands.with(&uninterruptible).remove(clear);
     })?;
     let answered = |asked: Asked| {
         let Asked { address, dev, .. } = asked;
