@@ -148,7 +148,7 @@ impl<'a> Dead<'a> {
             let before = self.claims.len();
             let orphans = ledger.orphans.iter();
             self.claims
-                .extend(orphans.map(|route| format!("{}: nobody's", route.shown())));
+                .extend(orphans.map(|route| format!("{}: orphaned", route.shown())));
             let earlier = ledger
                 .entries
                 .iter()
@@ -209,7 +209,7 @@ impl<'a> Dead<'a> {
             .map(|why| format!("left alone: {why}\n"));
         let unclear: String = unclear.collect();
         if self.is_nothing() {
-            return format!("{unclear}nothing is held by nobody\n");
+            return format!("{unclear}nothing is left over\n");
         }
         let attachments = self.attachments.iter().map(|(record, why)| {
             let pod = record
@@ -220,7 +220,7 @@ impl<'a> Dead<'a> {
         });
         let idle = self.idle.iter().map(|network| {
             format!(
-                "{}, {} and the rules of network {}: nobody is on it",
+                "{}, {} and the rules of network {}: it has no attachment",
                 network.vx, network.mv, network.name
             )
         });

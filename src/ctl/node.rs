@@ -64,7 +64,7 @@ pub enum State {
     Unfinished {
         /// What is known so far.
         record: Box<Attachment>,
-        /// Whether somebody is at work on it at this moment.
+        /// Whether a verb is in progress for it at this moment.
         under_way: bool,
     },
     /// It went with an earlier boot, but for its lease.

@@ -44,9 +44,9 @@ fn only(node: &mut Node, wanted: &str) -> Result<(), CniError> {
     match node.networks.is_empty() {
         false => Ok(()),
         true => {
-            let msg = format!("nobody on this node is `{}`", printable(wanted));
+            let msg = format!("no attachment on this node is `{}`", printable(wanted));
             Err(CniError::new(Code::UNKNOWN_CONTAINER, msg)
-                .details("`vxlan status` shows everybody"))
+                .details("`vxlan status` lists the attachments"))
         }
     }
 }

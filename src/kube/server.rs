@@ -38,8 +38,8 @@ impl Server {
             prefix: prefix(path)?,
         };
         if !server.tls && !server.is_loopback() {
-            let msg = "http is for this machine alone (127.0.0.1, ::1, localhost): nobody could tell who answers, \
-                       and everybody could read the token; use https";
+            let msg = "http is for this machine alone (127.0.0.1, ::1, localhost): it cannot be told who answers, \
+                       and the token could be read on the way; use https";
             return Err(msg.to_owned());
         }
         Ok(server)

@@ -410,7 +410,7 @@ pub fn refuse_foreign(network: &Network, facts: &[Fact], seen: &Observed) -> Res
     let error = not_true(&foreign, &Netns::Own);
     let msg = format!("network \"{}\": {}", network.name, error.msg);
     let mend = format!(
-        "correct the configuration, or, when nobody uses the device any more: ip link del dev {name}"
+        "correct the configuration, or, when the device is in use no longer: ip link del dev {name}"
     );
     Err(CniError::new(error.code, msg)
         .details(error.details)

@@ -256,5 +256,5 @@ pub fn vanished(name: &IfName) -> CniError {
         Code::FACTS_DO_NOT_HOLD,
         format!("{name} vanished while it was being set up"),
     )
-    .details("somebody removed it at the same time; try again")
+    .details("something else removed it at the same time; try again")
 }

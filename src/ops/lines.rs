@@ -116,7 +116,7 @@ fn advice(kind: Kind, program: Program) -> &'static str {
         Kind::NoDevice => "see which devices there are: ip -br link",
         Kind::NoNetns => "the container is gone; see which namespaces there are: ip netns",
         Kind::Exists => {
-            "somebody else made it: look at it and remove it, or choose another name or number"
+            "another program made it: look at it and remove it, or choose another name or number"
         }
         Kind::Busy => {
             "another device has this MAC or port: see `ip -d link` and `ss -ulpn`, choose another one"

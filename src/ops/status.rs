@@ -136,8 +136,8 @@ pub fn clash(network: &Network, seen: &Observed) -> Option<CniError> {
         network.name, wanted.vni, wanted.dstport
     );
     let advice = format!(
-        "`ip -d link show dev {other}` shows it; give the network another id or options.port, or, when nobody \
-         uses it: ip link del dev {other}"
+        "`ip -d link show dev {other}` shows it; give the network another id or options.port, or, when it is in use \
+         no longer: ip link del dev {other}"
     );
     Some(CniError::new(Code::NOT_AVAILABLE, msg).details(advice))
 }

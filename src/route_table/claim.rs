@@ -211,7 +211,9 @@ impl Claims<'_> {
             }
             if search.wanted().is_some() {
                 let who = self.owners.holder(address)?;
-                let who = who.map_or("somebody on this node".to_owned(), |owner| owner.shown());
+                let who = who.map_or("an attachment on this node".to_owned(), |owner| {
+                    owner.shown()
+                });
                 return Err(taken(address, &who));
             }
         }
@@ -372,7 +374,7 @@ impl Claims<'_> {
             claim.address()
         );
         CniError::new(Code::FACTS_DO_NOT_HOLD, msg).details(format!(
-            "`{}` shows what does; somebody removed the route, or no rule leads to table {}",
+            "`{}` shows what does; the route was removed, or no rule leads to table {}",
             route::lookup(&Lookup::to(claim.address())),
             self.ipam.table
         ))
@@ -383,9 +385,8 @@ impl Claims<'_> {
             "no claim stood alone within requestTimeoutMs {}",
             self.ipam.request.as_millis()
         );
-        let error = CniError::new(Code::TRY_AGAIN, msg).details(
-            "every address tried was taken by somebody else; the journal tells which: logFile",
-        );
+        let error = CniError::new(Code::TRY_AGAIN, msg)
+            .details("every address tried was taken; the journal tells which: logFile");
         error.and(&self.answers.borrow().shown(&self.whereabouts()))
     }
 

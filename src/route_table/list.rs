@@ -25,7 +25,7 @@ pub fn text(ledgers: &[Ledger]) -> String {
         }
     };
     for orphan in &orphans {
-        text += &format!("nobody's: {}\n", orphan.shown());
+        text += &format!("orphaned: {}\n", orphan.shown());
     }
     if entries.iter().any(|entry| entry.elsewhere.is_some()) {
         text += "an address that is claimed elsewhere too has two owners: remove one of the two containers\n";
@@ -35,7 +35,7 @@ pub fn text(ledgers: &[Ledger]) -> String {
             .iter()
             .any(|entry| !entry.is_well() && entry.elsewhere.is_none())
     {
-        text += "`route-table reconcile` puts missing claims back and drops nobody's\n";
+        text += "`route-table reconcile` puts missing claims back and drops orphaned ones\n";
     }
     text
 }

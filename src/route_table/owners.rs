@@ -180,7 +180,7 @@ impl Owners {
         Ok(())
     }
 
-    /// Every address that somebody on this node has.
+    /// Every address that an attachment on this node has.
     ///
     /// # Errors
     /// [`StoreError::File`] where the records are there and cannot be read.

@@ -134,7 +134,7 @@ fn put_back(
 
 fn drop_route(hands: &Hands<'_>, route: &Route, done: &mut Done) {
     match hands.remove(vec![(Side::Host, route::del(route))]) {
-        left if left.is_empty() => done.dropped.push(format!("{}: nobody's", route.dst.ip())),
+        left if left.is_empty() => done.dropped.push(format!("{}: orphaned", route.dst.ip())),
         left => done.failed.extend(left),
     }
 }

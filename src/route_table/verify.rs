@@ -73,7 +73,7 @@ fn broken(held: &Held, seen: &Observed) -> Option<CniError> {
         (Use::Taken(record), Some(owner)) if owner.route.is(&record) => return None,
         (Use::Taken(record), Some(_)) => (
             format!(
-                "{address} is claimed by somebody else too: the route `{}` is preferred",
+                "{address} is claimed elsewhere too: the route `{}` is preferred",
                 record.shown()
             ),
             "two containers have one address: remove one of them".to_owned(),

@@ -156,7 +156,7 @@ impl Asked {
     /// The lines that have the kernel ask at a turn. What is known is forgotten before: a container that has just gone
     /// must not answer from memory, and what is being asked already is not asked anew.
     fn questions(&self, turn: u32, all: Everybody) -> Vec<Line> {
-        let because = || format!("whoever has or claims {} answers", self.address);
+        let because = || format!("the owner or claimant of {} answers", self.address);
         let ask = |(who, way)| {
             let question = match way {
                 Way::All => all(who, &self.dev),

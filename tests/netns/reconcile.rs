@@ -168,7 +168,7 @@ fn reconcile_drops_claims_of_nobody_and_leaves_what_is_not_a_claim_of_this_node(
     let done = scene.reconcile();
     assert_eq!(
         done,
-        json!({"putBack": [], "dropped": ["10.100.1.99: nobody's"], "failed": []})
+        json!({"putBack": [], "dropped": ["10.100.1.99: orphaned"], "failed": []})
     );
     for other in others {
         scene.node().ip(&format!("route del {other}"));

@@ -545,7 +545,7 @@ fn check_names_a_claim_that_is_missing_or_seen_elsewhere() {
     ipam.add("a");
     node.ip("route add 10.9.0.50 via 198.18.0.2 proto 186 metric 32");
     let said = ipam.say("CHECK", "a").error(101);
-    assert!(said.contains("claimed by somebody else too"), "{said}");
+    assert!(said.contains("claimed elsewhere too"), "{said}");
     assert!(said.contains("via 198.18.0.2"), "{said}");
     let wider = Ipam::small(node, 50, 60);
     let said = wider.say("STATUS", "").error(50);

@@ -24,7 +24,7 @@ fn what_an_add_is_at_work_on_is_left_to_it() {
     stage.node().ip("link set mv_blue down");
     let said = stage.operate(&["doctor"]);
     assert!(
-        said.stdout.contains("- ") && said.stdout.contains("/eth0: somebody is at work on it"),
+        said.stdout.contains("- ") && said.stdout.contains("/eth0: a verb is in progress for it"),
         "{}",
         said.stdout
     );

@@ -27,7 +27,7 @@ fn a_node_where_all_is_well_gets_ticks_only_and_is_left_as_it_is() {
         "✓ the kernel has the driver macvlan",
         "✓ the underlay device eth0 is up, MTU 1500",
         "✓ no other device has VNI 100 on port 4789",
-        "✓ nobody else answers for the gateway's address on mv_blue",
+        "✓ no other host answers for the gateway's address on mv_blue",
         "✓ the node's side: all 35 facts hold",
         "✓ shop/web-1 ",
         "/ipam: all 2 facts hold",
@@ -215,8 +215,8 @@ fn with_an_arping_of_another_kind_nobody_is_asked_and_both_questions_say_so() {
     assert_eq!(said.code, 0, "{}", said.stdout);
     let which = "`arping` is not that of iputils but ARPing 2.25, by Thomas Habets";
     for told in [
-        format!("  - nobody was asked for the gateway's address: {which}"),
-        format!("  - nobody was asked for the 2 IPv4 addresses of containers: {which}"),
+        format!("  - no host was asked for the gateway's address: {which}"),
+        format!("  - no host was asked for the 2 IPv4 addresses of containers: {which}"),
     ] {
         assert!(said.stdout.contains(&told), "{told}\n{}", said.stdout);
     }
@@ -224,7 +224,7 @@ fn with_an_arping_of_another_kind_nobody_is_asked_and_both_questions_say_so() {
     for word in [
         "has two owners",
         "addresses of containers have one owner",
-        "nobody else answers",
+        "no other host answers",
     ] {
         assert!(!said.stdout.contains(word), "{}", said.stdout);
     }
@@ -238,8 +238,8 @@ fn with_an_arping_of_another_kind_nobody_is_asked_and_both_questions_say_so() {
     let cut = "[ \"$1\" = -V ] && exec echo 'arping from iputils 20221126'; echo ARPING; exit 2";
     let said = doctor(cut);
     for told in [
-        "  - nobody was asked for the gateway's address: ARPING",
-        "  - nobody was asked for the 2 IPv4 addresses of containers: ARPING",
+        "  - no host was asked for the gateway's address: ARPING",
+        "  - no host was asked for the 2 IPv4 addresses of containers: ARPING",
     ] {
         assert!(said.stdout.contains(told), "{told}\n{}", said.stdout);
     }

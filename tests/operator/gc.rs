@@ -70,8 +70,8 @@ fn what_is_alive_is_no_ones_to_remove() {
     let process = scene.node().process_pod("process");
     scene.node().ask(&scene.config, &process).add();
     let before = scene.node().snapshot();
-    assert_eq!(scene.gc(&["--dry-run"]), "nothing is held by nobody\n");
-    assert_eq!(scene.gc(&["--yes"]), "nothing is held by nobody\n");
+    assert_eq!(scene.gc(&["--dry-run"]), "nothing is left over\n");
+    assert_eq!(scene.gc(&["--yes"]), "nothing is left over\n");
     scene.node().snapshot().assert_same(&before);
 }
 
@@ -128,7 +128,7 @@ fn a_pod_whose_name_is_gone_while_its_process_runs_is_alive() {
         !inside().device("eth0").is_null() && namespace(inside().path()) == namespace(pod.path())
     });
     pod.end();
-    assert_eq!(scene.gc(&["--yes"]), "nothing is held by nobody\n");
+    assert_eq!(scene.gc(&["--yes"]), "nothing is left over\n");
     assert!(!inside().device("eth0").is_null());
     // What is in it is not the pod's any more: a new namespace may have the number of an old one.
     inside().ip("link del eth0");
@@ -201,7 +201,7 @@ fn devices_that_nobody_uses_go_and_those_of_a_network_in_use_stay() {
     std::fs::remove_dir_all(scene.node().data().join("blue")).unwrap();
     let dry = scene.gc(&["--dry-run"]);
     assert_eq!(
-        dry, "nothing is held by nobody\n",
+        dry, "nothing is left over\n",
         "a pod without a record still listens"
     );
     drop(a);
@@ -251,7 +251,7 @@ fn a_stray_claim_and_a_record_of_an_earlier_boot_go() {
         "route add {stray}/32 dev mv_blue proto 192 metric 4194304000"
     ));
     let dry = scene.gc(&["--dry-run"]);
-    for words in ["it is of an earlier boot", stray, "nobody's"] {
+    for words in ["it is of an earlier boot", stray, "orphaned"] {
         assert!(dry.contains(words), "{dry}");
     }
     let removed = scene.gc(&["--yes"]);

@@ -194,7 +194,7 @@ fn the_plan_of_a_del_takes_the_nodes_side_away_with_the_last_one_only() {
         .del();
     let last = plan(&stage, 1);
     assert!(
-        last.contains("# nobody else is on the network: the node's side goes"),
+        last.contains("# no other attachment is on the network: the node's side goes"),
         "{last}"
     );
     run(&stage, &last, &[]);
@@ -208,7 +208,7 @@ fn the_plan_of_a_del_takes_the_nodes_side_away_with_the_last_one_only() {
     let said = stage.operate(&["plan", "del", "nobody"]);
     assert_eq!(
         said.stderr,
-        "vxlan: nobody on this node is `nobody`\n  `vxlan status` shows everybody\n"
+        "vxlan: no attachment on this node is `nobody`\n  `vxlan status` lists the attachments\n"
     );
 }
 

@@ -34,7 +34,7 @@ fn a_foreign_vxlan_with_the_same_vni_and_port_is_named_and_never_removed() {
         &[
             "✗ network \"blue\": other has VNI 100 on port 4789 already",
             "see   ip -d link show dev other",
-            "or, when nobody uses it: ip link del dev other",
+            "or, when it is in use no longer: ip link del dev other",
         ],
     );
     let identity = || {
@@ -73,7 +73,7 @@ fn another_kind_of_device_or_another_vni_under_our_name_is_refused_with_how_to_m
             &stage,
             &[
                 found,
-                "correct the configuration, or, when nobody uses the device any more: ip link del dev vx_green",
+                "correct the configuration, or, when the device is in use no longer: ip link del dev vx_green",
             ],
         );
         let said = stage.operate(&["repair"]);

@@ -34,7 +34,7 @@ fn a_wide_terminal_gets_tables_and_a_narrow_one_short_lines() {
         "network red, VNI 200\n",
         "10.200.0.1/16 fd10:c8::1/112\n",
         "network green, VNI 300\n  device    vx_green (not there)\n",
-        "  nobody is on it\n",
+        "  no attachments\n",
     ] {
         assert!(wide.stdout.contains(line), "{line}\n{}", wide.stdout);
     }
@@ -76,7 +76,7 @@ fn one_is_found_by_pod_name_container_and_address() {
     assert_eq!((said.code, said.stdout.as_str()), (1, ""));
     assert_eq!(
         said.stderr,
-        "vxlan: nobody on this node is `web-9`\n  `vxlan status` shows everybody\n"
+        "vxlan: no attachment on this node is `web-9`\n  `vxlan status` lists the attachments\n"
     );
 }
 

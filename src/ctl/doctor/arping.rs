@@ -94,9 +94,9 @@ impl Unasked {
         }
     }
 
-    /// That nobody was asked for something, and why.
+    /// That no host was asked for something, and why.
     pub fn finding(self, what: &str) -> Finding {
-        let finding = Finding::unknown(format!("nobody was asked for {what}: {}", self.why));
+        let finding = Finding::unknown(format!("no host was asked for {what}: {}", self.why));
         let finding = finding.see(self.see);
         match self.mend {
             Some(mend) => finding.mend(mend),

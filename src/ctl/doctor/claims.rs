@@ -56,7 +56,7 @@ fn folder(system: &System, node: &Node, ipam: &Ipam) -> Result<Vec<Finding>, Cni
     let settled = ledger.entries.iter().filter(|entry| !is_young(node, entry));
     let mut findings: Vec<Finding> = settled.map(|entry| claim(entry, ipam)).collect();
     findings.extend(ledger.orphans.iter().map(|route| {
-        Finding::wrong(format!("the claim {} is nobody's", route.shown()))
+        Finding::wrong(format!("the claim {} is orphaned", route.shown()))
             .see("route-table list")
             .mend(MEND)
     }));

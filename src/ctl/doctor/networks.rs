@@ -296,7 +296,7 @@ fn finding(fact: &Fact, verdict: &Verdict, pod: &Netns) -> Finding {
         (Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. }, Verdict::Differs { .. }) => {
             let shown = netns(fact.side());
             finding.mend(format!(
-                "correct the configuration, or, when nobody uses the device any more: {}",
+                "correct the configuration, or, when the device is in use no longer: {}",
                 crate::ip::link::del(name).shown_in(shown)
             ))
         }
@@ -341,8 +341,7 @@ fn strangers(network: &Network, seen: &Observed, found: &[Found<'_>]) -> Option<
         1 => format!("a macvlan on {} has no record", network.vx),
         more => format!("{more} macvlans on {} have no record", network.vx),
     };
-    let mend =
-        "make its container anew: a DEL and an ADD write the record; what nobody needs: vxlan gc";
+    let mend = "make its container anew: a DEL and an ADD write the record; what is needed no longer: vxlan gc";
     Some(
         Finding::wrong(what)
             .see(crate::ip::link::maddr(&network.vx).to_string())
@@ -366,7 +365,7 @@ fn record(recorded: &Recorded) -> Option<Finding> {
         State::Unfinished {
             record,
             under_way: true,
-        } => Finding::unknown(format!("{}: somebody is at work on it", shown(record))),
+        } => Finding::unknown(format!("{}: a verb is in progress for it", shown(record))),
         State::Unfinished { record, .. } => {
             Finding::wrong(format!("{}: its ADD was ended half-way", shown(record)))
                 .see(format!("jq .lease '{}'", recorded.path.display()))

@@ -91,7 +91,7 @@ fn vni(network: &Network, seen: &Observed) -> Finding {
             Finding::wrong(fault.msg)
                 .see(format!("ip -d link show dev {other}"))
                 .mend(format!(
-                    "give the network another id or options.port, or, when nobody uses it: ip link del dev {other}"
+                    "give the network another id or options.port, or, when it is in use no longer: ip link del dev {other}"
                 ))
         }
     }

@@ -129,7 +129,7 @@ pub fn alone(network: &Network, probe: Question) -> Finding {
         Ok(heard) => heard.macs.join(" and "),
     };
     if macs.is_empty() {
-        let what = format!("nobody else answers for the gateway's address on {mv}");
+        let what = format!("no other host answers for the gateway's address on {mv}");
         return Finding::well(what);
     }
     let mend = format!("give each node an address of its own in cidr of network \"{name}\"");

@@ -21,10 +21,9 @@ pub fn script(system: &System, node: &Node, of: &str) -> Result<Script, CniError
     let all = Attached::all(node);
     let meant: Vec<&Attached<'_>> = all.iter().filter(|one| is(one.record, of)).collect();
     if meant.is_empty() && !damaged(node, of, &mut script) {
-        let msg = format!("nobody on this node is `{}`", printable(of));
-        return Err(
-            CniError::new(Code::UNKNOWN_CONTAINER, msg).details("`vxlan status` shows everybody")
-        );
+        let msg = format!("no attachment on this node is `{}`", printable(of));
+        return Err(CniError::new(Code::UNKNOWN_CONTAINER, msg)
+            .details("`vxlan status` lists the attachments"));
     }
     for one in meant {
         attachment(system, node, one, &mut script)?;
@@ -103,7 +102,7 @@ fn attachment(
     )?;
     match last.is_empty() {
         true => script.remark("others are on the network: the node's side stays"),
-        false => script.remark("nobody else is on the network: the node's side goes"),
+        false => script.remark("no other attachment is on the network: the node's side goes"),
     }
     for command in &last {
         script.command(command, &Netns::Own);

@@ -63,7 +63,7 @@ fn claims(hands: &Hands<'_>, node: &Node, script: &mut Script) -> Result<(), Cni
         }
         for orphan in &ledger.orphans {
             script.remark(format!(
-                "dropped, where it is still nobody's: {}",
+                "dropped, where it is still orphaned: {}",
                 orphan.shown()
             ));
         }

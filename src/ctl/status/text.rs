@@ -17,7 +17,7 @@ pub fn text(seen: &Seen<'_>, width: Option<usize>) -> String {
         .map(|(on, counters)| head(seen, on, *counters) + &attachments(seen, on, width))
         .collect();
     match parts.is_empty() {
-        true => "no network is configured, and nobody is on one\n".to_owned(),
+        true => "no network is configured, and there is no attachment\n".to_owned(),
         false => parts.join("\n"),
     }
 }
@@ -103,7 +103,7 @@ fn bytes(count: u64) -> String {
 /// A table where it fits, else a few lines for each.
 fn attachments(seen: &Seen<'_>, on: &OnNode, width: Option<usize>) -> String {
     if on.attachments.is_empty() {
-        return "  nobody is on it\n".to_owned();
+        return "  no attachments\n".to_owned();
     }
     let rows: Vec<Vec<String>> = on.attachments.iter().map(|one| row(seen, one)).collect();
     let indented = |lines: String| {

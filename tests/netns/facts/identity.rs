@@ -144,7 +144,7 @@ fn refused(scene: &Scene, make: &str, fact: &str, found: &str, show: &str, shown
         "{make}\nwanted {named}\nin     {said}"
     );
     let device = show.rsplit(' ').next().unwrap();
-    let mend = format!("or, when nobody uses the device any more: ip link del dev {device}");
+    let mend = format!("or, when the device is in use no longer: ip link del dev {device}");
     assert!(said.contains(&mend), "{said}");
     node.snapshot().assert_same(&before);
 }

@@ -317,7 +317,7 @@ fn c58_check_right_after_add_waits_for_the_route_of_one_who_has_given_way() {
     // One that stays is named.
     node.ip(&format!("route add {theirs}"));
     let said = ipam.say("CHECK", "a").error(101);
-    assert!(said.contains("claimed by somebody else too"), "{said}");
+    assert!(said.contains("claimed elsewhere too"), "{said}");
     node.ip(&format!("route del {theirs}"));
     ipam.del("a");
     ipam.assert_nothing_left();
