@@ -42,7 +42,7 @@ pub fn run(shared: &Shared, options: &DoctorOptions) -> Result<Said, CniError> {
         || report.document(),
         || report.text(is_plain(), options.verbose),
     );
-    Ok(said.if_well(report.is_well()))
+    Ok(said.if_well(report.is_ok()))
 }
 
 fn examine(system: &System, node: &Node) -> Report {

@@ -231,7 +231,7 @@ impl<'a> Dead<'a> {
             + &unclear
     }
 
-    /// `attachments`, `idle`, `claims`, `unclear`: what there is; `removed`, `putBack`, `failed`: what was done.
+    /// `attachments`, `idle`, `claims`, `unclear`: what there is; `removed`, `put_back`, `failed`: what was done.
     fn document(&self, done: &Done) -> Value {
         let one = |(record, why): &(&Attachment, String)| {
             json!({"container": record.container, "ifname": record.ifname, "network": record.network,
@@ -243,7 +243,7 @@ impl<'a> Dead<'a> {
             "claims": self.claims,
             "unclear": self.unclear,
             "removed": done.removed,
-            "putBack": done.put_back,
+            "put_back": done.put_back,
             "failed": done.failed,
         })
     }

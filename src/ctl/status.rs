@@ -73,10 +73,10 @@ impl State {
             Self::Whole(..) => "attached",
             Self::Unfinished {
                 under_way: true, ..
-            } => "under way",
-            Self::Unfinished { .. } => "unfinished",
-            Self::EarlierBoot(_) => "of an earlier boot",
-            Self::Damaged(_) => "unreadable record",
+            } => "in_progress",
+            Self::Unfinished { .. } => "incomplete",
+            Self::EarlierBoot(_) => "stale_boot",
+            Self::Damaged(_) => "unreadable",
         }
     }
 }

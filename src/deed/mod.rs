@@ -168,7 +168,7 @@ impl Deed {
             "because": self.because,
             "outcome": end.map(outcome),
             "milliseconds": end.map(|end| end.milliseconds),
-            "said": end.map(|end| end.rest.as_str()),
+            "output": end.map(|end| end.rest.as_str()),
             "commands": commands,
             "remarks": remarks,
         })

@@ -51,7 +51,7 @@ pub struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claimed {
     /// It is in the table.
-    Stands,
+    Ok,
     /// It is not.
     Missing,
     /// It went with an earlier boot.
@@ -61,13 +61,13 @@ pub enum Claimed {
 }
 
 impl Claimed {
-    /// In a word or two.
+    /// As one word: docs/json.md.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Stands => "stands",
+            Self::Ok => "ok",
             Self::Missing => "missing",
-            Self::EarlierBoot => "of an earlier boot",
-            Self::Unreadable => "unreadable record",
+            Self::EarlierBoot => "stale_boot",
+            Self::Unreadable => "unreadable",
         }
     }
 }
@@ -154,9 +154,7 @@ impl Entry {
         let claim = match &held.owner {
             None => Claimed::Unreadable,
             Some(owner) if owner.boot != boot => Claimed::EarlierBoot,
-            Some(owner) if seen.claims().iter().any(|record| owner.route.is(record)) => {
-                Claimed::Stands
-            }
+            Some(owner) if seen.claims().iter().any(|record| owner.route.is(record)) => Claimed::Ok,
             Some(_) => Claimed::Missing,
         };
         // An address that the node itself has is not claimed elsewhere.
@@ -171,7 +169,7 @@ impl Entry {
 
     /// Whether everything is as it should be.
     pub fn is_well(&self) -> bool {
-        self.claim == Claimed::Stands && self.elsewhere.is_none()
+        self.claim == Claimed::Ok && self.elsewhere.is_none()
     }
 
     /// As an object: `address`, `claim`, `elsewhere` (a route in the words of `ip route`, or null), and,

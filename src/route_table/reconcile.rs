@@ -66,7 +66,7 @@ pub fn reconcile(system: &System, ipams: &[Ipam]) -> Result<Done, CniError> {
 }
 
 fn is_well(ledger: &Ledger) -> bool {
-    let settled = |entry: &Entry| matches!(entry.claim, Claimed::Stands | Claimed::Unreadable);
+    let settled = |entry: &Entry| matches!(entry.claim, Claimed::Ok | Claimed::Unreadable);
     ledger.orphans.is_empty() && ledger.entries.iter().all(settled)
 }
 
@@ -92,7 +92,7 @@ fn mend(
                 let text = format!("{}: the record of an earlier boot", entry.held.address);
                 done.dropped.push(text);
             }
-            Claimed::Stands | Claimed::Unreadable => {}
+            Claimed::Ok | Claimed::Unreadable => {}
         }
     }
     let twice = |orphan: &&RouteRecord| before.orphans.contains(orphan);
@@ -166,8 +166,8 @@ impl Done {
         }
     }
 
-    /// As one JSON document: `putBack`, `dropped`, `failed`, each a list of texts.
+    /// As one JSON document: `put_back`, `dropped`, `failed`, each a list of texts.
     pub fn document(&self) -> Value {
-        json!({"putBack": self.put_back, "dropped": self.dropped, "failed": self.failed})
+        json!({"put_back": self.put_back, "dropped": self.dropped, "failed": self.failed})
     }
 }

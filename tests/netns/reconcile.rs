@@ -95,7 +95,7 @@ fn list_shows_address_owner_time_device_and_whether_it_is_claimed_elsewhere() {
     assert_eq!(web["ifname"], "eth0");
     assert_eq!(web["network"], "lab");
     assert_eq!(web["device"], "mv_blue");
-    assert_eq!(web["claim"], "stands");
+    assert_eq!(web["claim"], "ok");
     assert_eq!(web["elsewhere"], Value::Null);
     assert!(web["since"].as_str().unwrap().ends_with('Z'));
     // A route heard from another node, as a daemon would install it.
@@ -112,7 +112,7 @@ fn list_shows_address_owner_time_device_and_whether_it_is_claimed_elsewhere() {
         .find(|line| line.contains("via 198.18.0.9"));
     let line = line.unwrap_or_else(|| panic!("{}", text.stdout));
     assert!(
-        line.starts_with(&scene.address(0, 0)) && line.contains("stands"),
+        line.starts_with(&scene.address(0, 0)) && line.contains(" ok "),
         "{line}"
     );
     assert!(text.stdout.contains("two owners"), "{}", text.stdout);
@@ -122,7 +122,7 @@ fn list_shows_address_owner_time_device_and_whether_it_is_claimed_elsewhere() {
 fn r13_reconcile_puts_flushed_claims_back_and_changes_nothing_where_all_is_well() {
     let scene = Scene::new();
     let before = scene.node().snapshot();
-    let nothing = json!({"putBack": [], "dropped": [], "failed": []});
+    let nothing = json!({"put_back": [], "dropped": [], "failed": []});
     assert_eq!(scene.reconcile(), nothing);
     // A link that goes down takes its routes with it; the gateway's are mended by the next ADD.
     scene.node().ip("route flush proto 192");
@@ -140,7 +140,7 @@ fn r13_reconcile_puts_flushed_claims_back_and_changes_nothing_where_all_is_well(
         4
     );
     let done = scene.reconcile();
-    assert_eq!(done["putBack"].as_array().unwrap().len(), 4, "{done}");
+    assert_eq!(done["put_back"].as_array().unwrap().len(), 4, "{done}");
     scene.node().snapshot().assert_same(&before);
     for (ask, result) in scene.asks.iter().zip(&scene.results) {
         ask.check(result);
@@ -168,7 +168,7 @@ fn reconcile_drops_claims_of_nobody_and_leaves_what_is_not_a_claim_of_this_node(
     let done = scene.reconcile();
     assert_eq!(
         done,
-        json!({"putBack": [], "dropped": ["10.100.1.99: orphaned"], "failed": []})
+        json!({"put_back": [], "dropped": ["10.100.1.99: orphaned"], "failed": []})
     );
     for other in others {
         scene.node().ip(&format!("route del {other}"));
@@ -212,7 +212,7 @@ fn a_record_of_an_earlier_boot_is_dropped() {
     let wanted = format!("{}: the record of an earlier boot", scene.address(1, 0));
     assert_eq!(
         done,
-        json!({"putBack": [], "dropped": [wanted], "failed": []})
+        json!({"put_back": [], "dropped": [wanted], "failed": []})
     );
     assert_eq!(scene.list()["claims"].as_array().unwrap().len(), 3);
 }

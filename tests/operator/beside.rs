@@ -158,7 +158,7 @@ fn programs_that_take_away_or_do_not_see_what_is_ours_are_named_with_their_setti
         "{text}"
     );
     assert!(
-        text.contains("mend  set ipam.routeProtocol to 240"),
+        text.contains("fix      set ipam.routeProtocol to 240"),
         "{text}"
     );
     drop(frr);
@@ -177,7 +177,7 @@ fn programs_that_take_away_or_do_not_see_what_is_ours_are_named_with_their_setti
         .unwrap();
     let mend = mend
         .trim()
-        .strip_prefix("mend")
+        .strip_prefix("fix")
         .unwrap()
         .trim()
         .split(" && systemctl")

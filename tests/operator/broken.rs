@@ -21,8 +21,8 @@ const ROWS: [Row; 15] = [
         by: "ip link set mv_blue down",
         found: &[
             "✗ the node's side: mv_blue is up: found down",
-            "see   ip -d addr show dev mv_blue",
-            "mend  ip link set dev mv_blue up",
+            "inspect  ip -d addr show dev mv_blue",
+            "fix      ip link set dev mv_blue up",
             "✗ the node's side: route 10.100.0.0/16 dev mv_blue table 192: missing",
             "the claim of CLAIM of pod shop/web-0",
         ],
@@ -36,7 +36,7 @@ const ROWS: [Row; 15] = [
         by: "ip rule del pref 19200 from 10.100.0.0/16",
         found: &[
             "✗ the node's side: rule 19200 from 10.100.0.0/16 to 10.100.0.0/16 lookup 192: missing",
-            "see   ip rule show pref 19200",
+            "inspect  ip rule show pref 19200",
         ],
         made: &["network blue: ip rule add pref 19200 from 10.100.0.0/16 to 10.100.0.0/16"],
     },
@@ -54,7 +54,7 @@ const ROWS: [Row; 15] = [
         by: "ip route del CLAIM proto 192",
         found: &[
             "the claim of CLAIM of pod shop/web-0",
-            "mend  vxlan repair, or route-table reconcile",
+            "fix      vxlan repair, or route-table reconcile",
         ],
         made: &["claims: put back CLAIM: pod shop/web-0"],
     },
@@ -62,7 +62,7 @@ const ROWS: [Row; 15] = [
         by: "bridge fdb del 00:00:00:00:00:00 dev vx_blue dst 239.1.1.100 via eth0",
         found: &[
             "✗ the node's side: vx_blue floods to 239.1.1.100: missing",
-            "see   bridge fdb show dev vx_blue",
+            "inspect  bridge fdb show dev vx_blue",
         ],
         made: &["bridge fdb append 00:00:00:00:00:00 dev vx_blue dst 239.1.1.100 via eth0"],
     },
@@ -112,8 +112,8 @@ const ROWS: [Row; 15] = [
         by: "ip -n POD route del default",
         found: &[
             "route default via 10.100.0.1 dev eth0: missing",
-            "see   ip -n POD route show",
-            "mend  ip -n POD route add default via 10.100.0.1",
+            "inspect  ip -n POD route show",
+            "fix      ip -n POD route add default via 10.100.0.1",
         ],
         made: &["ip -n POD route add default via 10.100.0.1"],
     },
@@ -137,8 +137,8 @@ const ROWS: [Row; 15] = [
         by: "ip link del vx_blue",
         found: &[
             "✗ the node's side: vxlan vx_blue with VNI 100 is there: missing",
-            "mend  ip link add vx_blue type vxlan id 100",
-            "✗ the node's side: mv_blue has 10.100.0.1/16: missing\n      see   ip -d addr show dev mv_blue\n      mend  vxlan repair\n",
+            "fix      ip link add vx_blue type vxlan id 100",
+            "✗ the node's side: mv_blue has 10.100.0.1/16: missing\n      inspect  ip -d addr show dev mv_blue\n      fix      vxlan repair\n",
             "✗ the node's side: macvlan mv_blue on vx_blue is there: missing",
             "macvlan eth0 on vx_blue is there: missing",
         ],
@@ -241,16 +241,16 @@ fn a_program_is_told_the_same_as_one_document() {
     let stage = stage();
     stage.node().ip("link set mv_blue down");
     let found = stage.operate(&["doctor", "--json"]).json();
-    assert_eq!(found["well"], false);
-    let wrong = |finding: &&serde_json::Value| finding["state"] == "wrong";
+    assert_eq!(found["ok"], false);
+    let wrong = |finding: &&serde_json::Value| finding["state"] == "failed";
     let findings = found["findings"].as_array().unwrap();
     let first = findings.iter().find(wrong).unwrap();
     assert_eq!(first["about"], "network blue (VNI 100, vx_blue)");
     assert_eq!(first["of"], "the node's side");
-    assert_eq!(first["mend"], "ip link set dev mv_blue up");
+    assert_eq!(first["fix"], "ip link set dev mv_blue up");
     let mended = stage.operate(&["repair", "-j"]).ok();
     assert_eq!(mended["failed"], json!([]));
     let first = json!({"of": "network blue", "command": "ip link set dev mv_blue up"});
     assert_eq!(mended["made"][0], first);
-    assert_eq!(stage.operate(&["doctor", "-j"]).ok()["well"], true);
+    assert_eq!(stage.operate(&["doctor", "-j"]).ok()["ok"], true);
 }

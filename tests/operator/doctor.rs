@@ -228,7 +228,7 @@ fn with_an_arping_of_another_kind_nobody_is_asked_and_both_questions_say_so() {
     ] {
         assert!(!said.stdout.contains(word), "{}", said.stdout);
     }
-    for line in ["see   arping -V\n", "mend  install iputils-arping\n"] {
+    for line in ["inspect  arping -V\n", "fix      install iputils-arping\n"] {
         assert_eq!(said.stdout.matches(line).count(), 2, "{}", said.stdout);
     }
     // It would ask in the gateway's own name.

@@ -109,7 +109,7 @@ fn the_document_has_every_thing_and_what_it_is_joined_to() {
     let counts = ["underlay", "vxlan", "gateway", "pod"].map(kinds);
     assert_eq!(counts, [1, 2, 2, 3]);
     assert_eq!(shown["joined"].as_array().unwrap().len(), 2 * 2 + 3);
-    let lines = json!(["(unreadable record)"]);
+    let lines = json!(["(unreadable)"]);
     assert!(
         things.iter().any(|thing| thing["lines"] == lines),
         "{shown}"

@@ -127,7 +127,7 @@ fn what_is_shown_is_the_journal_again_and_a_script() {
     assert!(add["commands"].as_array().unwrap().len() > 10, "{add}");
     assert!(
         add["milliseconds"].as_f64().unwrap() > 0.0
-            && add["said"].as_str().unwrap().starts_with("10.10."),
+            && add["output"].as_str().unwrap().starts_with("10.10."),
         "{add}"
     );
 }

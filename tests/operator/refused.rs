@@ -33,7 +33,7 @@ fn a_foreign_vxlan_with_the_same_vni_and_port_is_named_and_never_removed() {
         &stage,
         &[
             "✗ network \"blue\": other has VNI 100 on port 4789 already",
-            "see   ip -d link show dev other",
+            "inspect  ip -d link show dev other",
             "or, when it is in use no longer: ip link del dev other",
         ],
     );
@@ -103,7 +103,7 @@ fn an_underlay_that_is_down_or_without_a_carrier_is_told_and_left_to_its_owner()
         &stage,
         &[
             "✗ the underlay device `eth0` has no carrier",
-            "see   ip -d link show dev eth0",
+            "inspect  ip -d link show dev eth0",
         ],
     );
     switch.ip("link set p0 up");
@@ -138,7 +138,7 @@ fn a_way_that_is_too_narrow_for_full_packets_is_found_before_a_user_finds_it() {
         &[
             &crossed,
             &format!(
-                "see   ping -n -q -c 1 -W 1 -M do -s {} 198.18.0.2",
+                "inspect  ping -n -q -c 1 -W 1 -M do -s {} 198.18.0.2",
                 full - 28
             ),
             "or set mtu of network \"green\" to what fits, less 50",
@@ -161,8 +161,8 @@ fn another_node_with_the_same_gateway_address_is_found_on_the_wire() {
         &stage,
         &[
             &format!("✗ {mac} answers for the gateway's address on mv_blue too"),
-            "see   arping -D -c 1 -w 1 -I mv_blue 10.100.0.1",
-            "mend  give each node an address of its own in cidr of network \"blue\"",
+            "inspect  arping -D -c 1 -w 1 -I mv_blue 10.100.0.1",
+            "fix      give each node an address of its own in cidr of network \"blue\"",
         ],
     );
 }
@@ -181,7 +181,7 @@ fn records_that_are_gone_cut_short_or_of_nobody_any_more_are_told() {
         &stage,
         &[
             "✗ others: a macvlan on vx_blue has no record",
-            "mend  make its container anew",
+            "fix      make its container anew",
         ],
     );
     let web = &stage.members[0];
@@ -189,7 +189,7 @@ fn records_that_are_gone_cut_short_or_of_nobody_any_more_are_told() {
     let check = ask.check_refused(&web.result, 101);
     assert!(check.contains("there is no record of"), "{check}");
     std::fs::write(record(&stage, 2), "{\"form").unwrap();
-    said(&stage, &["cannot be read: EOF", "see   jq . '"]);
+    said(&stage, &["cannot be read: EOF", "inspect  jq . '"]);
     stage.members[3].pod.end();
     said(&stage, &["shop/more-1", "its namespace ", "is gone"]);
     let cut = record(&stage, 4);

@@ -42,7 +42,7 @@ fn a_wide_terminal_gets_tables_and_a_narrow_one_short_lines() {
     let block = format!("  shop/web-0\n    {claim}/16\n    age ");
     assert!(narrow.stdout.contains(&block), "{}", narrow.stdout);
     assert!(
-        narrow.stdout.contains("    claim stands\n"),
+        narrow.stdout.contains("    claim ok\n"),
         "{}",
         narrow.stdout
     );
@@ -61,7 +61,7 @@ fn one_is_found_by_pod_name_container_and_address() {
             "network    blue\n",
             "pod        shop/web-1\n",
             &format!("addresses  {own}/16\n"),
-            "claim      stands\n",
+            "claim      ok\n",
             "facts      all 16 hold\n",
         ] {
             assert!(said.stdout.contains(line), "{line}\n{}", said.stdout);
@@ -113,12 +113,12 @@ fn a_program_gets_every_key_whether_there_is_something_or_not() {
         "addresses",
         "claim",
         "since",
-        "ageSeconds",
+        "age_seconds",
         "because",
         "record",
     ];
     assert_eq!(keys(&networks[0]["attachments"][0]), wanted);
-    assert_eq!(networks[0]["attachments"][0]["claim"], "stands");
+    assert_eq!(networks[0]["attachments"][0]["claim"], "ok");
     assert_eq!(networks[1]["attachments"][0]["claim"], json!(null));
     assert!(networks[0]["counters"]["tx"]["packets"].is_u64());
     assert_eq!(

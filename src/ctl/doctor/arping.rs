@@ -2,7 +2,7 @@
 //! same; Habets' takes these options for others, would ask in the gateway's own name and says something else.
 
 use super::probe::{Answer, ask, start};
-use super::report::Finding;
+use super::report::{Finding, Id};
 use crate::exec::{Output, Running, System};
 
 /// Asks for the version: Habets' takes it for an option without its value, and tells its own.
@@ -38,9 +38,9 @@ pub struct Heard {
 /// Why nothing was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unasked {
-    see: String,
+    inspect: String,
     why: String,
-    mend: Option<&'static str>,
+    fix: Option<&'static str>,
 }
 
 impl<'a> Arping<'a> {
@@ -57,9 +57,9 @@ impl<'a> Arping<'a> {
         let running = match &self.fault {
             // The question itself, pasted, would be another one.
             Some(fault) => Err(Unasked {
-                see: VERSION.join(" "),
+                inspect: VERSION.join(" "),
                 why: fault.clone(),
-                mend: Some("install iputils-arping"),
+                fix: Some("install iputils-arping"),
             }),
             None => start(self.system, &line.split(' ').collect::<Vec<_>>())
                 .map_err(|error| Unasked::because(&line, error.to_string())),
@@ -88,18 +88,18 @@ impl Question {
 impl Unasked {
     fn because(line: &str, why: String) -> Self {
         Self {
-            see: line.to_owned(),
+            inspect: line.to_owned(),
             why,
-            mend: None,
+            fix: None,
         }
     }
 
     /// That no host was asked for something, and why.
-    pub fn finding(self, what: &str) -> Finding {
-        let finding = Finding::unknown(format!("no host was asked for {what}: {}", self.why));
-        let finding = finding.see(self.see);
-        match self.mend {
-            Some(mend) => finding.mend(mend),
+    pub fn finding(self, id: Id, what: &str) -> Finding {
+        let finding = Finding::unknown(id, format!("no host was asked for {what}: {}", self.why));
+        let finding = finding.inspect(self.inspect);
+        match self.fix {
+            Some(fix) => finding.fix(fix),
             None => finding,
         }
     }

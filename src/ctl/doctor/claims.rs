@@ -1,6 +1,6 @@
 //! The claims of `route-table`: every owner record beside the routing table.
 
-use super::report::{Finding, Section};
+use super::report::{Finding, Id, Section};
 use crate::cni::CniError;
 use crate::ctl::look::{hands, no_journal};
 use crate::ctl::node::{Node, State};
@@ -44,7 +44,10 @@ pub fn claims(system: &System, node: &Node) -> Option<Section> {
         let of = ipam.data_dir.display().to_string();
         section.facts.push(match folder(system, node, ipam) {
             Ok(findings) => (of, findings),
-            Err(error) => (of, vec![Finding::wrong(error.msg).mend(error.details)]),
+            Err(error) => (
+                of,
+                vec![Finding::failed(Id::Claims, error.msg).fix(error.details)],
+            ),
         });
     }
     Some(section)
@@ -56,9 +59,12 @@ fn folder(system: &System, node: &Node, ipam: &Ipam) -> Result<Vec<Finding>, Cni
     let settled = ledger.entries.iter().filter(|entry| !is_young(node, entry));
     let mut findings: Vec<Finding> = settled.map(|entry| claim(entry, ipam)).collect();
     findings.extend(ledger.orphans.iter().map(|route| {
-        Finding::wrong(format!("the claim {} is orphaned", route.shown()))
-            .see("route-table list")
-            .mend(MEND)
+        Finding::failed(
+            Id::OrphanedClaim,
+            format!("the claim {} is orphaned", route.shown()),
+        )
+        .inspect("route-table list")
+        .fix(MEND)
     }));
     Ok(findings)
 }
@@ -86,24 +92,25 @@ fn claim(entry: &Entry, ipam: &Ipam) -> Finding {
     let address = entry.held.address;
     let owner = entry.held.owner.as_ref().map(|owner| owner.shown());
     let of = owner.map_or_else(String::new, |owner| format!(" of {owner}"));
-    let see = format!("ip route show exact {address} table {}", ipam.table);
+    let inspect = format!("ip route show exact {address} table {}", ipam.table);
     match (&entry.elsewhere, entry.claim) {
-        (Some(route), _) => Finding::wrong(format!(
-            "{address}{of} is claimed elsewhere too: {}",
-            route.shown()
-        ))
-        .see(format!("ip route get fibmatch {address}"))
-        .mend("remove one of the two containers"),
-        (None, Claimed::Stands) => Finding::well(format!("the claim of {address}{of} stands")),
+        (Some(route), _) => Finding::failed(
+            Id::Claim,
+            format!("{address}{of} is claimed elsewhere too: {}", route.shown()),
+        )
+        .inspect(format!("ip route get fibmatch {address}"))
+        .fix("remove one of the two containers"),
+        (None, Claimed::Ok) => Finding::ok(Id::Claim, format!("the claim of {address}{of} stands")),
         (None, Claimed::Unreadable) => {
-            Finding::wrong(format!("the record of {address} is cut short"))
-                .see("route-table list")
-                .mend("the DEL of its container removes it")
+            Finding::failed(Id::Claim, format!("the record of {address} is cut short"))
+                .inspect("route-table list")
+                .fix("the DEL of its container removes it")
         }
-        (None, state) => {
-            Finding::wrong(format!("the claim of {address}{of} is {}", state.as_str()))
-                .see(see)
-                .mend(MEND)
-        }
+        (None, state) => Finding::failed(
+            Id::Claim,
+            format!("the claim of {address}{of} is {}", state.as_str()),
+        )
+        .inspect(inspect)
+        .fix(MEND),
     }
 }

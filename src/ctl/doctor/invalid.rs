@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::probe::{ask, said};
-use super::report::Finding;
+use super::report::{Finding, Id};
 use crate::exec::{System, is_installed};
 
 /// The switch by which kube-proxy does without that rule, when it starts.
@@ -13,8 +13,11 @@ const LIBERAL: &str = "/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal";
 /// Looks for such a rule in what is forwarded; `runs` tells of a routing daemon, whose routes bring answers back.
 pub fn invalid(system: &System, runs_a_daemon: bool) -> Finding {
     let drops = by_iptables(system).or_else(|| by_nftables(system));
-    let Some(see) = drops else {
-        return Finding::well("no firewall drops what conntrack takes for INVALID");
+    let Some(inspect) = drops else {
+        return Finding::ok(
+            Id::ConntrackInvalid,
+            "no firewall drops what conntrack takes for INVALID",
+        );
     };
     let liberal = std::fs::read_to_string(LIBERAL).unwrap_or_default();
     if runs_a_daemon || liberal.trim() == "1" {
@@ -23,13 +26,15 @@ pub fn invalid(system: &System, runs_a_daemon: bool) -> Finding {
         } else {
             "conntrack is liberal"
         };
-        return Finding::well(format!("a firewall drops INVALID packets, and {because}"));
+        return Finding::ok(
+            Id::ConntrackInvalid,
+            format!("a firewall drops INVALID packets, and {because}"),
+        );
     }
-    Finding::wrong(
-        "a firewall drops what conntrack takes for INVALID: TCP from a pod fails to pods of other networks on other nodes",
+    Finding::failed(Id::ConntrackInvalid, "a firewall drops what conntrack takes for INVALID: TCP from a pod fails to pods of other networks on other nodes",
     )
-    .see(see)
-    .mend(
+    .inspect(inspect)
+    .fix(
         "run a routing daemon on the nodes, or, where it is kube-proxy's rule: sysctl -w \
          net.netfilter.nf_conntrack_tcp_be_liberal=1, also in /etc/sysctl.d, and start kube-proxy anew",
     )

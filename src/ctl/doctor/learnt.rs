@@ -1,7 +1,7 @@
 //! What the node has learnt from a router on a network of pods: of an edition or an operator's hand that let it
 //! listen there. The kernel forgets none of it when it is told not to listen.
 
-use super::report::Finding;
+use super::report::{Finding, Id};
 use crate::cni::CniError;
 use crate::config::Network;
 use crate::ip::route::{ADVERTISED, Protocol};
@@ -56,7 +56,11 @@ fn finding(dev: &IfName, seen: &Observed) -> Option<Finding> {
         (None, None) => return None,
     };
     let what = format!("{dev} has {what} by an advertisement: that router is a pod");
-    let see = format!("ip -6 route show dev {dev} proto ra; ip -6 addr show dev {dev} dynamic");
-    let mend = format!("ip -6 route flush dev {dev} proto ra; ip -6 addr flush dev {dev} dynamic");
-    Some(Finding::wrong(what).see(see).mend(mend))
+    let inspect = format!("ip -6 route show dev {dev} proto ra; ip -6 addr show dev {dev} dynamic");
+    let fix = format!("ip -6 route flush dev {dev} proto ra; ip -6 addr flush dev {dev} dynamic");
+    Some(
+        Finding::failed(Id::RouterAdvertisement, what)
+            .inspect(inspect)
+            .fix(fix),
+    )
 }

@@ -5,7 +5,7 @@
 //! IPv4 too; behind which VTEP the vxlan device has heard a MAC just now, it tells by a look-up of that one.
 
 use super::probe::{Answer, said, start};
-use super::report::Finding;
+use super::report::{Finding, Id};
 use crate::config::Network;
 use crate::ctl::node::{OnNode, State};
 use crate::exec::{Running, System};
@@ -40,15 +40,18 @@ pub fn macs(system: &System, on: &OnNode, network: &Network) -> Vec<Finding> {
     }
     let dev = &network.mv;
     if silent > 0 {
-        findings.push(Finding::unknown(format!(
+        findings.push(Finding::unknown(Id::MacOwner, format!(
             "{silent} of the {} MACs of containers were not asked for: no answer by IPv6 on {dev}",
             owned.len()
         )));
     } else if !owned.is_empty() && findings.is_empty() {
-        findings.push(Finding::well(format!(
-            "the {} MACs of containers have one owner on {dev}",
-            owned.len()
-        )));
+        findings.push(Finding::ok(
+            Id::MacOwner,
+            format!(
+                "the {} MACs of containers have one owner on {dev}",
+                owned.len()
+            ),
+        ));
     }
     findings
 }
@@ -98,8 +101,10 @@ fn elsewhere(heard: &Answer) -> Option<String> {
 
 fn wrong((mac, who): &Owned, vtep: &str, network: &Network) -> Finding {
     let what = format!("{who} has the MAC {mac}, and so has a container behind {vtep}");
-    let mend = "remove one of the two containers; let none ask for a MAC that is another's, or for any (requestMac: false)";
-    Finding::wrong(what).see(look(*mac, network)).mend(mend)
+    let fix = "remove one of the two containers; let none ask for a MAC that is another's, or for any (requestMac: false)";
+    Finding::failed(Id::MacOwner, what)
+        .inspect(look(*mac, network))
+        .fix(fix)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::report::Finding;
+use super::report::{Finding, Id};
 use crate::ip::Family;
 use crate::ip::neigh::THRESHOLD;
 use crate::ip::sysctl::SysctlKey;
@@ -53,10 +53,10 @@ fn table(statistics: &str, most: u64, key: &SysctlKey) -> Option<Finding> {
     );
     let more = most.max(1024).saturating_mul(8);
     Some(match entries * 100 >= most * NEARLY_FULL {
-        false => Finding::well(what),
-        true => Finding::wrong(format!("the table of neighbours is nearly full: {what}"))
-            .see("ip -s neigh, in the namespace of each container: one that scans its network has most of them")
-            .mend(format!("end what scans; or sysctl -w {key}={more}")),
+        false => Finding::ok(Id::NeighbourTable, what),
+        true => Finding::failed(Id::NeighbourTable, format!("the table of neighbours is nearly full: {what}"))
+            .inspect("ip -s neigh, in the namespace of each container: one that scans its network has most of them")
+            .fix(format!("end what scans; or sysctl -w {key}={more}")),
     })
 }
 
@@ -81,15 +81,15 @@ mod tests {
         let finding = seen("00000010");
         let what = "16 of 1024 neighbours that net.ipv4.neigh.default.gc_thresh3 allows for all namespaces are \
                     taken; it was full 4 times since the machine started";
-        assert_eq!(finding, Finding::well(what));
+        assert_eq!(finding, Finding::ok(Id::NeighbourTable, what));
         let finding = seen("000003f0");
         assert!(
             finding
-                .what
+                .message
                 .starts_with("the table of neighbours is nearly full: 1008 of 1024")
         );
-        let mend = "end what scans; or sysctl -w net.ipv4.neigh.default.gc_thresh3=8192";
-        assert_eq!(finding.mend.as_deref(), Some(mend));
+        let fix = "end what scans; or sysctl -w net.ipv4.neigh.default.gc_thresh3=8192";
+        assert_eq!(finding.fix.as_deref(), Some(fix));
         let key = SysctlKey::NeighbourTable(Family::V4, THRESHOLD);
         assert_eq!(table("no statistics", 1024, &key), None);
     }

@@ -2,7 +2,7 @@
 
 use super::arping::{Arping, Question};
 use super::asked::{self, Wire};
-use super::report::{Finding, Section};
+use super::report::{Finding, Id, Section};
 use super::{learnt, probe, underlay, wire};
 use crate::cni::CniError;
 use crate::config::Network;
@@ -18,7 +18,7 @@ use crate::plan::underlay::overlap_reads;
 use crate::plan::{Fact, Observed, Read, Side, Verdict};
 use crate::route_table::liar::Whereabouts;
 
-/// What mends what a record tells of and nobody needs any more.
+/// What removes what only a record tells of.
 const GONE: &str = "let the runtime remove the container (its DEL), or: vxlan gc";
 
 /// A network as it was looked at.
@@ -169,9 +169,12 @@ impl<'a> Looked<'a> {
         let gone = self.attached.iter().filter(|one| one.netns.is_none());
         let gone = gone.map(|one| {
             let netns = &one.record.netns;
-            Finding::wrong(format!("{}: its namespace {netns} is gone", one.shown()))
-                .see(format!("ls -l {netns}"))
-                .mend(GONE)
+            Finding::failed(
+                Id::Namespace,
+                format!("{}: its namespace {netns} is gone", one.shown()),
+            )
+            .inspect(format!("ls -l {netns}"))
+            .fix(GONE)
         });
         let others = self.on.attachments.iter().filter_map(record);
         gone.chain(others).collect()
@@ -188,10 +191,10 @@ fn reverse_filter(dev: &str) -> Option<Read> {
 
 /// An error as a finding.
 fn failed(error: &CniError) -> Finding {
-    let finding = Finding::wrong(error.msg.clone());
+    let finding = Finding::failed(Id::Network, error.msg.clone());
     match error.details.is_empty() {
         true => finding,
-        false => finding.mend(error.details.clone()),
+        false => finding.fix(error.details.clone()),
     }
 }
 
@@ -201,11 +204,11 @@ fn limit(network: &Network, seen: &Observed) -> Option<Finding> {
     let found = seen.link(Side::Host, &network.vx)?.data().limit;
     (found == 0 && wanted > 0).then(|| {
         let vx = &network.vx;
-        Finding::unknown(format!(
+        Finding::unknown(Id::FdbLimit, format!(
             "{vx} may learn MACs without limit (wanted {wanted}): a pod can fill the node's memory with them"
         ))
-        .see(crate::ip::link::show(vx).to_string())
-        .mend("the device gets its limit when it is made anew: with the first pod after the last one of the network has left this node")
+        .inspect(crate::ip::link::show(vx).to_string())
+        .fix("the device gets its limit when it is made anew: with the first pod after the last one of the network has left this node")
     })
 }
 
@@ -219,16 +222,18 @@ fn filter(network: &Network, seen: &Observed) -> Option<Finding> {
     let (all, own) = (value("all")?, value(network.mv.as_str())?);
     let mv = &network.mv;
     Some(match all.max(own) {
-        1 => Finding::wrong(format!(
-            "rp_filter of {mv} is strict (all {all}, {mv} {own})"
-        ))
-        .see(format!(
+        1 => Finding::failed(
+            Id::RpFilter,
+            format!("rp_filter of {mv} is strict (all {all}, {mv} {own})"),
+        )
+        .inspect(format!(
             "sysctl net.ipv4.conf.all.rp_filter net.ipv4.conf.{mv}.rp_filter"
         ))
-        .mend(format!("sysctl -w net.ipv4.conf.{mv}.rp_filter=2")),
-        larger => Finding::well(format!(
-            "rp_filter of {mv} is {larger}, the larger of all and its own"
-        )),
+        .fix(format!("sysctl -w net.ipv4.conf.{mv}.rp_filter=2")),
+        larger => Finding::ok(
+            Id::RpFilter,
+            format!("rp_filter of {mv} is {larger}, the larger of all and its own"),
+        ),
     })
 }
 
@@ -239,7 +244,7 @@ fn findings(judged: &[Judged], pod: &Netns) -> Vec<Finding> {
         let finding = finding(fact, verdict, pod);
         // By itself its command would only fail.
         match device(fact).is_some_and(|dev| missing.contains(&dev)) {
-            true if *verdict != Verdict::Holds => finding.mend("vxlan repair"),
+            true if *verdict != Verdict::Holds => finding.fix("vxlan repair"),
             _ => finding,
         }
     });
@@ -282,27 +287,27 @@ fn finding(fact: &Fact, verdict: &Verdict, pod: &Netns) -> Finding {
         Side::Pod => pod,
     };
     let what = match verdict {
-        Verdict::Holds => return Finding::well(fact.to_string()),
+        Verdict::Holds => return Finding::ok(Id::Fact, fact.to_string()),
         Verdict::Missing => format!("{fact}: missing"),
         Verdict::Differs { found } => format!("{fact}: found {found}"),
     };
-    let finding = Finding::wrong(what);
+    let finding = Finding::failed(Id::Fact, what);
     let finding = match fact.show() {
-        Some(command) => finding.see(command.shown_in(netns(fact.side()))),
+        Some(command) => finding.inspect(command.shown_in(netns(fact.side()))),
         None => finding,
     };
     let (side, make) = fact.make(pod);
     match (fact, verdict) {
         (Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. }, Verdict::Differs { .. }) => {
             let shown = netns(fact.side());
-            finding.mend(format!(
+            finding.fix(format!(
                 "correct the configuration, or, when the device is in use no longer: {}",
                 crate::ip::link::del(name).shown_in(shown)
             ))
         }
         // It takes more than one command.
-        (Fact::Macvlan { name, made_as, .. }, _) if name != made_as => finding.mend("vxlan repair"),
-        _ => finding.mend(make.shown_in(netns(side))),
+        (Fact::Macvlan { name, made_as, .. }, _) if name != made_as => finding.fix("vxlan repair"),
+        _ => finding.fix(make.shown_in(netns(side))),
     }
 }
 
@@ -341,11 +346,11 @@ fn strangers(network: &Network, seen: &Observed, found: &[Found<'_>]) -> Option<
         1 => format!("a macvlan on {} has no record", network.vx),
         more => format!("{more} macvlans on {} have no record", network.vx),
     };
-    let mend = "make its container anew: a DEL and an ADD write the record; what is needed no longer: vxlan gc";
+    let fix = "make its container anew: a DEL and an ADD write the record; what is needed no longer: vxlan gc";
     Some(
-        Finding::wrong(what)
-            .see(crate::ip::link::maddr(&network.vx).to_string())
-            .mend(mend),
+        Finding::failed(Id::UnrecordedLinks, what)
+            .inspect(crate::ip::link::maddr(&network.vx).to_string())
+            .fix(fix),
     )
 }
 
@@ -353,24 +358,31 @@ fn strangers(network: &Network, seen: &Observed, found: &[Found<'_>]) -> Option<
 fn record(recorded: &Recorded) -> Option<Finding> {
     Some(match &recorded.state {
         State::Whole(..) => return None,
-        State::Damaged(error) => Finding::wrong(error.msg.clone())
-            .see(format!("jq . '{}'", recorded.path.display()))
-            .mend(GONE),
-        State::EarlierBoot(record) => Finding::wrong(format!(
-            "{} is of an earlier boot: only its lease is left",
-            shown(record)
-        ))
-        .see(format!("jq .since '{}'", recorded.path.display()))
-        .mend(GONE),
+        State::Damaged(error) => Finding::failed(Id::Record, error.msg.clone())
+            .inspect(format!("jq . '{}'", recorded.path.display()))
+            .fix(GONE),
+        State::EarlierBoot(record) => Finding::failed(
+            Id::Record,
+            format!(
+                "{} is of an earlier boot: only its lease is left",
+                shown(record)
+            ),
+        )
+        .inspect(format!("jq .since '{}'", recorded.path.display()))
+        .fix(GONE),
         State::Unfinished {
             record,
             under_way: true,
-        } => Finding::unknown(format!("{}: a verb is in progress for it", shown(record))),
-        State::Unfinished { record, .. } => {
-            Finding::wrong(format!("{}: its ADD was ended half-way", shown(record)))
-                .see(format!("jq .lease '{}'", recorded.path.display()))
-                .mend(GONE)
-        }
+        } => Finding::unknown(
+            Id::Record,
+            format!("{}: a verb is in progress for it", shown(record)),
+        ),
+        State::Unfinished { record, .. } => Finding::failed(
+            Id::Record,
+            format!("{}: its ADD was ended half-way", shown(record)),
+        )
+        .inspect(format!("jq .lease '{}'", recorded.path.display()))
+        .fix(GONE),
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::invalid::invalid;
 use super::probe::{ask, said};
-use super::report::Finding;
+use super::report::{Finding, Id};
 use crate::ctl::node::Node;
 use crate::exec::System;
 use crate::route_table::ledger::ipams;
@@ -54,7 +54,7 @@ fn running_here() -> Vec<String> {
 
 fn networkd(runs: bool) -> Finding {
     if !runs {
-        return Finding::well("systemd-networkd does not run");
+        return Finding::ok(Id::Networkd, "systemd-networkd does not run");
     }
     let lines: Vec<String> = settings().iter().flat_map(|file| lines(file)).collect();
     let on: Vec<&str> = FOREIGN
@@ -62,14 +62,20 @@ fn networkd(runs: bool) -> Finding {
         .filter(|key| !is_off(&lines, key))
         .collect();
     if on.is_empty() {
-        return Finding::well("systemd-networkd leaves foreign routes and rules alone");
+        return Finding::ok(
+            Id::Networkd,
+            "systemd-networkd leaves foreign routes and rules alone",
+        );
     }
-    Finding::wrong(format!(
-        "systemd-networkd runs and removes foreign routes and rules when it starts: {} not off",
-        on.join(", ")
-    ))
-    .see("systemd-analyze cat-config systemd/networkd.conf")
-    .mend(
+    Finding::failed(
+        Id::Networkd,
+        format!(
+            "systemd-networkd runs and removes foreign routes and rules when it starts: {} not off",
+            on.join(", ")
+        ),
+    )
+    .inspect("systemd-analyze cat-config systemd/networkd.conf")
+    .fix(
         "mkdir -p /etc/systemd/networkd.conf.d && printf '[Network]\\nManageForeignRoutes=no\\n\
          ManageForeignRoutingPolicyRules=no\\n' > /etc/systemd/networkd.conf.d/vxlan-cni.conf && \
          systemctl restart systemd-networkd",
@@ -121,13 +127,16 @@ fn is_off(lines: &[String], key: &str) -> bool {
 
 fn network_manager(system: &System, node: &Node, runs: bool) -> Finding {
     if !runs {
-        return Finding::well("NetworkManager does not run");
+        return Finding::ok(Id::NetworkManager, "NetworkManager does not run");
     }
-    let see = "nmcli -t -f DEVICE,STATE device";
-    let argv: Vec<&str> = see.split(' ').collect();
+    let inspect = "nmcli -t -f DEVICE,STATE device";
+    let argv: Vec<&str> = inspect.split(' ').collect();
     let Some(text) = said(&ask(system, &argv)) else {
-        return Finding::unknown("NetworkManager runs, and nmcli does not tell what it manages")
-            .see(see);
+        return Finding::unknown(
+            Id::NetworkManager,
+            "NetworkManager runs, and nmcli does not tell what it manages",
+        )
+        .inspect(inspect);
     };
     let ours: Vec<String> = node
         .networks
@@ -142,14 +151,20 @@ fn network_manager(system: &System, node: &Node, runs: bool) -> Finding {
         .map(|(device, _)| device)
         .collect();
     if managed.is_empty() {
-        return Finding::well("NetworkManager manages no device of ours");
+        return Finding::ok(
+            Id::NetworkManager,
+            "NetworkManager manages no device of ours",
+        );
     }
-    Finding::wrong(format!("NetworkManager manages {}", managed.join(", ")))
-        .see(see)
-        .mend(
-            "printf '[keyfile]\\nunmanaged-devices=interface-name:vx_*;interface-name:mv_*\\n' > \
+    Finding::failed(
+        Id::NetworkManager,
+        format!("NetworkManager manages {}", managed.join(", ")),
+    )
+    .inspect(inspect)
+    .fix(
+        "printf '[keyfile]\\nunmanaged-devices=interface-name:vx_*;interface-name:mv_*\\n' > \
              /etc/NetworkManager/conf.d/vxlan-cni.conf && nmcli general reload",
-        )
+    )
 }
 
 fn frr(node: &Node, runs: bool) -> Finding {
@@ -159,13 +174,13 @@ fn frr(node: &Node, runs: bool) -> Finding {
         .filter(|protocol| FRR_OWN.contains(protocol))
         .collect();
     match (runs, taken.first()) {
-        (false, _) => Finding::well("FRR does not run"),
-        (true, None) => Finding::well("FRR runs, and no claim has a protocol of its own"),
-        (true, Some(protocol)) => Finding::wrong(format!(
+        (false, _) => Finding::ok(Id::Frr, "FRR does not run"),
+        (true, None) => Finding::ok(Id::Frr, "FRR runs, and no claim has a protocol of its own"),
+        (true, Some(protocol)) => Finding::failed(Id::Frr, format!(
             "FRR runs and takes claims of protocol {protocol} for its own: it does not spread them and may remove them"
         ))
-        .see("ps -C zebra")
-        .mend("set ipam.routeProtocol to 240"),
+        .inspect("ps -C zebra")
+        .fix("set ipam.routeProtocol to 240"),
     }
 }
 

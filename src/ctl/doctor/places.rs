@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::report::Finding;
+use super::report::{Finding, Id};
 use crate::ctl::node::Node;
 use crate::exec::search;
 use crate::lease;
@@ -28,13 +28,13 @@ pub fn places(node: &Node) -> Vec<Finding> {
 fn configuration(node: &Node) -> Finding {
     let file = node.file.display();
     match &node.faults {
-        None => Finding::well(format!("{file} has no fault")),
+        None => Finding::ok(Id::Configuration, format!("{file} has no fault")),
         Some(error) => {
             let told = [error.msg.as_str(), error.details.as_str()];
             let told: Vec<&str> = told.into_iter().filter(|text| !text.is_empty()).collect();
-            Finding::wrong(format!("{file}: {}", told.join("; ")))
-                .see(format!("jq . {file}"))
-                .mend("correct the file: README has every key")
+            Finding::failed(Id::Configuration, format!("{file}: {}", told.join("; ")))
+                .inspect(format!("jq . {file}"))
+                .fix("correct the file: README has every key")
         }
     }
 }
@@ -43,9 +43,9 @@ fn configuration(node: &Node) -> Finding {
 fn writable(folder: &Path) -> Finding {
     let shown = folder.display();
     if let Some(error) = unwritable(folder) {
-        return Finding::wrong(error.msg)
-            .see(format!("ls -ld {shown}"))
-            .mend("make it writable for root, or name another folder in the configuration");
+        return Finding::failed(Id::DataFolder, error.msg)
+            .inspect(format!("ls -ld {shown}"))
+            .fix("make it writable for root, or name another folder in the configuration");
     }
     let there = folder.ancestors().find(|dir| dir.exists());
     let space = there.and_then(|dir| rustix::fs::statvfs(dir).ok());
@@ -54,12 +54,13 @@ fn writable(folder: &Path) -> Finding {
         space.f_bavail == 0 || (space.f_files > 0 && space.f_favail == 0)
     };
     match space {
-        Some(space) if full(&space) => Finding::wrong(format!(
-            "the disk of {shown} is full: no attachment can be recorded"
-        ))
-        .see(format!("df {shown}; df -i {shown}"))
-        .mend("make room there"),
-        _ => Finding::well(format!("{shown} can be written to")),
+        Some(space) if full(&space) => Finding::failed(
+            Id::DataFolder,
+            format!("the disk of {shown} is full: no attachment can be recorded"),
+        )
+        .inspect(format!("df {shown}; df -i {shown}"))
+        .fix("make room there"),
+        _ => Finding::ok(Id::DataFolder, format!("{shown} can be written to")),
     }
 }
 
@@ -90,13 +91,19 @@ fn plugins(node: &Node) -> Vec<Finding> {
 
 fn plugin(name: &str, folders: &[PathBuf]) -> Finding {
     match search::program(name, folders.iter().cloned()) {
-        Ok(file) => Finding::well(format!("the IPAM plugin is {}", file.display())),
+        Ok(file) => Finding::ok(
+            Id::IpamPlugin,
+            format!("the IPAM plugin is {}", file.display()),
+        ),
         Err(missing) => {
             let looked = missing.looked.iter().map(|dir| dir.display().to_string());
             let looked = looked.collect::<Vec<_>>().join(" ");
-            Finding::wrong(format!("the IPAM plugin `{name}` is not in {missing}"))
-                .see(format!("ls -l {looked}"))
-                .mend("install it there, or set CNI_PATH to the folders that the runtime uses")
+            Finding::failed(
+                Id::IpamPlugin,
+                format!("the IPAM plugin `{name}` is not in {missing}"),
+            )
+            .inspect(format!("ls -l {looked}"))
+            .fix("install it there, or set CNI_PATH to the folders that the runtime uses")
         }
     }
 }

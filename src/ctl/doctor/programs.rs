@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::probe::{ask, said};
-use super::report::Finding;
+use super::report::{Finding, Id};
 use crate::exec::System;
 use crate::ip::command::shell_line;
 use crate::ip::json::documents;
@@ -56,14 +56,16 @@ pub fn programs(system: &System, needed: Filters) -> Vec<Finding> {
 }
 
 fn installed(system: &System, program: &str, package: &str) -> Finding {
-    let see = format!("{program} -V");
+    let inspect = format!("{program} -V");
     let which = match program {
         "ip" => format!("{package} {OLDEST} or newer"),
         _ => package.to_owned(),
     };
     let wrong = |what: String| {
-        let mend = format!("install {which} from your distribution");
-        Finding::wrong(what).see(see.clone()).mend(mend)
+        let fix = format!("install {which} from your distribution");
+        Finding::failed(Id::Program, what)
+            .inspect(inspect.clone())
+            .fix(fix)
     };
     let answer = ask(system, &[program, "-V"]);
     match (said(&answer), answer) {
@@ -72,23 +74,25 @@ fn installed(system: &System, program: &str, package: &str) -> Finding {
             None => wrong(format!(
                 "{version}: no version of iproute2 {OLDEST} or newer"
             )),
-            Some(_) => Finding::well(version),
+            Some(_) => Finding::ok(Id::Program, version),
         },
-        (Some(version), _) => Finding::well(version),
+        (Some(version), _) => Finding::ok(Id::Program, version),
         (None, Err(error)) => wrong(error.to_string()),
-        (None, Ok(output)) => wrong(format!("`{see}` failed: {}", output.stderr.trim())),
+        (None, Ok(output)) => wrong(format!("`{inspect}` failed: {}", output.stderr.trim())),
     }
 }
 
 fn json(system: &System) -> Finding {
-    let see = "ip -j -d link show dev lo";
-    let argv: Vec<&str> = see.split(' ').collect();
+    let inspect = "ip -j -d link show dev lo";
+    let argv: Vec<&str> = inspect.split(' ').collect();
     let text = said(&ask(system, &argv)).unwrap_or_default();
     match documents(text.as_bytes()).as_deref() {
-        Ok([_]) => Finding::well("ip prints JSON"),
-        _ => Finding::wrong("ip prints no JSON").see(see).mend(format!(
-            "install iproute2 {OLDEST} or newer; the ip of busybox is another program"
-        )),
+        Ok([_]) => Finding::ok(Id::IpJson, "ip prints JSON"),
+        _ => Finding::failed(Id::IpJson, "ip prints no JSON")
+            .inspect(inspect)
+            .fix(format!(
+                "install iproute2 {OLDEST} or newer; the ip of busybox is another program"
+            )),
     }
 }
 
@@ -96,34 +100,48 @@ fn json(system: &System) -> Finding {
 fn has(system: &System, driver: &str, symbol: &str) -> Finding {
     let loaded = Path::new("/sys/module").join(driver).exists();
     if loaded || kernel_has(symbol) {
-        return Finding::well(format!("the kernel has the driver {driver}"));
+        return Finding::ok(
+            Id::KernelDriver,
+            format!("the kernel has the driver {driver}"),
+        );
     }
-    let see = format!("modprobe -n {driver}");
+    let inspect = format!("modprobe -n {driver}");
     match ask(system, &["modprobe", "-n", "-q", driver]) {
-        Ok(output) if output.code == Some(0) => {
-            Finding::well(format!("the kernel would load the driver {driver}"))
+        Ok(output) if output.code == Some(0) => Finding::ok(
+            Id::KernelDriver,
+            format!("the kernel would load the driver {driver}"),
+        ),
+        Ok(_) => Finding::failed(
+            Id::KernelDriver,
+            format!("the kernel has no driver {driver}"),
+        )
+        .inspect(inspect)
+        .fix(format!(
+            "install the kernel's modules (linux-modules-extra on Ubuntu), then: modprobe {driver}"
+        )),
+        Err(error) => {
+            Finding::unknown(Id::KernelDriver, format!("driver {driver}: {error}")).inspect(inspect)
         }
-        Ok(_) => Finding::wrong(format!("the kernel has no driver {driver}"))
-            .see(see)
-            .mend(format!("install the kernel's modules (linux-modules-extra on Ubuntu), then: modprobe {driver}")),
-        Err(error) => Finding::unknown(format!("driver {driver}: {error}")).see(see),
     }
 }
 
 /// Whether the kernel would take a table of ours: `nft -c` asks, and nothing is made.
 fn filters(system: &System) -> Finding {
-    let see = "nft -c add table inet vxlan_cni";
-    let argv: Vec<&str> = see.split(' ').collect();
+    let inspect = "nft -c add table inet vxlan_cni";
+    let argv: Vec<&str> = inspect.split(' ').collect();
     match ask(system, &argv) {
         Ok(output) if output.code == Some(0) => {
-            Finding::well("the kernel filters packets by nftables")
+            Finding::ok(Id::Nftables, "the kernel filters packets by nftables")
         }
         Ok(output) => {
             let said = message(&output.stderr);
-            let finding = Finding::wrong(format!("the kernel takes no table of nftables: {said}"));
-            finding.see(see).mend(NO_FILTER)
+            let finding = Finding::failed(
+                Id::Nftables,
+                format!("the kernel takes no table of nftables: {said}"),
+            );
+            finding.inspect(inspect).fix(NO_FILTER)
         }
-        Err(error) => Finding::unknown(format!("nftables: {error}")).see(see),
+        Err(error) => Finding::unknown(Id::Nftables, format!("nftables: {error}")).inspect(inspect),
     }
 }
 
@@ -132,17 +150,20 @@ fn filters_the_way_out(system: &System) -> Finding {
     let script = "add table netdev vxlan_cni; \
                   add chain netdev vxlan_cni out { type filter hook egress device \"lo\" priority 0; }";
     let argv = ["nft", "-c", script];
-    let see = shell_line(&argv.map(str::to_owned));
+    let inspect = shell_line(&argv.map(str::to_owned));
     match ask(system, &argv) {
-        Ok(output) if output.code == Some(0) => {
-            Finding::well("the kernel filters what leaves a pod (netdev egress)")
-        }
+        Ok(output) if output.code == Some(0) => Finding::ok(
+            Id::NetdevEgress,
+            "the kernel filters what leaves a pod (netdev egress)",
+        ),
         Ok(output) => {
             let said = message(&output.stderr);
-            let finding = Finding::wrong(format!("antiSpoof cannot be: {said}"));
-            finding.see(see).mend(EGRESS_NEEDS)
+            let finding = Finding::failed(Id::NetdevEgress, format!("antiSpoof cannot be: {said}"));
+            finding.inspect(inspect).fix(EGRESS_NEEDS)
         }
-        Err(error) => Finding::unknown(format!("antiSpoof: {error}")).see(see),
+        Err(error) => {
+            Finding::unknown(Id::NetdevEgress, format!("antiSpoof: {error}")).inspect(inspect)
+        }
     }
 }
 

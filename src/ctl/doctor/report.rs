@@ -1,107 +1,192 @@
 //! What doctor found, for people and for programs.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
+/// What was looked at, by a name that stays the same: docs/json.md has them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Id {
+    /// One host alone has a container's address.
+    AddressOwner,
+    /// The network's subnets are apart from the node's.
+    AddressOverlap,
+    /// No host answers for whatever is asked.
+    AnswersForAll,
+    /// A claim of `route-table`.
+    Claim,
+    /// Whether the claims can be read.
+    Claims,
+    /// The configuration file.
+    Configuration,
+    /// A firewall that drops what conntrack calls INVALID.
+    ConntrackInvalid,
+    /// A folder that is written to.
+    DataFolder,
+    /// One fact of a network or an attachment.
+    Fact,
+    /// How many MACs a vxlan device may learn.
+    FdbLimit,
+    /// FRR beside the claims.
+    Frr,
+    /// This node alone has the gateway's address.
+    GatewayOwner,
+    /// `ip -j`.
+    IpJson,
+    /// The IPAM plugin.
+    IpamPlugin,
+    /// A driver of the kernel.
+    KernelDriver,
+    /// One host alone has a container's MAC.
+    MacOwner,
+    /// The namespace of an attachment.
+    Namespace,
+    /// The kernel's table of neighbours.
+    NeighbourTable,
+    /// What `antiSpoof` needs.
+    NetdevEgress,
+    /// Whether a network can be looked at.
+    Network,
+    /// NetworkManager beside our devices.
+    NetworkManager,
+    /// systemd-networkd beside our routes and rules.
+    Networkd,
+    /// The packet filter that the guard needs.
+    Nftables,
+    /// A claim that no record names.
+    OrphanedClaim,
+    /// A program that is started.
+    Program,
+    /// The record of an attachment.
+    Record,
+    /// What a device has learnt from a router's advertisement.
+    RouterAdvertisement,
+    /// Reverse path filtering on the gateway's device.
+    RpFilter,
+    /// The address of the outer packets.
+    SourceAddress,
+    /// The underlay device.
+    UnderlayDevice,
+    /// Whether full packets reach another node.
+    UnderlayMtu,
+    /// Links on a network that no record names.
+    UnrecordedLinks,
+    /// One vxlan device alone has the VNI.
+    Vni,
+    /// The devices by which vxlan comes in.
+    VxlanWaysIn,
+}
+
 /// Whether something is as it should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
     /// It is.
-    Well,
+    Ok,
     /// It is not.
-    Wrong,
-    /// Nobody can tell from here.
+    Failed,
+    /// It cannot be told from here.
     Unknown,
 }
 
-impl Mark {
-    /// For programs.
-    fn as_str(self) -> &'static str {
+impl State {
+    /// How much it matters: what has failed is an error, what cannot be told a warning.
+    fn severity(self) -> &'static str {
         match self {
-            Self::Well => "well",
-            Self::Wrong => "wrong",
-            Self::Unknown => "unknown",
+            Self::Ok => "info",
+            Self::Failed => "error",
+            Self::Unknown => "warning",
         }
     }
 
     /// For people; `plain` where the terminal knows ASCII only.
     fn sign(self, plain: bool) -> &'static str {
         match (self, plain) {
-            (Self::Well, false) => "✓",
-            (Self::Wrong, false) => "✗",
-            (Self::Well, true) => "ok",
-            (Self::Wrong, true) => "NO",
+            (Self::Ok, false) => "✓",
+            (Self::Failed, false) => "✗",
+            (Self::Ok, true) => "ok",
+            (Self::Failed, true) => "NO",
             (Self::Unknown, _) => "-",
         }
     }
 }
 
 /// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
+    /// What was looked at.
+    pub id: Id,
+    /// Whether it is as it should be.
+    pub state: State,
     /// What was found.
-    pub what: String,
-    /// Whether that is well.
-    pub mark: Mark,
+    pub message: String,
     /// The command that shows it.
-    pub see: Option<String>,
+    pub inspect: Option<String>,
     /// What mends it: a command where there is one.
-    pub mend: Option<String>,
+    pub fix: Option<String>,
 }
 
 impl Finding {
-    fn new(mark: Mark, what: impl Into<String>) -> Self {
+    fn new(id: Id, state: State, message: impl Into<String>) -> Self {
         Self {
-            what: what.into(),
-            mark,
-            see: None,
-            mend: None,
+            id,
+            state,
+            message: message.into(),
+            inspect: None,
+            fix: None,
         }
     }
 
     /// Something is as it should be.
-    pub fn well(what: impl Into<String>) -> Self {
-        Self::new(Mark::Well, what)
+    pub fn ok(id: Id, message: impl Into<String>) -> Self {
+        Self::new(id, State::Ok, message)
     }
 
     /// Something is not.
-    pub fn wrong(what: impl Into<String>) -> Self {
-        Self::new(Mark::Wrong, what)
+    pub fn failed(id: Id, message: impl Into<String>) -> Self {
+        Self::new(id, State::Failed, message)
     }
 
-    /// Nobody can tell.
-    pub fn unknown(what: impl Into<String>) -> Self {
-        Self::new(Mark::Unknown, what)
+    /// It cannot be told.
+    pub fn unknown(id: Id, message: impl Into<String>) -> Self {
+        Self::new(id, State::Unknown, message)
     }
 
     /// The command that shows it.
-    pub fn see(mut self, command: impl Into<String>) -> Self {
-        self.see = Some(command.into());
+    pub fn inspect(mut self, command: impl Into<String>) -> Self {
+        self.inspect = Some(command.into());
         self
     }
 
     /// What mends it.
-    pub fn mend(mut self, command: impl Into<String>) -> Self {
-        self.mend = Some(command.into());
+    pub fn fix(mut self, command: impl Into<String>) -> Self {
+        self.fix = Some(command.into());
         self
     }
 
     fn text(&self, plain: bool) -> String {
         let line = |word: &str, text: &Option<String>| {
-            let text = text.as_ref().filter(|_| self.mark != Mark::Well);
-            text.map_or_else(String::new, |text| format!("      {word:<5} {text}\n"))
+            let text = text.as_ref().filter(|_| self.state != State::Ok);
+            text.map_or_else(String::new, |text| format!("      {word:<7}  {text}\n"))
         };
         format!(
             "  {} {}\n{}{}",
-            self.mark.sign(plain),
-            self.what,
-            line("see", &self.see),
-            line("mend", &self.mend)
+            self.state.sign(plain),
+            self.message,
+            line("inspect", &self.inspect),
+            line("fix", &self.fix)
         )
     }
+}
 
-    fn document(&self) -> Value {
-        json!({"what": self.what, "state": self.mark.as_str(), "see": self.see, "mend": self.mend})
-    }
+/// A finding as programs get it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    about: &'a str,
+    of: &'a str,
+    severity: &'static str,
+    #[serde(flatten)]
+    finding: &'a Finding,
 }
 
 /// Findings about one thing.
@@ -145,9 +230,9 @@ impl Section {
 
 /// Those of one thing that hold in one line, the others by themselves.
 fn facts_text(of: &str, findings: &[Finding], plain: bool, verbose: bool) -> String {
-    let of_one = |finding: &&Finding| verbose || finding.mark != Mark::Well;
+    let of_one = |finding: &&Finding| verbose || finding.state != State::Ok;
     let named = |finding: &Finding| Finding {
-        what: format!("{of}: {}", finding.what),
+        message: format!("{of}: {}", finding.message),
         ..finding.clone()
     };
     let each: String = findings
@@ -155,14 +240,15 @@ fn facts_text(of: &str, findings: &[Finding], plain: bool, verbose: bool) -> Str
         .filter(of_one)
         .map(|finding| named(finding).text(plain))
         .collect();
-    let hold = findings.iter().filter(|one| one.mark == Mark::Well).count();
-    let counted = match verbose {
-        true => String::new(),
-        false if hold == findings.len() => {
-            Finding::well(format!("{of}: all {hold} facts hold")).text(plain)
+    let hold = findings.iter().filter(|one| one.state == State::Ok).count();
+    let counted = match (verbose, findings.len()) {
+        (true, _) => String::new(),
+        (false, all) if hold == all => {
+            Finding::ok(Id::Fact, format!("{of}: all {hold} facts hold")).text(plain)
         }
-        false => {
-            Finding::unknown(format!("{of}: {hold} of {} facts hold", findings.len())).text(plain)
+        (false, all) => {
+            let message = format!("{of}: {hold} of {all} facts hold");
+            Finding::unknown(Id::Fact, message).text(plain)
         }
     };
     each + &counted
@@ -173,45 +259,42 @@ fn facts_text(of: &str, findings: &[Finding], plain: bool, verbose: bool) -> Str
 pub struct Report(pub Vec<Section>);
 
 impl Report {
-    fn count(&self, mark: Mark) -> usize {
+    fn count(&self, state: State) -> usize {
         let all = self.0.iter().flat_map(Section::all);
-        all.filter(|(_, finding)| finding.mark == mark).count()
+        all.filter(|(_, finding)| finding.state == state).count()
     }
 
-    /// Whether nothing is wrong.
-    pub fn is_well(&self) -> bool {
-        self.count(Mark::Wrong) == 0
+    /// Whether nothing has failed.
+    pub fn is_ok(&self) -> bool {
+        self.count(State::Failed) == 0
     }
 
     /// For people.
     pub fn text(&self, plain: bool, verbose: bool) -> String {
         let sections = self.0.iter().map(|section| section.text(plain, verbose));
-        let (wrong, unknown) = (self.count(Mark::Wrong), self.count(Mark::Unknown));
-        let all = self.count(Mark::Well) + wrong + unknown;
-        let sum = match (wrong, unknown) {
+        let (failed, unknown) = (self.count(State::Failed), self.count(State::Unknown));
+        let all = self.count(State::Ok) + failed + unknown;
+        let sum = match (failed, unknown) {
             (0, 0) => format!("nothing is wrong: {all} of {all} are as they should be"),
             (0, _) => format!("nothing is wrong; {unknown} of {all} cannot be told from here"),
             _ => {
-                format!("{wrong} of {all} are wrong; `vxlan repair` mends what is this node's own")
+                format!("{failed} of {all} failed; `vxlan repair` fixes what is this node's own")
             }
         };
         format!("{}{sum}\n", sections.collect::<String>())
     }
 
-    /// For programs: `well`, and `findings`, each with `about`, `of`, `what`, `state`, `see`, `mend`.
+    /// For programs: docs/json.md.
     pub fn document(&self) -> Value {
         let each = self.0.iter().flat_map(|section| {
-            section.all().map(|(of, finding)| {
-                let mut value = json!({"about": section.about, "of": of});
-                if let (Some(into), Value::Object(from)) =
-                    (value.as_object_mut(), finding.document())
-                {
-                    into.extend(from);
-                }
-                value
+            section.all().map(|(of, finding)| Shown {
+                about: &section.about,
+                of,
+                severity: finding.state.severity(),
+                finding,
             })
         });
-        json!({"well": self.is_well(), "findings": each.collect::<Vec<_>>()})
+        json!({"ok": self.is_ok(), "findings": each.collect::<Vec<_>>()})
     }
 }
 
@@ -220,29 +303,32 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let broken = Finding::wrong("mv_blue is up: found down")
-            .see("ip link show dev mv_blue")
-            .mend("ip link set dev mv_blue up");
-        let facts = vec![Finding::well("vx_blue is up"), broken];
+        let broken = Finding::failed(Id::Fact, "mv_blue is up: found down")
+            .inspect("ip link show dev mv_blue")
+            .fix("ip link set dev mv_blue up");
+        let facts = vec![Finding::ok(Id::Fact, "vx_blue is up"), broken];
         Report(vec![Section {
             about: "network blue".to_owned(),
-            findings: vec![Finding::unknown("nobody to ask").see("arping")],
+            findings: vec![Finding::unknown(Id::GatewayOwner, "no host to ask").inspect("arping")],
             facts: vec![
                 ("node".to_owned(), facts),
-                ("web".to_owned(), vec![Finding::well("eth0 is up"); 2]),
+                (
+                    "web".to_owned(),
+                    vec![Finding::ok(Id::Fact, "eth0 is up"); 2],
+                ),
             ],
         }])
     }
 
     #[test]
-    fn what_holds_is_counted_and_what_does_not_comes_with_how_to_see_and_mend_it() {
+    fn what_holds_is_counted_and_what_does_not_comes_with_how_to_inspect_and_fix_it() {
         let text = report().text(false, false);
-        let wanted = "network blue\n  - nobody to ask\n      see   arping\n  \
-            ✗ node: mv_blue is up: found down\n      see   ip link show dev mv_blue\n      \
-            mend  ip link set dev mv_blue up\n  - node: 1 of 2 facts hold\n  \
-            ✓ web: all 2 facts hold\n1 of 5 are wrong; `vxlan repair` mends what is this node's own\n";
+        let wanted = "network blue\n  - no host to ask\n      inspect  arping\n  \
+            ✗ node: mv_blue is up: found down\n      inspect  ip link show dev mv_blue\n      \
+            fix      ip link set dev mv_blue up\n  - node: 1 of 2 facts hold\n  \
+            ✓ web: all 2 facts hold\n1 of 5 failed; `vxlan repair` fixes what is this node's own\n";
         assert_eq!(text, wanted);
-        assert!(!report().is_well());
+        assert!(!report().is_ok());
     }
 
     #[test]
@@ -254,11 +340,48 @@ mod tests {
     #[test]
     fn a_program_gets_every_finding_by_itself() {
         let document = report().document();
-        assert_eq!(document["well"], false);
+        assert_eq!(document["ok"], false);
         assert_eq!(document["findings"].as_array().map(Vec::len), Some(5));
-        assert_eq!(
-            document["findings"][2]["mend"],
-            "ip link set dev mv_blue up"
-        );
+        let broken = json!({"about": "network blue", "of": "node", "severity": "error", "id": "fact", "state": "failed",
+            "message": "mv_blue is up: found down", "inspect": "ip link show dev mv_blue",
+            "fix": "ip link set dev mv_blue up"});
+        assert_eq!(document["findings"][2], broken);
+    }
+
+    #[test]
+    fn docs_json_md_has_every_id_and_no_other() {
+        let source = include_str!("report.rs");
+        let body = source
+            .split_once("pub enum Id {")
+            .and_then(|(_, rest)| rest.split_once('}'));
+        let variants = body.map(|(body, _)| body).unwrap_or_default().lines();
+        let variants = variants
+            .map(str::trim)
+            .filter(|line| !line.starts_with("//"));
+        let snake = |name: &str| {
+            let word = |c: char| match c.is_uppercase() {
+                true => format!("_{}", c.to_lowercase()),
+                false => c.to_string(),
+            };
+            let words: String = name.trim_end_matches(',').chars().map(word).collect();
+            words.trim_start_matches('_').to_owned()
+        };
+        let ids: Vec<String> = variants.map(snake).filter(|id| !id.is_empty()).collect();
+        assert!(ids.contains(&"vxlan_ways_in".to_owned()), "{ids:?}");
+        let documented = include_str!("../../../docs/json.md");
+        let rows = documented
+            .split("| `id` | what was looked at |")
+            .nth(1)
+            .unwrap_or_default();
+        let rows = rows
+            .split("\n\n")
+            .next()
+            .unwrap_or_default()
+            .lines()
+            .skip(2);
+        let rows: Vec<String> = rows
+            .filter_map(|row| Some(row.split('`').nth(1)?.to_owned()))
+            .collect();
+        assert_eq!(rows, ids);
     }
 }

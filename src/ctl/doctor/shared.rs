@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::arping::{Arping, Heard, Question};
-use super::report::Finding;
+use super::report::{Finding, Id};
 use crate::config::Network;
 use crate::ctl::node::{OnNode, State};
 
@@ -24,9 +24,9 @@ pub fn addresses(arping: &Arping<'_>, on: &OnNode, network: &Network) -> Vec<Fin
         // All of a wave are under way before the first is waited for.
         let asked: Vec<Question> = asked.collect();
         for ((address, who), question) in wave.iter().zip(asked) {
-            let see = question.line().to_owned();
+            let inspect = question.line().to_owned();
             match question.answer() {
-                Ok(heard) => findings.extend(judged(*address, who, see, &heard)),
+                Ok(heard) => findings.extend(judged(*address, who, inspect, &heard)),
                 Err(why) => unasked.push(why),
             }
         }
@@ -38,11 +38,14 @@ pub fn addresses(arping: &Arping<'_>, on: &OnNode, network: &Network) -> Vec<Fin
         } else {
             format!("{silent} of ")
         };
-        why.finding(&format!("{of}the {all} IPv4 addresses of containers"))
+        why.finding(
+            Id::AddressOwner,
+            &format!("{of}the {all} IPv4 addresses of containers"),
+        )
     }));
     if all > 0 && findings.is_empty() {
         let what = format!("the {all} IPv4 addresses of containers have one owner on {dev}");
-        findings.push(Finding::well(what));
+        findings.push(Finding::ok(Id::AddressOwner, what));
     }
     findings
 }
@@ -69,11 +72,11 @@ fn owned(on: &OnNode) -> Vec<(IpAddr, String)> {
 }
 
 /// What is wrong, if something is.
-fn judged(address: IpAddr, who: &str, see: String, heard: &Heard) -> Option<Finding> {
+fn judged(address: IpAddr, who: &str, inspect: String, heard: &Heard) -> Option<Finding> {
     (heard.answered > heard.asked).then(|| {
         let macs = heard.macs.join(" and ");
         let what = format!("{address} of {who} has two owners: {macs} answer for it");
-        Finding::wrong(what).see(see).mend(format!(
+        Finding::failed(Id::AddressOwner, what).inspect(inspect).fix(format!(
             "remove one of the two containers; the other node's `vxlan status {address}` tells which it is"
         ))
     })
@@ -97,7 +100,7 @@ mod tests {
 
     #[test]
     fn more_answers_than_questions_are_of_two_owners() {
-        let two = told(1, 2).unwrap().what;
+        let two = told(1, 2).unwrap().message;
         let macs = "0A:58:0A:01:00:09 and 0A:58:0A:01:00:09";
         assert!(two.contains(macs), "{two}");
         assert!(told(2, 4).is_some());

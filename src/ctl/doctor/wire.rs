@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::arping::{Arping, Question};
 use super::probe::{Answer, start};
-use super::report::Finding;
+use super::report::{Finding, Id};
 use crate::config::Network;
 use crate::ctl::look::is_listed;
 use crate::exec::System;
@@ -40,13 +40,16 @@ pub fn crossing(system: &System, network: &Network, seen: &Observed) -> Vec<Find
             "no full packet was sent to other nodes: {} may learn without limit, so they were not listed",
             network.vx
         );
-        return vec![Finding::unknown(what)];
+        return vec![Finding::unknown(Id::UnderlayMtu, what)];
     }
     let whole = mtu + network.options.vxlan.overhead();
     let peers: Vec<IpAddr> = peers(network, seen).into_iter().collect();
     if peers.is_empty() {
         let what = "no other node is known yet, so no full packet was sent to one";
-        return vec![Finding::unknown(what).see(format!("bridge fdb show dev {}", network.vx))];
+        return vec![
+            Finding::unknown(Id::UnderlayMtu, what)
+                .inspect(format!("bridge fdb show dev {}", network.vx)),
+        ];
     }
     let mut findings = Vec::new();
     for wave in peers.chunks(SIDE_BY_SIDE) {
@@ -86,19 +89,19 @@ fn echo(network: &Network, peer: IpAddr, whole: u32) -> Vec<String> {
 
 fn crossed(network: &Network, peer: IpAddr, whole: u32, large: Answer, small: Answer) -> Finding {
     let came_back = |answer: &Answer| answer.as_ref().is_ok_and(|output| output.code == Some(0));
-    let see = echo(network, peer, whole).join(" ");
+    let inspect = echo(network, peer, whole).join(" ");
     match (came_back(&large), came_back(&small), small) {
-        (true, ..) => Finding::well(format!("packets of {whole} bytes reach {peer}")),
-        (false, true, _) => Finding::wrong(format!(
+        (true, ..) => Finding::ok(Id::UnderlayMtu, format!("packets of {whole} bytes reach {peer}")),
+        (false, true, _) => Finding::failed(Id::UnderlayMtu, format!(
             "packets of {whole} bytes do not reach {peer}, small ones do: the underlay's MTU is smaller somewhere between"
         ))
-        .see(see)
-        .mend(format!(
+        .inspect(inspect)
+        .fix(format!(
             "raise the MTU of the way, or set mtu of network \"{}\" to what fits, less {}",
             network.name,
             network.options.vxlan.overhead()
         )),
-        (false, false, small) => Finding::unknown(silence(peer, small)).see(see),
+        (false, false, small) => Finding::unknown(Id::UnderlayMtu, silence(peer, small)).inspect(inspect),
     }
 }
 
@@ -123,21 +126,22 @@ pub fn probe(arping: &Arping<'_>, network: &Network) -> Option<Question> {
 /// Waits for the answer.
 pub fn alone(network: &Network, probe: Question) -> Finding {
     let (mv, name) = (&network.mv, &network.name);
-    let see = probe.line().to_owned();
+    let inspect = probe.line().to_owned();
     let macs = match probe.answer() {
-        Err(unasked) => return unasked.finding("the gateway's address"),
+        Err(unasked) => return unasked.finding(Id::GatewayOwner, "the gateway's address"),
         Ok(heard) => heard.macs.join(" and "),
     };
     if macs.is_empty() {
         let what = format!("no other host answers for the gateway's address on {mv}");
-        return Finding::well(what);
+        return Finding::ok(Id::GatewayOwner, what);
     }
-    let mend = format!("give each node an address of its own in cidr of network \"{name}\"");
-    Finding::wrong(format!(
-        "{macs} answers for the gateway's address on {mv} too"
-    ))
-    .see(see)
-    .mend(mend)
+    let fix = format!("give each node an address of its own in cidr of network \"{name}\"");
+    Finding::failed(
+        Id::GatewayOwner,
+        format!("{macs} answers for the gateway's address on {mv} too"),
+    )
+    .inspect(inspect)
+    .fix(fix)
 }
 
 /// Asks a network's wire for an address that none can have.
@@ -149,7 +153,7 @@ pub fn impossible(arping: &Arping<'_>, network: &Network) -> Question {
 /// What answers for it answers for every address, so that `route-table` finds none free. Silence is as it
 /// should be, and where nothing can be asked another finding says why.
 pub fn liar(network: &Network, asked: Question, whereabouts: &Whereabouts<'_>) -> Option<Finding> {
-    let see = asked.line().to_owned();
+    let inspect = asked.line().to_owned();
     let macs = asked.answer().ok()?.macs;
     let mac = macs.first()?;
     let who = whereabouts.of(mac, &network.mv);
@@ -157,8 +161,12 @@ pub fn liar(network: &Network, asked: Question, whereabouts: &Whereabouts<'_>) -
         "{mac} answers on {} for an address that none can have, so for whatever is asked; it is {who}",
         network.mv
     );
-    let mend = "remove the container that has this MAC; antiSpoof keeps containers from it";
-    Some(Finding::wrong(what).see(see).mend(mend))
+    let fix = "remove the container that has this MAC; antiSpoof keeps containers from it";
+    Some(
+        Finding::failed(Id::AnswersForAll, what)
+            .inspect(inspect)
+            .fix(fix),
+    )
 }
 
 #[cfg(test)]

@@ -88,11 +88,11 @@ impl<'a> Seen<'a> {
         });
         let states: Vec<&str> = own
             .map(|entry| match &entry.elsewhere {
-                Some(_) => "elsewhere too",
+                Some(_) => "claimed_elsewhere",
                 None => entry.claim.as_str(),
             })
             .collect();
-        let worst = states.iter().find(|state| **state != "stands");
+        let worst = states.iter().find(|state| **state != "ok");
         worst.or(states.first()).map(|state| (*state).to_owned())
     }
 
@@ -113,7 +113,7 @@ impl<'a> Seen<'a> {
         Some(peers)
     }
 
-    /// Everything as one document, which README describes.
+    /// Everything as one document, which docs/json.md describes.
     pub fn document(&self) -> Value {
         let each = self.node.networks.iter().zip(&self.counters);
         let networks: Vec<Value> = each
@@ -169,7 +169,7 @@ impl<'a> Seen<'a> {
             "addresses": record.map(super::addresses),
             "claim": self.claim(recorded),
             "since": record.map(|record| &record.since),
-            "ageSeconds": record.and_then(|record| age(&record.since)),
+            "age_seconds": record.and_then(|record| age(&record.since)),
             "because": record.map(|record| &record.because),
             "record": recorded.path,
         })
