@@ -178,7 +178,16 @@ impl Config {
                 }
             }
             let ipam = network.ipam.as_ref().or(self.ipam.as_ref());
+            let own = at.value("type").and_then(Value::as_str);
             match ipam.map(|ipam| ipam.get("type").and_then(Value::as_str)) {
+                // It would ask itself for addresses, without end.
+                Some(plugin @ Some(_)) if plugin == own => at.fault(
+                    "ipam.type",
+                    format!(
+                        "`{}` is this plugin itself: name an IPAM plugin, as \"route-table\"",
+                        printable(plugin.unwrap_or_default())
+                    ),
+                ),
                 Some(Some(plugin)) if !plugin.is_empty() && !plugin.contains('/') => {}
                 Some(Some(plugin)) => at.fault(
                     "ipam.type",

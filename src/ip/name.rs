@@ -247,6 +247,7 @@ impl fmt::Display for Mac {
     }
 }
 
+/// As people and other tools write one: `c2:b0:57:49:47:f1`, `c2-b0-57-49-47-f1` (Windows), `c2b0.5749.47f1` (Cisco).
 impl FromStr for Mac {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
@@ -254,17 +255,20 @@ impl FromStr for Mac {
             seen: printable(text),
             why: "wanted six hex octets joined by `:`",
         };
-        let parts: Vec<u8> = text
-            .split(':')
-            .map(|part| match part.len() {
-                2 if part.bytes().all(|b| b.is_ascii_hexdigit()) => {
-                    u8::from_str_radix(part, 16).ok()
-                }
-                _ => None,
-            })
-            .collect::<Option<_>>()
-            .ok_or_else(refused)?;
-        Self::new(<[u8; 6]>::try_from(parts).map_err(|_| refused())?)
+        let (joint, digits) = match text.find(['-', '.']).map(|at| &text[at..=at]) {
+            Some("-") => ('-', 2),
+            Some(_) => ('.', 4),
+            None => (':', 2),
+        };
+        let parts: Vec<&str> = text.split(joint).collect();
+        let is_part =
+            |part: &&str| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if parts.len() * digits != 12 || !parts.iter().all(is_part) {
+            return Err(refused());
+        }
+        let number = u64::from_str_radix(&parts.concat(), 16).map_err(|_| refused())?;
+        let [_, _, octets @ ..] = number.to_be_bytes();
+        Self::new(octets)
     }
 }
 
@@ -460,10 +464,12 @@ mod tests {
 
     #[test]
     fn a_mac_is_unicast_and_prints_in_lower_case() {
-        assert_eq!(
-            "0A:58:0a:01:00:17".parse::<Mac>().unwrap().to_string(),
-            "0a:58:0a:01:00:17"
-        );
+        for written in ["0A:58:0a:01:00:17", "0a-58-0A-01-00-17", "0a58.0a01.0017"] {
+            assert_eq!(
+                written.parse::<Mac>().unwrap().to_string(),
+                "0a:58:0a:01:00:17"
+            );
+        }
         for wrong in [
             "",
             "0a:58:0a:01:00",
@@ -471,7 +477,10 @@ mod tests {
             "01:00:5e:00:00:01",
             "00:00:00:00:00:00",
             "0a:58:0a:01:00:+1",
-            "0a-58-0a-01-00-17",
+            "0a-58:0a-01-00-17",
+            "0a58:0a01:0017",
+            "0a580a010017",
+            "0a58.0a01",
             "0a:58:0a:01:00:1g",
             "ff:ff:ff:ff:ff:ff",
         ] {
