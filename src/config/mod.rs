@@ -26,8 +26,8 @@ const ROUTE_TABLE: u64 = 192;
 /// The `pref` of the bypass rules where none is given.
 const RULE_PRIORITY: u32 = 19_200;
 
-/// `pref` 0 is the rule for the table `local`, 32766 that for `main`.
-const RULE_PRIORITIES: std::ops::RangeInclusive<u64> = 1..=32_765;
+/// `pref` 0 is the rule for the table `local`, 32766 that for `main`; the two before it are those of marked answers.
+const RULE_PRIORITIES: std::ops::RangeInclusive<u64> = 3..=32_765;
 
 /// How long the Kubernetes API may be asked, in ms, where nothing else is set.
 const K8S_TIMEOUT: u64 = 3_000;

@@ -162,6 +162,7 @@ impl Network {
         }
         let (vx, mv) = keys::device_names(at, name?)?;
         let cidrs = keys::cidrs(at);
+        let bypass = at.bool("bypass", true);
         let network = Self {
             name: name?.to_owned(),
             vx,
@@ -170,7 +171,7 @@ impl Network {
             exclude_last: at.number("excludeLast", 0..=u64::MAX).unwrap_or(0).into(),
             mtu: keys::mtu(at, &cidrs),
             options: options::read(&at.inner("options"), Vni::new(vni?).ok()?),
-            bypass: at.bool("bypass", true),
+            bypass,
             table: common.table,
             pref: common.pref,
             guard: common.guard,
@@ -179,6 +180,7 @@ impl Network {
                 subnets: cidrs.iter().copied().map(Self::subnet).collect(),
                 service_masquerade: at.bool("serviceMasquerade", true),
                 ip_masq: at.bool("ipMasq", false),
+                two_ways: bypass,
                 ..Filter::default()
             },
             anti_spoof: at.bool("antiSpoof", false),

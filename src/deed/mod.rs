@@ -147,7 +147,7 @@ impl Deed {
     }
 
     /// As an object: `time`, `journal`, `verb`, `network`, `container`, `ifname`, `pod`, `because`, `outcome`
-    /// (`ok`, `failed`, or null), `milliseconds`, `said` (addresses, or why it failed), `commands`,
+    /// (`ok`, `failed`, or null), `milliseconds`, `output` (addresses, or why it failed), `commands`,
     /// `remarks`. What is not known is null.
     pub fn to_json(&self) -> Value {
         let outcome = |end: &End| if end.ok { "ok" } else { "failed" };

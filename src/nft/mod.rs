@@ -40,6 +40,8 @@ pub enum Hook {
     Prerouting,
     /// `type filter hook prerouting priority -90`: behind what translates destinations (dstnat, -100).
     Translated,
+    /// `type route hook output priority -150` (mangle): what a rule marks there is routed anew.
+    Output,
     /// `type nat hook postrouting priority 100` (srcnat).
     Postrouting,
     /// `type filter hook egress device DEV priority 0` of family netdev.
@@ -76,6 +78,7 @@ impl Hook {
         match self {
             Self::Prerouting => "type filter hook prerouting priority -300".to_owned(),
             Self::Translated => "type filter hook prerouting priority -90".to_owned(),
+            Self::Output => "type route hook output priority -150".to_owned(),
             Self::Postrouting => "type nat hook postrouting priority 100".to_owned(),
             Self::Egress(dev) => {
                 format!(

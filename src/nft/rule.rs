@@ -30,7 +30,9 @@ impl Rule {
             }
             _ => this == wanted,
         };
-        self.verdict == wanted.verdict
+        let verdict = self.verdict == wanted.verdict
+            || self.verdict == Verdict::Mark(None) && matches!(wanted.verdict, Verdict::Mark(_));
+        verdict
             && self.matches.len() == wanted.matches.len()
             && std::iter::zip(&self.matches, &wanted.matches).all(same)
     }
@@ -48,8 +50,9 @@ pub enum Verdict {
     Accept,
     /// It gets the address of the device that it leaves by as its source.
     Masquerade,
-    /// This bit of its mark is set, and it goes on.
-    Mark(Fwmark),
+    /// This bit of its mark is set, and it goes on; none is one that the machine has a name for
+    /// (/etc/iproute2/rt_marks), which alone is told then.
+    Mark(Option<Fwmark>),
 }
 
 /// Which end of a packet.
@@ -283,7 +286,10 @@ impl fmt::Display for Rule {
             Verdict::Drop => f.write_str("drop"),
             Verdict::Accept => f.write_str("accept"),
             Verdict::Masquerade => f.write_str("masquerade"),
-            Verdict::Mark(bit) => write!(f, "meta mark set meta mark or {bit}"),
+            Verdict::Mark(bit) => {
+                let bit = bit.map_or(0, Fwmark::value);
+                write!(f, "meta mark set meta mark or {bit:#x}")
+            }
         }
     }
 }

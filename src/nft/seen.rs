@@ -70,6 +70,7 @@ fn hook(chain: &Value, of: &Option<IfName>) -> Option<Hook> {
     match (word("type")?, word("hook")?, chain["prio"].as_i64()?) {
         ("filter", "prerouting", -300) => Some(Hook::Prerouting),
         ("filter", "prerouting", -90) => Some(Hook::Translated),
+        ("route", "output", -150) => Some(Hook::Output),
         ("nat", "postrouting", 100) => Some(Hook::Postrouting),
         // nft 1.0.6 does not say of which device.
         ("filter", "egress", 0) => Some(Hook::Egress(match chain.get("dev") {
@@ -204,14 +205,20 @@ fn of_a_connection(key: &str, asked: bool, is: Is, right: &Value) -> Option<Matc
 }
 
 /// The bit that is set in the packet's mark, the others left as they are.
-fn mark(mangle: &Value) -> Option<Fwmark> {
+fn mark(mangle: &Value) -> Option<Option<Fwmark>> {
     let of_the_packet = |shown: &Value| shown["meta"]["key"] == "mark";
     let [old, bit] = mangle["value"]["|"].as_array()?.as_slice() else {
         return None;
     };
-    let bit = u32::try_from(bit.as_u64()?).ok()?;
-    let is_it = of_the_packet(&mangle["key"]) && of_the_packet(old) && bit.is_power_of_two();
-    is_it.then(|| Fwmark::bit(bit.trailing_zeros() as u8))
+    let bit = match bit {
+        Value::String(_) => None,
+        number => {
+            let number = u32::try_from(number.as_u64()?).ok();
+            let number = number.filter(|number| number.is_power_of_two())?;
+            Some(Fwmark::bit(number.trailing_zeros() as u8))
+        }
+    };
+    (of_the_packet(&mangle["key"]) && of_the_packet(old)).then_some(bit)
 }
 
 /// A field of a header, by its names in nft.

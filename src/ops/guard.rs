@@ -40,9 +40,8 @@ pub fn converge(
 
 /// Takes a network's chains away, and the table with the last network. Tells what could not be done.
 pub fn remove(hands: &Hands<'_>, store: &Store, network: &Network) -> Vec<String> {
-    let question = question(store, network);
-    store.forget_filter(&network.name);
-    let Some(question) = question else {
+    let Some(question) = question(store, network) else {
+        store.forget_filter(&network.name);
         if network.guard {
             let text = format!("nft is not installed: the chains of {} stay", network.mv);
             hands.journal.remark(&text);
@@ -61,6 +60,10 @@ pub fn remove(hands: &Hands<'_>, store: &Store, network: &Network) -> Vec<String
         }
     };
     lock.remove();
+    // Only now: where something is left, this tells the next try that there are chains.
+    if left.is_empty() {
+        store.forget_filter(&network.name);
+    }
     left
 }
 

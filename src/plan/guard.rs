@@ -25,10 +25,11 @@ pub fn fact(network: &Network, seen: &Observed) -> Option<Fact> {
 }
 
 /// The names of a network's chains, after the devices that they are about: before conntrack, behind what translates
-/// destinations, and where sources are. No device has a `/` in its name.
-pub fn names(network: &Network) -> [String; 3] {
+/// destinations, of what the node sends itself, and where sources are translated. No device has a `/` in its name.
+pub fn names(network: &Network) -> [String; 4] {
     let (vx, mv) = (&network.vx, &network.mv);
-    [vx.to_string(), format!("{vx}/dnat"), mv.to_string()]
+    let of = |part: &str| format!("{vx}/{part}");
+    [vx.to_string(), of("dnat"), of("output"), mv.to_string()]
 }
 
 /// The chains of a network. One that has no rules is there too, so that what an edit took away is seen to be gone.
@@ -42,8 +43,13 @@ fn chains(network: &Network, seen: &Observed) -> Vec<Chain> {
     let dnat = dnat.chain(way_back::marks(network)).collect();
     let first = [to_the_vxlan_itself(network)].into_iter();
     let raw = first.chain(as_it_comes).chain([conntrack()]).collect();
-    let hooks = [Hook::Prerouting, Hook::Translated, Hook::Postrouting];
-    let rules = [raw, dnat, translated(network)];
+    let hooks = [
+        Hook::Prerouting,
+        Hook::Translated,
+        Hook::Output,
+        Hook::Postrouting,
+    ];
+    let rules = [raw, dnat, way_back::own_marks(network), translated(network)];
     std::iter::zip(names(network), std::iter::zip(hooks, rules))
         .map(|(name, (hook, rules))| Chain { name, hook, rules })
         .collect()

@@ -305,7 +305,7 @@ fn witness(network: &Network, cidr: IpNetwork) -> Lookup {
     Lookup::to(address(cidr, other)).from(cidr.ip())
 }
 
-/// Every rule that a network can have made, whatever an edit has left of its options: with them and the vxlan, everything
+/// Every rule that a network can have made, with guard and bypass or without: with them and the vxlan, everything
 /// of the node's side is gone.
 pub fn rules(network: &Network) -> Vec<Rule> {
     let cidrs = network.cidrs.iter();

@@ -287,14 +287,19 @@ fn the_guard_comes_with_the_first_network_and_goes_with_the_last() {
         [
             "vx_blue",
             "vx_blue/dnat",
+            "vx_blue/output",
             "mv_blue",
             "vx_red",
             "vx_red/dnat",
+            "vx_red/output",
             "mv_red"
         ]
     );
     first.del();
-    assert_eq!(chains(node), ["vx_red", "vx_red/dnat", "mv_red"]);
+    assert_eq!(
+        chains(node),
+        ["vx_red", "vx_red/dnat", "vx_red/output", "mv_red"]
+    );
     second.del();
     node.snapshot().assert_same(&with_theirs);
     node.run(&["nft", "delete table inet firewalld"]);
@@ -534,10 +539,12 @@ fn what_an_edited_configuration_wants_masked_is_masked_by_the_next_add_and_older
     };
     let mut asks = Vec::new();
     for (name, net, guard, rules_of_it) in [
+        ("straight", blue(json!({"bypass": false})), true, 2),
         ("plain", blue(json!({})), true, 2),
         ("masked", blue(json!({"ipMasq": true})), true, 3),
         ("off", blue(json!({"serviceMasquerade": false})), true, 0),
         ("again", blue(json!({})), true, 2),
+        ("routed", blue(json!({"bypass": false})), true, 2),
         ("unguarded", blue(json!({})), false, 2),
     ] {
         let pod = node.pod(name);

@@ -117,6 +117,7 @@ fn no_name_in_etc_iproute2_matters() {
         ("rt_scopes", "0 alle\n253 leitung\n254 haus\n255 nichts\n"),
         ("rt_dsfield", "0x10 leise\n"),
         ("group", "0 keine\n"),
+        ("rt_marks", "0x1000 anders\n"),
     ] {
         std::fs::write(dir.join(file), text).unwrap();
     }

@@ -14,7 +14,7 @@ mod scene;
 use std::collections::BTreeMap;
 
 use proxy::Mode;
-use scene::{PODS, PORT, Place, Question, Scene};
+use scene::{OWN, PODS, PORT, Place, Question, Scene};
 
 /// Every protocol of every family.
 const ALL: &str = "tcp4 tcp6 udp4 udp6";
@@ -68,18 +68,20 @@ fn gateways(node: u8) -> [(String, [String; 2]); 2] {
 /// What a pod may ask.
 fn of_a_pod(scene: &Scene) -> Vec<Target> {
     let mut all = from_outside(scene);
-    for (index, pod) in PODS.iter().enumerate() {
-        let name = pod.name;
+    let names = PODS.iter().map(|pod| pod.name).chain([OWN.0]);
+    for (index, name) in names.enumerate() {
         all.push(target(
             format!("service {name}"),
             proxy::cluster_ip(index),
             80,
         ));
-        all.push(target(
-            format!("direct {name}"),
-            scene.addresses(Place::Pod(pod)),
-            PORT,
-        ));
+        if let Some(pod) = PODS.get(index) {
+            all.push(target(
+                format!("direct {name}"),
+                scene.addresses(Place::Pod(pod)),
+                PORT,
+            ));
+        }
         for (gateway, addresses) in [1, 2].into_iter().flat_map(gateways) {
             all.push(target(
                 format!("nodeport {gateway} {name}"),
@@ -102,15 +104,17 @@ fn of_a_pod(scene: &Scene) -> Vec<Target> {
 /// What a machine may ask that is on no network and has no route to the pods.
 fn from_outside(scene: &Scene) -> Vec<Target> {
     let mut all = Vec::new();
-    for (index, pod) in PODS.iter().enumerate() {
+    let names = PODS.iter().map(|pod| pod.name).chain([OWN.0]);
+    for (index, name) in names.enumerate() {
         for node in [1, 2] {
-            let name = format!("nodeport node{node} {}", pod.name);
             all.push(target(
-                name,
+                format!("nodeport node{node} {name}"),
                 scene.addresses(Place::Node(node)),
                 proxy::node_port(index),
             ));
         }
+    }
+    for (index, pod) in PODS.iter().enumerate() {
         let host = scene.addresses(Place::Node(pod.node));
         all.push(target(
             format!("hostport {}", pod.name),
@@ -167,7 +171,7 @@ fn assert_seen(scene: &Scene, target: &str, seen: &str) {
         Some(("direct", pod)) if is_pod(pod) => {
             assert!(client.iter().any(|own| own == seen), "{target}: {seen}");
         }
-        Some(("service", _)) if scene.masquerades_services => {
+        Some(("service", pod)) if is_pod(pod) && scene.masquerades_services => {
             assert!(node.iter().any(|own| own == seen), "{target}: {seen}");
         }
         _ => {}
@@ -181,10 +185,9 @@ fn assert_failing(what: &str, found: BTreeMap<String, String>, expected: &[(&str
         match target.strip_suffix('*') {
             None => drop(wanted.insert((*target).to_owned(), (*protocols).to_owned())),
             Some(front) => {
-                wanted.extend(
-                    PODS.iter()
-                        .map(|pod| (format!("{front}{}", pod.name), (*protocols).to_owned())),
-                );
+                let names = PODS.iter().map(|pod| pod.name).chain([OWN.0]);
+                wanted
+                    .extend(names.map(|name| (format!("{front}{name}"), (*protocols).to_owned())));
             }
         }
     }
@@ -225,18 +228,21 @@ const UNSEEN: [(&str, &str); 6] = [
 /// A machine without a route to the pods.
 const NO_WAY_BACK: (&str, &str) = ("direct outside", ALL);
 
+/// A Service that is another node's own process, which answers the client straight: its node is on the network.
+const PAST: (&str, &str) = ("service node2", ALL);
+
 #[test]
 fn without_a_daemon_services_answer_and_direct_tcp_across_nodes_needs_a_liberal_conntrack_in_iptables_mode()
  {
     let scene = Scene::new(None, "{}");
-    let unseen = [&UNSEEN[..], &[("hostport far", TCP), NO_WAY_BACK]].concat();
+    let unseen = [&UNSEEN[..], &[("hostport far", TCP), NO_WAY_BACK, PAST]].concat();
     rows(&scene, Mode::Iptables, &unseen);
-    rows(&scene, Mode::Nftables, &[NO_WAY_BACK]);
+    rows(&scene, Mode::Nftables, &[NO_WAY_BACK, PAST]);
     for node in [1, 2] {
         let liberal = "net.netfilter.nf_conntrack_tcp_be_liberal=1";
         scene.run(Place::Node(node), &["sysctl", "-qw", liberal], "");
     }
-    rows(&scene, Mode::Iptables, &[NO_WAY_BACK]);
+    rows(&scene, Mode::Iptables, &[NO_WAY_BACK, PAST]);
 }
 
 #[test]
@@ -261,6 +267,7 @@ fn without_service_masquerade_no_service_answers_whose_endpoint_answers_past_the
         ("service remote", ALL),
         ("hostport near", ALL),
         ("hostport far", ALL),
+        PAST,
     ];
     for (mode, unseen) in [(Mode::Iptables, &UNSEEN[..]), (Mode::Nftables, &[])] {
         proxy::start(&scene, mode);

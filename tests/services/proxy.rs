@@ -1,9 +1,9 @@
-//! The rules of kube-proxy on a node, for one Service of each pod, and those of `portmap` for its hostPort.
+//! The rules of kube-proxy on a node, for one Service of each pod and of a node's own process, and those of `portmap` for its hostPort.
 //!
 //! As kube-proxy 1.33 writes them (pkg/proxy/iptables/proxier.go, pkg/proxy/nftables/proxier.go), with a cluster CIDR, one
 //! endpoint a Service and externalTrafficPolicy Cluster; chains have names in place of hashes.
 
-use crate::scene::{PODS, PORT, Place, Scene};
+use crate::scene::{OWN, PODS, PORT, Place, Scene};
 
 /// How kube-proxy works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +72,15 @@ pub fn stop(scene: &Scene, mode: Mode) {
     }
 }
 
+/// The endpoints: names, and the node where one has a hostPort.
+fn endpoints() -> impl Iterator<Item = (usize, (&'static str, Option<u8>))> {
+    let pods = PODS.iter().map(|pod| (pod.name, Some(pod.node)));
+    pods.chain([(OWN.0, None)]).enumerate()
+}
+
 fn endpoint(scene: &Scene, index: usize, family: usize) -> (String, String) {
-    let address = scene.addresses(Place::Pod(&PODS[index]))[family].clone();
+    let place = PODS.get(index).map_or(Place::Node(OWN.1), Place::Pod);
+    let address = scene.addresses(place)[family].clone();
     let shown = if family == 0 {
         address.clone()
     } else {
@@ -103,11 +110,11 @@ fn iptables(scene: &Scene, node: u8, family: usize) -> String {
     ]
     .map(str::to_owned)
     .into();
-    for (index, pod) in PODS.iter().enumerate() {
+    for (index, (endpoint_name, host)) in endpoints() {
         let (address, shown) = endpoint(scene, index, family);
         let (service, port) = (&cluster_ip(index)[family], node_port(index));
         for protocol in ["tcp", "udp"] {
-            let name = format!("{}-{protocol}", pod.name.to_uppercase());
+            let name = format!("{}-{protocol}", endpoint_name.to_uppercase());
             let [svc, sep, ext] = ["SVC", "SEP", "EXT"].map(|kind| format!("KUBE-{kind}-{name}"));
             lines.extend([&svc, &sep, &ext].map(|chain| format!(":{chain} - [0:0]")));
             lines.extend([
@@ -120,7 +127,7 @@ fn iptables(scene: &Scene, node: u8, family: usize) -> String {
                 format!("-A {ext} -j KUBE-MARK-MASQ"),
                 format!("-A {ext} -j {svc}"),
             ]);
-            if pod.node == node {
+            if host == Some(node) {
                 let port = host_port(index);
                 lines.push(format!("-A CNI-HOSTPORT-DNAT -p {protocol} --dport {port} -s {address} -j KUBE-MARK-MASQ"));
                 lines.push(format!("-A CNI-HOSTPORT-DNAT -p {protocol} --dport {port} -j DNAT --to-destination {shown}:{PORT}"));
@@ -152,11 +159,11 @@ fn nftables(scene: &Scene, node: u8, family: usize) -> String {
     let (ip, cluster) = (["ip", "ip6"][family], CLUSTER[family]);
     let (mut chains, mut services, mut ports, mut host_ports) =
         (String::new(), Vec::new(), Vec::new(), String::new());
-    for (index, pod) in PODS.iter().enumerate() {
+    for (index, (endpoint_name, host)) in endpoints() {
         let (address, shown) = endpoint(scene, index, family);
         let service = &cluster_ip(index)[family];
         for protocol in ["tcp", "udp"] {
-            let name = format!("{}-{protocol}", pod.name);
+            let name = format!("{endpoint_name}-{protocol}");
             chains += &format!(
                 "chain endpoint-{name} {{
                     {ip} saddr {address} jump mark-for-masquerade
@@ -176,7 +183,7 @@ fn nftables(scene: &Scene, node: u8, family: usize) -> String {
                 "{protocol} . {} : goto external-{name}",
                 node_port(index)
             ));
-            if pod.node == node {
+            if host == Some(node) {
                 let port = host_port(index);
                 host_ports += &format!(
                     "{ip} saddr {address} {protocol} dport {port} jump mark-for-masquerade

@@ -118,6 +118,9 @@ pub static PODS: [PodOf; 5] = [
     pod("remote", 2, "green"),
 ];
 
+/// A process of a node that is a Service's endpoint too, as the API server: the far node's.
+pub const OWN: (&str, u8) = ("node2", 2);
+
 /// What is asked of a target, and what it is called.
 #[derive(Debug, Clone)]
 pub struct Question {

@@ -20,6 +20,9 @@ pub struct Filter {
     pub service_masquerade: bool,
     /// Whether what leaves for elsewhere gets the node's address.
     pub ip_masq: bool,
+    /// Whether there are two ways to the network's subnets, the routes' and the bypass.
+    #[serde(default)]
+    pub two_ways: bool,
 }
 
 impl Filter {
@@ -31,5 +34,6 @@ impl Filter {
             && self.subnets == wanted.subnets
             && self.service_masquerade == wanted.service_masquerade
             && self.ip_masq == wanted.ip_masq
+            && self.two_ways == wanted.two_ways
     }
 }

@@ -6,7 +6,7 @@ const VX: &str = "ip -d link show dev vx_blue";
 const MV: &str = "ip -d addr show dev mv_blue";
 
 /// Every fact of the node's side, and a way to break it.
-pub(super) const ROWS: [Break; 55] = [
+pub(super) const ROWS: [Break; 56] = [
     broken(
         "net.ipv4.ip_forward = 1",
         "sysctl -qw net.ipv4.ip_forward=0",
@@ -41,6 +41,12 @@ pub(super) const ROWS: [Break; 55] = [
         "table inet vxlan_cni guards mv_blue",
         "nft flush chain inet vxlan_cni vx_blue/dnat",
         "found chain vx_blue/dnat has other rules",
+        "nft -j list table inet vxlan_cni",
+    ),
+    broken(
+        "table inet vxlan_cni guards mv_blue",
+        "nft flush chain inet vxlan_cni vx_blue/output",
+        "found chain vx_blue/output has other rules",
         "nft -j list table inet vxlan_cni",
     ),
     broken(

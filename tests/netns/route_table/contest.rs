@@ -237,12 +237,11 @@ fn what_a_sigkill_in_the_middle_of_a_contest_leaves_is_freed_by_del() {
     lab.node(0).ip("link set eth0 address 02:00:00:00:00:01");
     lab.node(1).ip(beacon);
     let child = ipam.wanting("a", WANTED).start();
-    until("it looks again", || {
-        journal(&ipam).matches("use").count() > 2
-    });
+    let beacons = ["250.9.0.60"];
+    until("its beacon is up", || ipam.beacons() == beacons);
     signal(&child, "KILL");
     assert_eq!(Said::by(child).code, -1);
-    assert_eq!(ipam.beacons(), ["250.9.0.60"]);
+    assert_eq!(ipam.beacons(), beacons);
     ipam.del("a");
     ipam.assert_nothing_left();
 }
