@@ -80,6 +80,12 @@ pub fn is_full(message: &str) -> bool {
     message.contains("No buffer space available")
 }
 
+/// Whether a flush found an entry gone that it had just listed (`flush_update`, `ip/ipneigh.c`): another process removed it.
+/// It ends `ip`, also with `-force`.
+pub fn was_flushed_meanwhile(message: &str) -> bool {
+    message.contains("Failed to send flush request: No such file or directory")
+}
+
 /// The switch that bounds the table of neighbours, which all namespaces share. Only the machine's own
 /// namespace shows it.
 pub const THRESHOLD: &str = "gc_thresh3";

@@ -287,8 +287,15 @@ pub fn run_and_ask(
         };
         // Either ends the process at that question; what comes before the questions has run.
         let (lacking, full) = (is(neigh::lacks_use), is(neigh::is_full));
+        // All that was to be seen has been: the questions are removed last. Those behind it are still there.
+        let flushed = is(neigh::was_flushed_meanwhile);
+        if flushed.is_some() {
+            let uninterruptible = system.uninterruptible();
+            remove_questions(&hands.with(&uninterruptible), questions.asked);
+        }
+        let told = [lacking, full, flushed];
         let rest = outcome.failures.iter().enumerate();
-        let rest = rest.filter(|(index, _)| Some(*index) != lacking && Some(*index) != full);
+        let rest = rest.filter(|(index, _)| !told.contains(&Some(*index)));
         whole
             .failures
             .extend(rest.map(|(_, failed)| failed.clone()));
@@ -310,6 +317,16 @@ pub fn run_and_ask(
                 return Err(CniError::new(Code::TRY_AGAIN, full_table(hands)).details(ROOM));
             }
         }
+    }
+}
+
+/// Removes what the questions about addresses have left. What is not there is removed already.
+fn remove_questions(hands: &Hands<'_>, asked: &[Asked]) {
+    let clear = asked.iter();
+    let clear = clear.flat_map(|asked| clear_all(asked.address, &asked.dev));
+    let left = hands.remove(clear.map(|command| (Side::Host, command)).collect());
+    for line in left {
+        hands.journal.remark(&line);
     }
 }
 
@@ -423,10 +440,7 @@ pub fn sift(
     let seen = seen.inspect_err(|_| {
         // Whatever ended it, its questions go. There is an error to tell already.
         let uninterruptible = system.uninterruptible();
-        let clear = asked.iter();
-        let clear = clear.flat_map(|asked| clear_all(asked.address, &asked.dev));
-        let clear = clear.map(|command| (Side::Host, command)).collect();
-        let _ = hands.with(&uninterruptible).remove(clear);
+        remove_questions(&hands.with(&uninterruptible), &asked);
     })?;
     let answered = |asked: Asked| {
         let Asked { address, dev, .. } = asked;

@@ -246,6 +246,29 @@ fn what_a_sigkill_in_the_middle_of_a_contest_leaves_is_freed_by_del() {
     ipam.assert_nothing_left();
 }
 
+#[test]
+fn an_entry_that_another_process_flushes_meanwhile_is_no_fault_and_no_question_stays() {
+    let lab = lab(1);
+    let ipam = slow(lab.node(0)).with("/ipam/propagationTimeoutMs", json!(100));
+    let asked = lab.dir().join("asked");
+    // As iproute2 ends where an entry goes between its list and its flush (`flush_update`, ip/ipneigh.c).
+    let body = format!(
+        "PATH=${{PATH#*:}}\ncase $* in *batch*) ;; *) exec ip \"$@\" ;; esac\n\
+         sed -u '/^neigh flush/{{w {0}\nq\n}}' | ip \"$@\" || exit\n\
+         [ -s {0} ] || exit 0\n\
+         echo 'Failed to send flush request: No such file or directory' >&2\nexit 1",
+        asked.display()
+    );
+    let dir = lab.script("bin", "ip", &body);
+    let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap());
+    let said = ipam.wanting("a", WANTED).env("PATH", &path).run();
+    assert_eq!(address(&said.ok(), 0), WANTED);
+    assert!(!std::fs::read_to_string(asked).unwrap().is_empty());
+    ipam.assert_nobody_is_asked();
+    ipam.del("a");
+    ipam.assert_nothing_left();
+}
+
 /// Whether this `ip` can be told to have the kernel ask: 5.16 and later.
 pub fn knows_use(node: &Node) -> bool {
     let words = "ip neigh replace 198.18.0.250 dev eth0";
