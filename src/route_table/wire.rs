@@ -251,9 +251,7 @@ impl Questions<'_> {
             .flat_map(|asked| asked.answers(0))
             .collect();
         last.extend(after.iter().cloned());
-        let clear = self.asked.iter();
-        let clear = clear.flat_map(|asked| clear_all(asked.address, &asked.dev));
-        last.extend(clear.map(|command| line(command, String::new())));
+        last.extend(clearing(self.asked).map(|command| line(command, String::new())));
         stages.push((step, last));
         stages
     }
@@ -281,52 +279,52 @@ pub fn run_and_ask(
         let stages = questions.stages(std::mem::take(&mut before), after, all);
         let outcome = hands.run_paced(stages)?;
         whole.seen.absorb(outcome.seen);
-        let is = |told: fn(&str) -> bool| {
-            let told = move |failed: &Failed| told(&failed.failure.message);
-            outcome.failures.iter().position(told)
-        };
-        // Either ends the process at that question; what comes before the questions has run.
-        let (lacking, full) = (is(neigh::lacks_use), is(neigh::is_full));
-        // All that was to be seen has been: the questions are removed last. Those behind it are still there.
-        let flushed = is(neigh::was_flushed_meanwhile);
-        if flushed.is_some() {
-            let uninterruptible = system.uninterruptible();
-            remove_questions(&hands.with(&uninterruptible), questions.asked);
+        // The first two end the process at that question; what comes before the questions has run. By the third all that was
+        // to be seen has been, as the questions are removed last, but those behind it are still there.
+        let known: [fn(&str) -> bool; 3] = [
+            neigh::lacks_use,
+            neigh::is_full,
+            neigh::was_flushed_meanwhile,
+        ];
+        let is = |known: &fn(&str) -> bool, failed: &Failed| known(&failed.failure.message);
+        let [lacking, full, flushed] =
+            known.map(|known| outcome.failures.iter().any(|failed| is(&known, failed)));
+        if flushed {
+            remove_questions(hands, system, questions.asked);
         }
-        let told = [lacking, full, flushed];
-        let rest = outcome.failures.iter().enumerate();
-        let rest = rest.filter(|(index, _)| !told.contains(&Some(*index)));
-        whole
-            .failures
-            .extend(rest.map(|(_, failed)| failed.clone()));
+        let others = outcome.failures.into_iter();
+        let others = others.filter(|failed| !known.iter().any(|known| is(known, failed)));
+        whole.failures.extend(others);
         match (lacking, full) {
-            (None, None) => return Ok(whole),
-            (Some(_), _) => {
+            (false, false) => return Ok(whole),
+            (true, _) => {
                 take_answers_at_once(hands, questions.asked)?;
                 all = neigh::probe_group;
             }
-            (None, Some(_))
-                if Instant::now() + FULL_PAUSE + questions.wait < questions.deadline =>
-            {
-                hands
-                    .journal
-                    .remark(&format!("{}; it is tried again", full_table(hands)));
+            (false, true) if Instant::now() + FULL_PAUSE + questions.wait < questions.deadline => {
+                let full = full_table(hands);
+                hands.journal.remark(&format!("{full}; it is tried again"));
                 system.pause(FULL_PAUSE)?;
             }
-            (None, Some(_)) => {
+            (false, true) => {
                 return Err(CniError::new(Code::TRY_AGAIN, full_table(hands)).details(ROOM));
             }
         }
     }
 }
 
-/// Removes what the questions about addresses have left. What is not there is removed already.
-fn remove_questions(hands: &Hands<'_>, asked: &[Asked]) {
-    let clear = asked.iter();
-    let clear = clear.flat_map(|asked| clear_all(asked.address, &asked.dev));
-    let left = hands.remove(clear.map(|command| (Side::Host, command)).collect());
-    for line in left {
-        hands.journal.remark(&line);
+/// What removes the questions about addresses.
+fn clearing(asked: &[Asked]) -> impl Iterator<Item = Command> {
+    let each = asked.iter();
+    each.flat_map(|asked| clear_all(asked.address, &asked.dev))
+}
+
+/// Removes what the questions have left, whatever comes meanwhile. What is not there is removed already.
+fn remove_questions(hands: &Hands<'_>, system: &System, asked: &[Asked]) {
+    let uninterruptible = system.uninterruptible();
+    let commands = clearing(asked).map(|command| (Side::Host, command));
+    for left in hands.with(&uninterruptible).remove(commands.collect()) {
+        hands.journal.remark(&left);
     }
 }
 
@@ -439,8 +437,7 @@ pub fn sift(
     });
     let seen = seen.inspect_err(|_| {
         // Whatever ended it, its questions go. There is an error to tell already.
-        let uninterruptible = system.uninterruptible();
-        remove_questions(&hands.with(&uninterruptible), &asked);
+        remove_questions(hands, system, &asked);
     })?;
     let answered = |asked: Asked| {
         let Asked { address, dev, .. } = asked;
