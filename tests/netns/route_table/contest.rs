@@ -249,6 +249,10 @@ fn what_a_sigkill_in_the_middle_of_a_contest_leaves_is_freed_by_del() {
 #[test]
 fn an_entry_that_another_process_flushes_meanwhile_is_no_fault_and_no_question_stays() {
     let lab = lab(1);
+    if !knows_use(lab.node(0)) {
+        println!("iproute2 before 5.16 ends at the first question, where the stand-in goes on");
+        return;
+    }
     let ipam = slow(lab.node(0)).with("/ipam/propagationTimeoutMs", json!(100));
     let asked = lab.dir().join("asked");
     // As iproute2 ends where an entry goes between its list and its flush (`flush_update`, ip/ipneigh.c).
