@@ -565,7 +565,7 @@ mod tests {
         assert!(matches!(running.wait(), Err(ExecError::Interrupted { .. })));
         let pid = std::fs::read_to_string(&file).unwrap();
         let stat = Path::new("/proc").join(pid.trim()).join("stat");
-        // Whoever takes orphans in may not have taken note of its end.
+        // The process that takes orphans in may not have taken note of its end.
         let runs = std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(" Z "));
         assert!(!runs);
         std::fs::remove_dir_all(dir).unwrap();

@@ -76,7 +76,7 @@ pub fn host_facts(network: &Network, seen: &Observed) -> Result<Vec<Fact>, CniEr
 const LISTED: u32 = 4 * Vxlan::MAXADDRESS;
 
 /// Adds what a network's device has learnt, where its limit bounds that: a pod that makes MACs up grows the list, and a
-/// list without an end holds up whoever looks at the node.
+/// list without an end holds up every look at the node.
 ///
 /// # Errors
 /// As [`Hands::observe`].

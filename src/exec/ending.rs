@@ -33,7 +33,7 @@ impl Child {
     }
 
     /// What it had started may be about to end still, and carry out what it has just asked the kernel for. Where
-    /// nobody collects the dead it is waited for no longer than it can take.
+    /// no process collects the dead it is waited for no longer than it can take.
     fn outlast_the_group(&self) {
         let until = Instant::now() + LAST_WORDS;
         while self.group
@@ -64,9 +64,9 @@ impl Child {
 }
 
 impl Drop for Child {
-    /// Where one of several that run side by side fails, nobody waits for the others any more.
+    /// Where one of several that run side by side fails, the others are not waited for any more.
     fn drop(&mut self) {
-        // There is nobody to tell of one that cannot be ended.
+        // One that cannot be ended can be reported to no caller.
         if !matches!(self.handle.try_wait(), Ok(Some(_))) {
             let _ = self.end();
         }

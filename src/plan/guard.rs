@@ -35,7 +35,7 @@ pub fn names(network: &Network) -> [String; 4] {
 /// The chains of a network. One that has no rules is there too, so that what an edit took away is seen to be gone.
 fn chains(network: &Network, seen: &Observed) -> Vec<Chain> {
     let as_it_comes = encapsulated(network, seen);
-    // What a Service's address stood for becomes vxlan only there.
+    // What a Service's address is translated to becomes vxlan only there.
     let dnat = as_it_comes.iter().map(|rule| Rule {
         matches: [&[Match::Translated], &rule.matches[..]].concat(),
         ..rule.clone()

@@ -297,7 +297,7 @@ impl Observed {
         &self.vxlans
     }
 
-    /// The routes of a table over a device; `None` where nobody asked.
+    /// The routes of a table over a device; `None` where they were not asked for.
     pub fn routes(
         &self,
         side: Side,
@@ -325,7 +325,7 @@ impl Observed {
         self.neighbours.get(&(dev.clone(), address))?.as_ref()
     }
 
-    /// The rules of a family at one place; `None` where nobody asked.
+    /// The rules of a family at one place; `None` where they were not asked for.
     pub fn rules(&self, family: Family, pref: u32) -> Option<&[RuleRecord]> {
         self.rules.get(&(family, pref)).map(Vec::as_slice)
     }

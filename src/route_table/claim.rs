@@ -232,7 +232,7 @@ impl Claims<'_> {
     }
 
     /// Adds the routes, asks the wire, waits, and looks what is to be seen then, in one process. Tells of each claim
-    /// what stood in its way: a route that is there already is another's claim, any other failure is one.
+    /// what was in its way: a route that is there already is another's claim, any other failure is one.
     fn make(
         &self,
         round: &mut [Claim],

@@ -45,7 +45,7 @@ pub enum Evidence {
     Unseen,
 }
 
-/// Somebody else who has an address.
+/// Another owner or claimant of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taker {
     /// The MAC that answered, where one did.

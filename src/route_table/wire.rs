@@ -7,7 +7,7 @@
 //!
 //! The kernel is told to resolve address and beacon on the claim's device (ARP, neighbour solicitation), by
 //! broadcast and by unicast to the MAC that follows from the address, several times, and asked whether
-//! somebody answered; nothing of that stays behind.
+//! a host answered; nothing of that stays behind.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -117,7 +117,7 @@ pub struct Asked {
     pub dev: IfName,
     /// The MACs that a container with the address has, where its MAC follows from an address.
     pub macs: Vec<Mac>,
-    /// The MAC by which somebody else's claim was seen.
+    /// The MAC by which another node's claim was seen.
     pub rival: Option<Mac>,
 }
 
@@ -272,7 +272,7 @@ pub fn run_and_ask(
     let mut whole = Outcome::default();
     let mut all: Everybody = neigh::ask;
     if let Err(error) = take_answers_at_once(hands, questions.asked) {
-        // Those that come while somebody else is asked are lost then.
+        // Those that come while another host is asked are lost then.
         hands.journal.remark(&error.msg);
     }
     loop {
@@ -406,7 +406,7 @@ pub fn rival<'a>(address: IpAddr, dev: &IfName, seen: &'a Observed) -> Option<&'
     seen.neighbour(dev, beacon(address))?.answered()
 }
 
-/// Asks about many addresses at once, waits, and tells which of them somebody has or claims, by which MAC.
+/// Asks about many addresses at once, waits, and tells which of them have an owner or claimant, by which MAC.
 ///
 /// # Errors
 /// When the wire cannot be asked.

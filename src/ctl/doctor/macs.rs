@@ -20,7 +20,7 @@ const SIDE_BY_SIDE: usize = 64;
 /// where it was for longer.
 const FRESH: u64 = 5;
 
-/// A container's MAC and whose it is.
+/// A container's MAC and its owner.
 type Owned = (Mac, String);
 
 /// Asks for the MACs of a network's containers on this node.

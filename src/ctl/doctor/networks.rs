@@ -106,12 +106,12 @@ impl<'a> Looked<'a> {
         }
     }
 
-    /// The network, where somebody is on it.
+    /// The network, where it has an attachment.
     fn standing(&self) -> Option<&'a Network> {
         self.network.filter(|_| !self.attached.is_empty())
     }
 
-    /// What its wire is asked about, where somebody is on it.
+    /// What its wire is asked about, where it has an attachment.
     fn wire(&self) -> Option<Wire<'_>> {
         Some(Wire {
             on: self.on,

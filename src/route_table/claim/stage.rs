@@ -23,7 +23,7 @@ pub enum State {
     Recorded,
     /// The route is there too.
     Routed,
-    /// Seen to be nobody else's.
+    /// Seen to have no other claimant.
     Stands,
     /// Withdrawn: the address is free for others, so nothing of it is touched any more.
     GivenUp,
