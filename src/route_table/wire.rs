@@ -452,6 +452,7 @@ pub fn sift(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::route_table::config::PROPAGATION_MS;
 
     /// What is asked, stage by stage, within some milliseconds.
     fn asked(ms: u64, rival: Option<Mac>) -> Vec<Vec<String>> {
@@ -475,6 +476,23 @@ mod tests {
         stages
             .map(|(_, lines)| lines.into_iter().map(command).collect())
             .collect()
+    }
+
+    #[test]
+    fn the_default_time_fits_two_questions_by_broadcast_and_one_to_each_mac_a_container_may_have() {
+        let turns: Vec<&str> = asked(PROPAGATION_MS, None)
+            .iter()
+            .take_while(|lines| lines.iter().any(|line| line.contains("replace")))
+            .map(|lines| {
+                let has = |word: &str| lines.iter().any(|line| line.contains(word));
+                match (has("lladdr 0a:"), has("lladdr 0e:")) {
+                    (true, _) => "by IPv4",
+                    (_, true) => "by IPv6",
+                    _ => "everybody",
+                }
+            })
+            .collect();
+        assert_eq!(turns, ["everybody", "by IPv4", "by IPv6", "everybody"]);
     }
 
     #[test]
