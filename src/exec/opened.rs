@@ -20,7 +20,7 @@ impl Opened {
     /// # Errors
     /// [`ExecError`] when it cannot be started.
     pub fn nft(exec: &dyn Exec, netns: &Netns) -> Result<Self, ExecError> {
-        let mut argv = netns.prefix(Program::Nft);
+        let mut argv = netns.entry(Program::Nft);
         argv.extend(["-f", "-"].map(str::to_owned));
         let invocation = Invocation {
             stdin: Stdin::Fed,

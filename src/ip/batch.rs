@@ -107,27 +107,11 @@ impl Batch {
                 .iter()
                 .skip(1)
                 .flat_map(|line| line.words().iter().skip(1).cloned());
-            return first.argv_in(&self.netns).into_iter().chain(more).collect();
+            let mut argv = self.netns.entry(first.program());
+            argv.extend(first.words().iter().cloned());
+            return argv.into_iter().chain(more).collect();
         }
-        let mut argv = self.netns.prefix(first.program());
-        let mut option = |word: &str| argv.push(word.to_owned());
-        first
-            .selected_family()
-            .map(Family::option)
-            .into_iter()
-            .for_each(&mut option);
-        option("-j");
-        if first.program() == Program::Ip {
-            option("-d");
-            // Numbers, never the names that /etc/iproute2 gives tables, protocols, scopes and groups: with
-            // `192 vxlans` in rt_tables a rule of ours would not be recognised (iproute2 6.1).
-            option("-N");
-        }
-        if self.on_error == OnError::Continue {
-            option("-force");
-        }
-        ["-batch", "-"].into_iter().for_each(option);
-        argv
+        argv(&self.netns, kind_of(first), self.on_error)
     }
 
     /// What it reads from stdin, up to the first pause.
@@ -224,6 +208,29 @@ impl Batch {
     }
 }
 
+/// The argv that starts a batch of `ip` or `bridge`, whatever its lines: it reads them from stdin.
+pub fn argv(
+    netns: &Netns,
+    (program, family): (Program, Option<Family>),
+    on_error: OnError,
+) -> Vec<String> {
+    let mut argv = netns.entry(program);
+    let mut option = |word: &str| argv.push(word.to_owned());
+    family.map(Family::option).into_iter().for_each(&mut option);
+    option("-j");
+    if program == Program::Ip {
+        option("-d");
+        // Numbers, never the names that /etc/iproute2 gives tables, protocols, scopes and groups: with
+        // `192 vxlans` in rt_tables a rule of ours would not be recognised (iproute2 6.1).
+        option("-N");
+    }
+    if on_error == OnError::Continue {
+        option("-force");
+    }
+    ["-batch", "-"].into_iter().for_each(option);
+    argv
+}
+
 impl Answers {
     /// The first failure, if there is one.
     pub fn failure(&self) -> Option<&Failure> {
@@ -279,7 +286,17 @@ mod tests {
     fn a_batch_is_one_process_in_one_namespace() {
         assert_eq!(
             batch(OnError::Continue).argv(),
-            ["ip", "-n", "p", "-j", "-d", "-N", "-force", "-batch", "-"]
+            [
+                "nsenter",
+                "--net=/var/run/netns/p",
+                "ip",
+                "-j",
+                "-d",
+                "-N",
+                "-force",
+                "-batch",
+                "-"
+            ]
         );
         assert_eq!(
             batch(OnError::Stop).stdin(),
