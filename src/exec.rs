@@ -6,6 +6,7 @@
 //! that follows runs through [`System::uninterruptible`]. What takes something off is carried through, but
 //! then no single process is waited for long.
 
+mod early;
 mod ending;
 mod error;
 mod invocation;
@@ -27,6 +28,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use crate::ip::batch::{Answers, Batch};
 use crate::ip::command::shell_line;
 use crate::ip::sysctl::SysctlKey;
+use early::Early;
 pub use error::ExecError;
 pub use invocation::{Invocation, Output, Stderr, Stdin};
 pub use opened::Opened;
@@ -139,6 +141,7 @@ pub struct System {
     on_sigterm: OnSigterm,
     /// Until when everything must have ended, whatever a single process may take.
     deadline: Option<Instant>,
+    early: Early,
 }
 
 impl System {
@@ -170,6 +173,20 @@ impl System {
             stop: self.stop.clone(),
             on_sigterm: OnSigterm::Finish,
             deadline: None,
+            early: Early::default(),
+        }
+    }
+
+    /// Starts a process that is told what to do later, by [`Exec::start`] with the same argv: its start is half of
+    /// what a short process costs, and can run beside something else. One that is never told does nothing. Where it
+    /// cannot be started [`Exec::start`] says why.
+    pub fn start_early(&self, argv: Vec<String>) {
+        let invocation = Invocation {
+            stdin: Stdin::Fed,
+            ..Invocation::own(argv, COMMAND_TIMEOUT)
+        };
+        if let Ok(child) = self.spawn(&invocation) {
+            self.early.keep(invocation.argv, child);
         }
     }
 
@@ -210,15 +227,9 @@ impl System {
     fn is_hurried(&self) -> bool {
         self.on_sigterm == OnSigterm::Finish && self.stop.is_told()
     }
-}
 
-impl Exec for System {
-    fn start(&self, invocation: &Invocation) -> Result<Box<dyn Running>, ExecError> {
-        if self.is_cancelled() {
-            return Err(ExecError::Interrupted {
-                line: invocation.line(),
-            });
-        }
+    /// Starts a process.
+    fn spawn(&self, invocation: &Invocation) -> Result<Child, ExecError> {
         let start = |source| ExecError::Start {
             line: invocation.line(),
             source,
@@ -228,9 +239,6 @@ impl Exec for System {
             .split_first()
             .ok_or_else(|| start(io::ErrorKind::InvalidInput.into()))?;
         let program = find(program)?;
-        let started = Instant::now();
-        let own = started + invocation.timeout;
-        let deadline = self.deadline.map_or(own, |whole| whole.min(own));
         let (stdin, feed, pacer) = stdin(&invocation.stdin).map_err(start)?;
         let (stdout, stderr) = (memory(b"").map_err(start)?, memory(b"").map_err(start)?);
         let mut expression = duct::cmd(program, args)
@@ -251,18 +259,65 @@ impl Exec for System {
                 Ok(())
             });
         }
-        Ok(Box::new(Child {
+        Ok(Child {
             handle: expression.start().map_err(start)?,
             feed,
             stdout,
             stderr,
             pacer,
-            started,
-            deadline,
+            started: Instant::now(),
+            deadline: self.deadline_of(invocation),
             line: invocation.line(),
             group: invocation.stderr == Stderr::PassedOn,
-            system: self.clone(),
-        }))
+            system: self.alone(),
+        })
+    }
+
+    /// Tells a process that was started early what it shall do; its time counts from now on.
+    fn tell(&self, mut child: Child, invocation: &Invocation) -> Result<Child, ExecError> {
+        if let Some(pipe) = child.feed.take() {
+            let pacer = match &invocation.stdin {
+                Stdin::Bytes(bytes) => Pacer::on(pipe, bytes, &[]),
+                Stdin::Paced(first, later) => Pacer::on(pipe, first, later),
+                Stdin::Fed => {
+                    child.feed = Some(pipe);
+                    Ok(Pacer::default())
+                }
+            };
+            child.pacer = pacer.map_err(|source| child.start(source))?;
+        }
+        child.started = Instant::now();
+        child.deadline = self.deadline_of(invocation);
+        child.system = self.alone();
+        Ok(child)
+    }
+
+    fn deadline_of(&self, invocation: &Invocation) -> Instant {
+        let own = Instant::now() + invocation.timeout;
+        self.deadline.map_or(own, |whole| whole.min(own))
+    }
+
+    /// What a process needs of it: not the processes that were started early, which would keep themselves.
+    fn alone(&self) -> Self {
+        Self {
+            early: Early::default(),
+            ..self.clone()
+        }
+    }
+}
+
+impl Exec for System {
+    fn start(&self, invocation: &Invocation) -> Result<Box<dyn Running>, ExecError> {
+        if self.is_cancelled() {
+            return Err(ExecError::Interrupted {
+                line: invocation.line(),
+            });
+        }
+        let child = match self.early.take(invocation) {
+            Some(child) => self.tell(child, invocation)?,
+            None => self.spawn(invocation)?,
+        };
+        Ok(Box::new(child))
     }
 
     fn sysctl(&self, key: &SysctlKey) -> io::Result<Option<String>> {
@@ -468,6 +523,47 @@ mod tests {
         };
         let error = System::default().run(&hangs).unwrap_err();
         assert!(matches!(error, ExecError::Timeout { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_process_that_was_started_early_is_told_what_its_invocation_says_and_no_other_one() {
+        let file = std::env::temp_dir().join(format!("vxlan-cni-early-{}", std::process::id()));
+        let system = System::default();
+        let script = format!("echo $$ >> {}; cat", file.display());
+        let argv: Vec<String> = ["sh", "-c", &script].map(String::from).to_vec();
+        system.start_early(argv.clone());
+        let other = sh("cat", "other\n", COMMAND_TIMEOUT);
+        assert_eq!(system.run(&other).unwrap().stdout, b"other\n");
+        let with = |stdin: &str| Invocation {
+            stdin: Stdin::Bytes(stdin.into()),
+            ..Invocation::own(argv.clone(), COMMAND_TIMEOUT)
+        };
+        // More than a pipe holds.
+        let much = "x".repeat(1 << 20);
+        assert_eq!(system.run(&with(&much)).unwrap().stdout, much.as_bytes());
+        let started = || std::fs::read_to_string(&file).unwrap().lines().count();
+        assert_eq!(started(), 1);
+        assert_eq!(system.run(&with("again")).unwrap().stdout, b"again");
+        assert_eq!(started(), 2);
+        std::fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn a_process_that_was_started_early_in_vain_ends_with_its_runner_and_not_with_its_clones() {
+        let file = std::env::temp_dir().join(format!("vxlan-cni-vain-{}", std::process::id()));
+        let system = System::default();
+        let script = format!("echo $$ > {}; cat", file.display());
+        system.start_early(["sh", "-c", &script].map(String::from).to_vec());
+        let pid = || std::fs::read_to_string(&file).unwrap_or_default();
+        while !pid().ends_with('\n') {
+            std::thread::yield_now();
+        }
+        let process = Path::new("/proc").join(pid().trim_end());
+        drop(system.uninterruptible());
+        assert!(process.exists());
+        drop(system);
+        assert!(!process.exists());
+        std::fs::remove_file(file).unwrap();
     }
 
     #[test]

@@ -40,6 +40,14 @@ impl Pacer {
     /// The operating system's.
     pub fn by_pipe(first: &[u8], later: &[(Duration, Vec<u8>)]) -> io::Result<(OwnedFd, Self)> {
         let (stdin, pipe) = io::pipe()?;
+        Ok((stdin.into(), Self::on(pipe, first, later)?))
+    }
+
+    /// The same on the pipe of a process that runs already.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn on(pipe: PipeWriter, first: &[u8], later: &[(Duration, Vec<u8>)]) -> io::Result<Self> {
         // A process that hangs and reads nothing must not keep this one waiting.
         fcntl_setfl(&pipe, fcntl_getfl(&pipe)? | OFlags::NONBLOCK)?;
         let mut pacer = Self {
@@ -53,7 +61,7 @@ impl Pacer {
             due: None,
         };
         pacer.write()?;
-        Ok((stdin.into(), pacer))
+        Ok(pacer)
     }
 
     /// When there may be something to tell.

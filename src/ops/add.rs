@@ -22,8 +22,9 @@ use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code, Request, Verb};
 use crate::config::{Config, Filter, Network};
 use crate::exec::{Opened, System};
+use crate::ip::batch::{self, OnError};
 use crate::ip::stderr::Kind;
-use crate::ip::{Family, IfName, Mac, Program};
+use crate::ip::{Family, IfName, Mac, Netns, Program};
 use crate::journal::Journal;
 use crate::lease;
 use crate::nft::Table;
@@ -118,10 +119,19 @@ impl<'a> Attempt<'a> {
 
     /// Records, makes, and takes back what was made when something fails.
     fn run(&self) -> Result<CniResult, CniError> {
+        self.start_early();
         let _under_way = self.record()?;
         let mut made = Made::default();
         self.make(&mut made)
             .map_err(|error| self.take_back(made, self.gone(error)))
+    }
+
+    /// Starts the processes that make the link and configure it, which need not be waited for then.
+    fn start_early(&self) {
+        for netns in [&Netns::Own, self.hands.pod] {
+            let argv = batch::argv(netns, (Program::Ip, None), OnError::Stop);
+            self.system.start_early(argv);
+        }
     }
 
     /// The error, with its cause where the pod has gone meanwhile: of a namespace that is just being unmounted

@@ -207,7 +207,14 @@ impl Contest<'_> {
                 return Ok(Evidence::Taken(rival.taker(dev)));
             }
             seen.absorb(self.look(&rival, step)?);
-            match evidence(self.route, self.ipam, &seen) {
+            let mut found = evidence(self.route, self.ipam, &seen);
+            if found == Ok(Evidence::Alone) && matches!(rival, Rival::Mac(_)) {
+                // The answer of one look may be late or lost: a claim that has gone answers to none of as many questions
+                // as a claim is asked about at first.
+                seen.absorb(self.look(&rival, self.ipam.propagation.max(step))?);
+                found = evidence(self.route, self.ipam, &seen);
+            }
+            match found {
                 Err(other) if other == rival => {}
                 Err(other) => {
                     rival = other;
@@ -252,9 +259,9 @@ impl Contest<'_> {
         }];
         let questions = Questions {
             asked: &asked,
-            times: match rival {
-                Rival::Unknown => wire::TIMES,
-                _ => wire::TWICE,
+            times: match time >= self.ipam.propagation {
+                true => wire::TIMES,
+                false => wire::TWICE,
             },
             wait: time,
             deadline: self.deadline,

@@ -88,6 +88,25 @@ fn of_nodes_that_claim_one_address_one_after_the_other_exactly_one_gets_it() {
 }
 
 #[test]
+fn a_claim_that_answers_only_every_third_question_is_not_taken_for_gone() {
+    let lab = lab(2);
+    let ipams = everywhere(&lab, 40);
+    for (first, second) in [(0, 1), (1, 0)] {
+        // As where the node is so busy that its answer comes late.
+        let rules = "add table arp busy; \
+                     add chain arp busy in { type filter hook input priority 0; }; \
+                     add rule arp busy in arp daddr ip 250.9.0.60 numgen inc mod 3 != 0 drop";
+        lab.node(first).run(&["nft", rules]);
+        ipams[first].wanting("a", WANTED).run().ok();
+        let said = ipams[second].wanting("a", WANTED).run().error(11);
+        assert!(said.contains("claims it on eth0"), "{said}");
+        ipams[second].assert_nothing_left();
+        lab.node(first).run(&["nft", "delete table arp busy"]);
+        ipams[first].del("a");
+    }
+}
+
+#[test]
 fn an_address_is_not_lost_between_the_result_and_the_containers_own_answer() {
     let lab = lab(2);
     // A node that answers only for the addresses of the device itself, as kube-proxy wants it.
