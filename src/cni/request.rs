@@ -5,8 +5,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use once_cell::sync::Lazy;
-use regex::Regex;
 use serde_json::Value;
 
 use super::error::{CniError, Code};
@@ -17,8 +15,12 @@ use crate::shown::printable;
 pub type Env = BTreeMap<String, String>;
 
 /// A container's id (CNI 1.1.0, section 2, Parameters).
-static CONTAINER_ID: Lazy<Option<Regex>> =
-    Lazy::new(|| Regex::new("^[A-Za-z0-9][A-Za-z0-9_.-]*$").ok());
+fn is_id(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
 
 /// The longest container id: with the interface's name it becomes a file's name (`NAME_MAX` is 255).
 const CONTAINER_ID_MAX: usize = 200;
@@ -261,12 +263,10 @@ fn check_container(id: &str) -> Result<(), CniError> {
         );
         Err(CniError::new(Code::INVALID_ENVIRONMENT, msg))
     };
-    match CONTAINER_ID.as_ref() {
+    match is_id(id) {
         _ if id.len() > CONTAINER_ID_MAX => wrong("it has more than 200 characters"),
-        Some(pattern) if !pattern.is_match(id) => {
-            wrong("wanted letters, digits, `_`, `.`, `-`, the first a letter or digit")
-        }
-        _ => Ok(()),
+        false => wrong("wanted letters, digits, `_`, `.`, `-`, the first a letter or digit"),
+        true => Ok(()),
     }
 }
 
@@ -336,13 +336,7 @@ fn unsupported(verb: Verb, version: Version) -> CniError {
 fn network_name(config: &Value) -> Result<String, CniError> {
     let wrong = |msg: String| Err(CniError::new(Code::INVALID_CONFIGURATION, msg));
     match config.get("name") {
-        Some(Value::String(name))
-            if CONTAINER_ID
-                .as_ref()
-                .is_none_or(|pattern| pattern.is_match(name)) =>
-        {
-            Ok(name.clone())
-        }
+        Some(Value::String(name)) if is_id(name) => Ok(name.clone()),
         Some(Value::String(name)) => wrong(format!(
             "name: `{}` is not a network's name: wanted letters, digits, `_`, `.`, `-`, the first a letter or digit",
             printable(name)

@@ -19,9 +19,10 @@ use super::wire::{self, Asked, Questions};
 use crate::cni::result::Ip;
 use crate::cni::{CniError, CniResult, Code, Request};
 use crate::exec::System;
+use crate::ip::batch::{self, OnError};
 use crate::ip::route::{Lookup, Route};
 use crate::ip::stderr::Kind;
-use crate::ip::{IfName, route};
+use crate::ip::{IfName, Netns, Program, route};
 use crate::ops::converge::Hands;
 use crate::ops::lines::{Line, Outcome};
 use crate::ops::{journal, outcome};
@@ -69,6 +70,7 @@ struct Claims<'a> {
 
 impl Claims<'_> {
     fn run(&self) -> Result<CniResult, CniError> {
+        self.start_early();
         self.refuse_second()?;
         let name = self.request.pod().unwrap_or_else(|| self.request.id());
         let search = |pool| Search::new(pool, self.ipam, &name, self.deadline);
@@ -80,6 +82,14 @@ impl Claims<'_> {
                 let error = self.in_time(error);
                 Err(self.withdraw(&mut claims, error))
             }
+        }
+    }
+
+    /// Starts the processes that look for an address and claim it, which need not be waited for then.
+    fn start_early(&self) {
+        for _ in 0..2 {
+            let argv = batch::argv(&Netns::Own, (Program::Ip, None), OnError::Continue);
+            self.system.start_early(argv);
         }
     }
 
