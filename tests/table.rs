@@ -1,9 +1,10 @@
-//! The tables of tests/README.md are true: every item has its row, every test that a row names is there.
+//! The tables of tests/README.md are true: every item has its row, every test that a row names is there; and the documents
+//! lead to each other.
 
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
@@ -104,4 +105,41 @@ fn a_row_that_names_a_test_which_is_not_there_is_found() {
     let rows = rows("| C1 | `netns x::no_such_test`, `netns x::c0*` |\n| not a row\n");
     let functions = BTreeSet::from(["c01_is_here".to_owned()]);
     assert_eq!(unknown(&rows, &functions), ["C1: `netns x::no_such_test`"]);
+}
+
+/// The documents for readers, by their path.
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let of = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|ending| ending == "md"))
+    };
+    let folders = [root.to_path_buf(), root.join("docs"), root.join("tests")];
+    folders.iter().flat_map(|folder| of(folder)).collect()
+}
+
+#[test]
+fn every_link_in_the_documents_leads_to_a_file_that_is_there() {
+    let link = Regex::new(r"\]\(([^)#:]+)(?:#[^)]*)?\)").unwrap();
+    let mut links = 0;
+    for document in documents() {
+        for found in link.captures_iter(&read(&document)) {
+            let path = document.with_file_name(&found[1]);
+            assert!(path.exists(), "{}: {}", document.display(), &found[1]);
+            links += 1;
+        }
+    }
+    assert!(links > 20, "{links}");
+}
+
+#[test]
+fn the_readme_is_short_and_names_every_document() {
+    let readme = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
+    let words = readme.split_whitespace().count();
+    assert!(words < 1500, "{words} words");
+    for document in documents() {
+        let name = document.file_name().unwrap().to_str().unwrap();
+        assert!(name == "README.md" || readme.contains(name), "{name}");
+    }
 }

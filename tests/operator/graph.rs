@@ -1,11 +1,11 @@
-//! `vxlan graph`: what is on the node, in three languages; one of its pictures is in README.
+//! `vxlan graph`: what is on the node, in three languages; one of its pictures is in docs/operations.md.
 
 use serde_json::{Value, json};
 
 use super::typed::{conflist, vxlan, well};
 use crate::support::lab::{Lab, Net, Node, Pod, ipv6};
 
-/// A node as README has it: two pods on one network, one on another.
+/// A node as the document has it: two pods on one network, one on another.
 struct Scene {
     lab: Lab,
     conf: String,
@@ -49,15 +49,15 @@ impl Scene {
 }
 
 #[test]
-fn the_picture_in_readme_is_made_by_it() {
+fn the_picture_in_the_documents_is_made_by_it() {
     ipv6::is_needed();
-    let readme = include_str!("../../README.md");
+    let document = include_str!("../../docs/operations.md");
     let drawn = Scene::new().graph(&[]);
-    let blocks = readme.split("```mermaid\n").skip(1);
+    let blocks = document.split("```mermaid\n").skip(1);
     let mut blocks = blocks.map(|block| block.split("```").next().unwrap());
     assert!(
         blocks.any(|block| block == drawn),
-        "README has no block as:\n{drawn}"
+        "docs/operations.md has no block as:\n{drawn}"
     );
 }
 

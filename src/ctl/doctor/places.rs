@@ -34,7 +34,7 @@ fn configuration(node: &Node) -> Finding {
             let told: Vec<&str> = told.into_iter().filter(|text| !text.is_empty()).collect();
             Finding::failed(Id::Configuration, format!("{file}: {}", told.join("; ")))
                 .inspect(format!("jq . {file}"))
-                .fix("correct the file: README has every key")
+                .fix("correct the file: docs/configuration.md has every key")
         }
     }
 }
