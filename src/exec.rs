@@ -48,7 +48,7 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// A started process.
 pub trait Running {
-    /// Hands over what it reads from stdin, where that was not known at its start ([`Stdin::Fed`]), and ends it.
+    /// Session over what it reads from stdin, where that was not known at its start ([`Stdin::Fed`]), and ends it.
     ///
     /// # Errors
     /// [`ExecError::Start`] when it cannot be handed over.
@@ -177,19 +177,6 @@ impl System {
         }
     }
 
-    /// Starts a process that is told what to do later, by [`Exec::start`] with the same argv: its start is half of
-    /// what a short process costs, and can run beside something else. One that is never told does nothing. Where it
-    /// cannot be started [`Exec::start`] says why.
-    pub fn start_early(&self, argv: Vec<String>) {
-        let invocation = Invocation {
-            stdin: Stdin::Fed,
-            ..Invocation::own(argv, COMMAND_TIMEOUT)
-        };
-        if let Ok(child) = self.spawn(&invocation) {
-            self.early.keep(invocation.argv, child);
-        }
-    }
-
     /// What tells that waiting for something other than a process shall end; never, where everything is
     /// carried through.
     pub fn stop(&self) -> Stop {
@@ -273,36 +260,9 @@ impl System {
         })
     }
 
-    /// Tells a process that was started early what it shall do; its time counts from now on.
-    fn tell(&self, mut child: Child, invocation: &Invocation) -> Result<Child, ExecError> {
-        if let Some(pipe) = child.feed.take() {
-            let pacer = match &invocation.stdin {
-                Stdin::Bytes(bytes) => Pacer::on(pipe, bytes, &[]),
-                Stdin::Paced(first, later) => Pacer::on(pipe, first, later),
-                Stdin::Fed => {
-                    child.feed = Some(pipe);
-                    Ok(Pacer::default())
-                }
-            };
-            child.pacer = pacer.map_err(|source| child.start(source))?;
-        }
-        child.started = Instant::now();
-        child.deadline = self.deadline_of(invocation);
-        child.system = self.alone();
-        Ok(child)
-    }
-
     fn deadline_of(&self, invocation: &Invocation) -> Instant {
         let own = Instant::now() + invocation.timeout;
         self.deadline.map_or(own, |whole| whole.min(own))
-    }
-
-    /// What a process needs of it: not the processes that were started early, which would keep themselves.
-    fn alone(&self) -> Self {
-        Self {
-            early: Early::default(),
-            ..self.clone()
-        }
     }
 }
 

@@ -12,20 +12,19 @@
 //! 3. [`select`]: the configuration and what the pod may say become a network, an address, a reason.
 //! 4. [`store`]: under the network's lock the attachment is written down, before the first change.
 //! 5. [`cni::delegate`], [`lease`]: the IPAM is asked; beside it runs
-//! 6. [`ops::converge`]: one batch that looks at the node's side and makes the container's link. What it
+//! 6. [`session`]: one batch that looks at the node's side and makes the container's link. What it
 //!    saw goes into [`plan`]: facts against observations give the commands that are missing.
 //! 7. One batch configures the container's side and looks at it; the plan must be empty now.
 //! 8. [`cni::result`]: what was seen is the result.
 //!
-//! Imports go leftwards only: words (`shown`, `columns`, `ip`, `nft`, `cni`) → thought (`config`, `select`, `lease`, `plan`,
-//! `deed`) → hands (`exec`, `outlet`, `journal`, `kube`, `store`, `conflist`) → verbs (`ops`, `route_table`, `ctl`) → doors (`cni::serve`,
+//! Imports go leftwards only: types (`sanitize`, `table`, `ip`, `nft`, `cni`) → core (`config`, `select`, `lease`, `plan`,
+//! `deed`) → io (`session`, `exec`, `outlet`, `journal`, `kube`, `store`, `conflist`) → verbs (`ops`, `route_table`, `ctl`) → programs (`cni::serve`,
 //! the programs).
 
 // A line that cannot be written would end the program: `outlet` writes.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod cni;
-pub mod columns;
 pub mod config;
 pub mod conflist;
 pub mod ctl;
@@ -40,6 +39,8 @@ pub mod ops;
 pub mod outlet;
 pub mod plan;
 pub mod route_table;
+pub mod sanitize;
 pub mod select;
-pub mod shown;
+pub mod session;
 pub mod store;
+pub mod table;

@@ -10,7 +10,7 @@ use crate::cni::{Args, CniError, Code};
 use crate::config::hosts::asked;
 use crate::config::{CRI_ANNOTATIONS, Config, Network, asked_ips};
 use crate::ip::{Family, Mac};
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// What was chosen, and why.
 #[derive(Debug, Clone)]

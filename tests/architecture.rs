@@ -88,7 +88,7 @@ fn what_only_looks_like_an_import_is_let_pass() {
         ),
         (
             "src/ops/add.rs",
-            "use super::converge::Hands;\nuse crate::{cni::{CniError, delegate}, plan};",
+            "use crate::session::Session;\nuse crate::{cni::{CniError, delegate}, plan};",
         ),
         (
             "src/bin/vxlan.rs",
@@ -117,12 +117,12 @@ fn modules_that_need_each_other_are_found() {
 }
 
 #[test]
-fn thought_does_no_io() {
-    nothing_found(rules::thought_is_pure, &Source::below("src"));
+fn core_does_no_io() {
+    nothing_found(rules::core_is_pure, &Source::below("src"));
 }
 
 #[test]
-fn io_in_a_thought_is_found() {
+fn io_in_core_is_found() {
     for (path, sample, words) in [
         ("src/plan/fact.rs", "use std::{fmt, fs};", "std::fs"),
         (
@@ -148,14 +148,14 @@ fn io_in_a_thought_is_found() {
             "Instant",
         ),
     ] {
-        finds(rules::thought_is_pure, path, sample, words);
+        finds(rules::core_is_pure, path, sample, words);
     }
     passes(
-        rules::thought_is_pure,
+        rules::core_is_pure,
         "src/plan/fact.rs",
         "use std::net::IpAddr;",
     );
-    passes(rules::thought_is_pure, "src/store.rs", "use std::fs::File;");
+    passes(rules::core_is_pure, "src/store.rs", "use std::fs::File;");
 }
 
 #[test]

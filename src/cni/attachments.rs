@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::error::{CniError, Code};
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// Attachments as pairs of container and interface.
 pub type Listed = BTreeSet<(String, String)>;

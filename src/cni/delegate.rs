@@ -12,7 +12,7 @@ use super::error::{CniError, Code};
 use super::request::{Request, Verb};
 use crate::exec::search::{self, Missing};
 use crate::exec::{Exec, ExecError, Invocation, Output, Running, Stderr, Stdin};
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// How long a delegate may take: DHCP takes seconds; a runtime waits about two minutes for a pod.
 const TIMEOUT: Duration = Duration::from_secs(60);

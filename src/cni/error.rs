@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::shown::one_line;
+use crate::sanitize::one_line;
 
 /// The most characters of a message: what fits into an event of a pod.
 const MESSAGE_MAX: usize = 900;

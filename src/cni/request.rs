@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::error::{CniError, Code};
 use super::version::{SUPPORTED, Version};
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// The environment, as handed in.
 pub type Env = BTreeMap<String, String>;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use super::version::{Shape, Version};
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// Why a result cannot be read or written.
 #[derive(Debug, Error)]

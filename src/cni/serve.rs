@@ -84,7 +84,7 @@ pub fn serve(plugin: &dyn Plugin) -> ExitCode {
 fn panic_as_json() {
     panic::set_hook(Box::new(|panic| {
         let error = CniError::new(Code::INTERNAL, "internal error: please report it")
-            .details(crate::shown::printable(&panic.to_string()));
+            .details(crate::sanitize::printable(&panic.to_string()));
         let text = error.to_json(Version::NEWEST.as_str()) + "\n";
         let told = outlet::print(&text).err();
         let lost = told.map(|error| format!("vxlan-cni: stdout cannot be written to: {error}\n"));

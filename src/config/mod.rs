@@ -18,7 +18,7 @@ use walk::{At, Faults};
 use crate::cni::result::Dns;
 use crate::cni::{Args, CniError, Code};
 use crate::ip::TableId;
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// The table of the bypass routes where none is given; the original's.
 const ROUTE_TABLE: u64 = 192;

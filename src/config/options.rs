@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::walk::At;
 use crate::ip::link::Vxlan;
 use crate::ip::{IfName, Mac, Vni};
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// The names that are known.
 const KNOWN: [&str; 20] = [

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use serde_json::{Map, Value};
 
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// The faults found so far, one sentence each.
 #[derive(Debug, Default)]

@@ -24,7 +24,7 @@ pub use programs::Filters;
 use self::report::{Report, Section};
 use super::Said;
 use super::args::{DoctorOptions, Shared};
-use super::look::{Attached, hands, no_journal};
+use super::look::{Attached, no_journal, session};
 use super::node::Node;
 use super::progress::Progress;
 use crate::cni::CniError;
@@ -58,7 +58,7 @@ fn examine(system: &System, node: &Node) -> Report {
         let tell = |one: &Attached<'_>| progress.step(&one.shown());
         sections.extend(networks::networks(
             system,
-            &hands(system, &journal),
+            &session(system, &journal),
             node,
             tell,
         ));

@@ -20,14 +20,14 @@ use crate::exec::System;
 use crate::ip::Netns;
 use crate::ip::link::LinkRecord;
 use crate::journal::Journal;
-use crate::ops::converge::Hands;
 use crate::ops::del::take_off;
 use crate::ops::leave::{is_left_over, leave_if_idle};
 use crate::outlet;
 use crate::plan::{Read, Side};
 use crate::route_table::config::Ipam;
 use crate::route_table::ledger::{Claimed, Ledger, ipams};
-use crate::route_table::{hands, reconcile};
+use crate::route_table::{reconcile, session};
+use crate::session::Session;
 use crate::store::{Attachment, Found};
 
 /// Where a runtime's plugins are if nobody says anything else: containerd, CRI-O, and Debian's packages.
@@ -144,7 +144,7 @@ impl<'a> Dead<'a> {
     fn strays(&mut self, system: &System, node: &Node) -> Result<(), CniError> {
         for ipam in ipams(&node.raw) {
             let journal = Journal::new(&ipam.log_file, "LIST", "");
-            let ledger = Ledger::read(&hands(system, &journal), &ipam)?;
+            let ledger = Ledger::read(&session(system, &journal), &ipam)?;
             let before = self.claims.len();
             let orphans = ledger.orphans.iter();
             self.claims
@@ -298,11 +298,11 @@ fn idle<'a>(
 fn is_in(system: &System, record: &Attachment, path: &str) -> Result<bool, CniError> {
     let netns = Netns::Path(path.to_owned());
     let journal = Journal::new(Path::new("/dev/null"), "GC", "");
-    let hands = Hands {
+    let session = Session {
         pod: &netns,
         ..own(system, &journal)
     };
-    let seen = hands.observe(vec![Read::Addr(Side::Pod, record.ifname.clone())])?;
+    let seen = session.observe(vec![Read::Addr(Side::Pod, record.ifname.clone())])?;
     let link = seen.link(Side::Pod, &record.ifname);
     let leased = |link: &LinkRecord| match &record.lease {
         Some(lease) => lease.ips.iter().any(|ip| link.has_address(ip.address)),
@@ -311,8 +311,8 @@ fn is_in(system: &System, record: &Attachment, path: &str) -> Result<bool, CniEr
     Ok(link.is_some_and(|link| link.kind() == "macvlan" && leased(link)))
 }
 
-fn own<'a>(system: &'a System, journal: &'a Journal) -> Hands<'a> {
-    Hands {
+fn own<'a>(system: &'a System, journal: &'a Journal) -> Session<'a> {
+    Session {
         exec: system,
         journal,
         pod: &Netns::Own,

@@ -12,7 +12,7 @@ use crate::deed::Deed;
 use crate::deed::merged::merged;
 use crate::journal::read;
 use crate::route_table::ledger::ipams;
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// Where the journals are.
 #[derive(Debug)]

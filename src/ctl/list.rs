@@ -8,7 +8,7 @@ use crate::exec::System;
 use crate::journal::Journal;
 use crate::route_table::config::Ipam;
 use crate::route_table::ledger::{Ledger, WANTED, ipams};
-use crate::route_table::{hands, list};
+use crate::route_table::{list, session};
 
 /// Shows every claim of the folders that a configuration uses.
 ///
@@ -18,7 +18,7 @@ pub fn run(shared: &Shared) -> Result<Said, CniError> {
     let system = System::until_sigterm();
     let look = |ipam: &Ipam| {
         let journal = Journal::new(&ipam.log_file, "LIST", "");
-        Ledger::read(&hands(&system, &journal), ipam)
+        Ledger::read(&session(&system, &journal), ipam)
     };
     let ledgers: Vec<Ledger> = uses(shared)?.iter().map(look).collect::<Result<_, _>>()?;
     Ok(Said::either(

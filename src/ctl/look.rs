@@ -11,10 +11,10 @@ use crate::exec::System;
 use crate::ip::link::Vxlan;
 use crate::ip::{IfName, Netns};
 use crate::journal::Journal;
-use crate::ops::converge::{Asked, Hands};
 use crate::ops::facts::{Facts, Promised};
 use crate::ops::namespace_inode;
 use crate::plan::{self, Fact, Observed, Probe, Read, Side, Verdict, host};
+use crate::session::{Asked, Session};
 use crate::store::{Attachment, Store};
 
 /// How many containers are looked at side by side.
@@ -31,9 +31,9 @@ pub fn no_journal() -> Journal {
     Journal::new(Path::new("/dev/null"), "", "")
 }
 
-/// Hands that work on the node alone.
-pub fn hands<'a>(system: &'a System, journal: &'a Journal) -> Hands<'a> {
-    Hands {
+/// Session that work on the node alone.
+pub fn session<'a>(system: &'a System, journal: &'a Journal) -> Session<'a> {
+    Session {
         exec: system,
         journal,
         pod: &Netns::Own,
@@ -79,16 +79,16 @@ const LISTED: u32 = 4 * Vxlan::MAXADDRESS;
 /// list without an end holds up every look at the node.
 ///
 /// # Errors
-/// As [`Hands::observe`].
+/// As [`Session::observe`].
 pub fn list_learnt(
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     network: &Network,
     mut seen: Observed,
 ) -> Result<Observed, CniError> {
     let limit = seen.link(Side::Host, &network.vx);
     let limit = limit.map_or(0, |link| link.data().limit);
     if (1..=LISTED).contains(&limit) {
-        seen.absorb(hands.observe(vec![Read::Fdb(network.vx.clone())])?);
+        seen.absorb(session.observe(vec![Read::Fdb(network.vx.clone())])?);
     }
     Ok(seen)
 }
@@ -169,9 +169,9 @@ impl<'a> Attached<'a> {
     ///
     /// # Errors
     /// When it cannot be seen.
-    pub fn look(&self, hands: &Hands<'_>, host: &Observed) -> Result<Observed, CniError> {
+    pub fn look(&self, session: &Session<'_>, host: &Observed) -> Result<Observed, CniError> {
         let mut seen = host.clone();
-        seen.absorb(hands.observe(self.reads(Probe::List)?)?);
+        seen.absorb(session.observe(self.reads(Probe::List)?)?);
         Ok(seen)
     }
 
@@ -186,20 +186,20 @@ impl<'a> Attached<'a> {
     /// Judges by look-ups, and where these leave something open, by lists.
     fn judge(
         &self,
-        hands: &Hands<'_>,
+        session: &Session<'_>,
         asked: Result<Asked, CniError>,
         host: &Observed,
     ) -> Result<Vec<Judged>, CniError> {
         let mut seen = host.clone();
         match asked.and_then(Asked::answers) {
             Ok(looked_up) => seen.absorb(looked_up),
-            Err(_) => return Ok(judge(self.facts()?.own(host)?, &self.look(hands, host)?)),
+            Err(_) => return Ok(judge(self.facts()?.own(host)?, &self.look(session, host)?)),
         }
         let facts = self.facts()?.own(&seen)?;
         if plan::broken(&facts, &seen).is_empty() {
             return Ok(judge(facts, &seen));
         }
-        let seen = self.look(hands, host)?;
+        let seen = self.look(session, host)?;
         Ok(judge(facts, &seen))
     }
 }
@@ -238,18 +238,20 @@ pub fn look_at<'a>(
         let started: Vec<_> = wave
             .iter()
             .filter_map(|one| {
-                let hands = Hands {
+                let session = Session {
                     pod: one.netns.as_ref()?,
-                    ..hands(system, &journal)
+                    ..session(system, &journal)
                 };
-                let asked = one.reads(Probe::Lookup).and_then(|reads| hands.ask(reads));
-                Some((one, hands, asked, host(&one.network.vx)?))
+                let asked = one
+                    .reads(Probe::Lookup)
+                    .and_then(|reads| session.ask(reads));
+                Some((one, session, asked, host(&one.network.vx)?))
             })
             .collect();
-        for (one, hands, asked, host) in started {
+        for (one, session, asked, host) in started {
             found.push(Found {
                 of: one,
-                facts: one.judge(&hands, asked, host),
+                facts: one.judge(&session, asked, host),
             });
             tell(one);
         }

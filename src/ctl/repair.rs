@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Said;
 use super::args::{RepairOptions, Shared};
 use super::doctor::folders;
-use super::look::{Attached, Found, hands, host_facts, host_reads, look_at};
+use super::look::{Attached, Found, host_facts, host_reads, look_at, session};
 use super::node::{Node, OnNode};
 use super::progress::Progress;
 use crate::cni::CniError;
@@ -17,11 +17,11 @@ use crate::config::Network;
 use crate::exec::System;
 use crate::ip::{IfName, Netns};
 use crate::journal::Journal;
-use crate::ops::converge::{Hands, refuse_foreign};
 use crate::ops::status::clash;
 use crate::ops::{guard, namespace_inode};
 use crate::plan::{self, Observed, Side, Step, Verdict, host};
 use crate::route_table;
+use crate::session::{Session, refuse_foreign};
 use crate::store::Store;
 
 /// What was done, and what was not.
@@ -77,24 +77,24 @@ fn side(
     steps: &mut Vec<Step>,
 ) -> Result<Option<Observed>, CniError> {
     let journal = journal(node, &on.name, "-", "");
-    let hands = hands(system, &journal);
+    let session = session(system, &journal);
     let _alone = node.store.clone().until(system.stop()).hold(&on.name)?;
     // The last container may have left since the records were read: nothing is made for nobody.
     if !node.store.is_used_by_others(&on.name, "", "")? {
         return Ok(None);
     }
-    let mended = make_side(&hands, &node.store, network, steps);
+    let mended = make_side(&session, &node.store, network, steps);
     end(&journal, steps, mended.as_ref().err());
     mended.map(Some)
 }
 
 fn make_side(
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     store: &Store,
     network: &Network,
     steps: &mut Vec<Step>,
 ) -> Result<Observed, CniError> {
-    let seen = hands.observe_host(network, host_reads(network))?;
+    let seen = session.observe_host(network, host_reads(network))?;
     let facts = host::facts(network, &seen)?;
     refuse_foreign(network, &facts, &seen)?;
     if seen.link(Side::Host, &network.vx).is_none()
@@ -102,12 +102,12 @@ fn make_side(
     {
         return Err(fault);
     }
-    guard::converge(hands, store, network, &facts, seen, steps)?;
+    guard::converge(session, store, network, &facts, seen, steps)?;
     // What the devices bring along is there now; looked at again, only what is still missing is made.
-    let seen = hands.observe(host_reads(network))?;
+    let seen = session.observe(host_reads(network))?;
     let all = host_facts(network, &seen)?;
-    hands.converge(&all, seen, steps)?;
-    hands.observe(host_reads(network))
+    session.converge(&all, seen, steps)?;
+    session.observe(host_reads(network))
 }
 
 /// Puts claims back that went with the gateway's device.
@@ -183,31 +183,31 @@ fn container(
     let pod = one.record.pod.as_ref();
     let notes = pod.map_or_else(String::new, |pod| format!(" pod={pod}"));
     let journal = journal(node, &one.network.name, &one.record.id(), &notes);
-    let hands = Hands {
+    let session = Session {
         pod: netns,
-        ..hands(system, &journal)
+        ..session(system, &journal)
     };
-    let mended = make_container(&hands, one, host, steps);
+    let mended = make_container(&session, one, host, steps);
     end(&journal, steps, mended.as_ref().err());
     mended
 }
 
 fn make_container(
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     one: &Attached<'_>,
     host: &Observed,
     steps: &mut Vec<Step>,
 ) -> Result<(), CniError> {
-    let seen = one.look(hands, host)?;
+    let seen = one.look(session, host)?;
     let mut all = one.facts()?;
     let facts = all.own(&seen)?;
     let foreign = plan::foreign(&facts, &seen);
     if !foreign.is_empty() {
         return Err(all
-            .explain(&foreign, hands.pod)
+            .explain(&foreign, session.pod)
             .and("it is another's interface: remove the container and make it anew"));
     }
-    hands.converge(&facts, seen, steps)?;
+    session.converge(&facts, seen, steps)?;
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use crate::ip::stderr;
 use crate::journal::Journal;
 use crate::ops::namespace_inode;
 use crate::outlet;
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// Prints the script, or runs it.
 ///

@@ -11,7 +11,7 @@ use super::node::{Node, Recorded, State};
 use super::terminal::width;
 use crate::cni::{CniError, Code};
 use crate::exec::System;
-use crate::shown::printable;
+use crate::sanitize::printable;
 use crate::store::Attachment;
 
 /// Shows the node, or one of those on it.

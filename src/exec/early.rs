@@ -2,12 +2,17 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use super::{Child, Invocation, Stdin};
+use super::pacer::Pacer;
+use super::{COMMAND_TIMEOUT, Child, ExecError, Invocation, Stdin, System};
 
 /// Those that were not told yet, by their argv. Ended with the last that knows of them.
 #[derive(Clone, Default)]
-pub(super) struct Early(Arc<Mutex<Vec<(Vec<String>, Child)>>>);
+pub(super) struct Early(Arc<Mutex<Vec<Waiting>>>);
+
+/// One, with its argv.
+type Waiting = (Vec<String>, Child);
 
 impl Early {
     /// Keeps one.
@@ -32,5 +37,51 @@ impl Early {
 impl fmt::Debug for Early {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Early")
+    }
+}
+
+impl System {
+    /// Starts a process that is told what to do later, by [`Exec::start`] with the same argv: its start is half of
+    /// what a short process costs, and can run beside something else. One that is never told does nothing. Where it
+    /// cannot be started [`Exec::start`] says why.
+    pub fn start_early(&self, argv: Vec<String>) {
+        let invocation = Invocation {
+            stdin: Stdin::Fed,
+            ..Invocation::own(argv, COMMAND_TIMEOUT)
+        };
+        if let Ok(child) = self.spawn(&invocation) {
+            self.early.keep(invocation.argv, child);
+        }
+    }
+
+    /// Tells a process that was started early what it shall do; its time counts from now on.
+    pub(super) fn tell(
+        &self,
+        mut child: Child,
+        invocation: &Invocation,
+    ) -> Result<Child, ExecError> {
+        if let Some(pipe) = child.feed.take() {
+            let pacer = match &invocation.stdin {
+                Stdin::Bytes(bytes) => Pacer::on(pipe, bytes, &[]),
+                Stdin::Paced(first, later) => Pacer::on(pipe, first, later),
+                Stdin::Fed => {
+                    child.feed = Some(pipe);
+                    Ok(Pacer::default())
+                }
+            };
+            child.pacer = pacer.map_err(|source| child.start(source))?;
+        }
+        child.started = Instant::now();
+        child.deadline = self.deadline_of(invocation);
+        child.system = self.alone();
+        Ok(child)
+    }
+
+    /// What a process needs of it: not the processes that were started early, which would keep themselves.
+    pub(super) fn alone(&self) -> Self {
+        Self {
+            early: Early::default(),
+            ..self.clone()
+        }
     }
 }

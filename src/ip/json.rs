@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// How much of a text is shown before the place where it cannot be read on, in bytes.
 const BEFORE: usize = 30;

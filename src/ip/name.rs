@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// The longest interface name in bytes: `IFNAMSIZ` (16, `linux/if.h`) less the closing NUL.
 pub const IFNAME_MAX: usize = 15;

@@ -13,7 +13,7 @@ use std::path::{Component, Path};
 use thiserror::Error;
 
 use super::command::{Command, Program, is_word};
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// Where `ip netns add` puts its names (iproute2, `NETNS_RUN_DIR`), and the same folder behind the
 /// compatibility link of current distributions.

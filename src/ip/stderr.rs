@@ -143,7 +143,7 @@ fn told(stderr: &str) -> impl Iterator<Item = &str> {
             line.get(..remark.len())
                 .is_some_and(|start| start.eq_ignore_ascii_case(remark))
         };
-        REMARKS.iter().any(|remark| starts(&remark)) && kind(line) != Kind::Again
+        REMARKS.iter().any(starts) && kind(line) != Kind::Again
     };
     stderr
         .lines()

@@ -17,7 +17,7 @@ use super::secret::Secret;
 use super::tls;
 use super::transport::TlsConnector;
 use crate::exec::System;
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// What is asked for: the metadata alone, which is less to send and holds nothing of the pod's own secrets;
 /// the whole pod from a server that does not know that form (before Kubernetes 1.15).

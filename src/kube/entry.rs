@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::secret::Secret;
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// What is wrong with a kubeconfig: where, and what was wanted.
 #[derive(Debug, Error, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::cni::{Args, CniError, Code};
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// The annotation by which the API's copy of a static pod names the static pod's own uid
 /// (`kubernetes.io/config.mirror`, `pkg/kubelet/types/pod_update.go`): the copy has another one.

@@ -12,25 +12,23 @@ use ipnetwork::IpNetwork;
 
 pub use self::ask::with_annotations;
 use self::link::Birth;
-use super::converge::{Hands, refuse_foreign};
 use super::leave::{leave_after_failure, vanished};
-use super::lines::{Failed, Line};
-use super::settle::until_settled;
 use super::{Sandbox, guard, journal, namespace_inode, outcome, prev_result, store};
 use crate::cni::delegate::{Call, Delegate};
 use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code, Request, Verb};
 use crate::config::{Config, Filter, Network};
 use crate::exec::{Opened, System};
-use crate::ip::batch::{self, OnError};
-use crate::ip::stderr::Kind;
-use crate::ip::{Family, IfName, Mac, Netns, Program};
+use crate::ip::{Family, IfName, Mac, Program};
 use crate::journal::Journal;
 use crate::lease;
 use crate::nft::Table;
 use crate::plan::container::Container;
 use crate::plan::{self, Fact, Observed, Probe, Read, Side, Step, host, underlay};
 use crate::select::{Selection, select};
+use crate::session::line::{Failed, Line};
+use crate::session::release::wait_for_release;
+use crate::session::{Session, refuse_foreign};
 use crate::store::{Attachment, Store, UnderWay, boot_id};
 
 /// Puts a container on a network.
@@ -63,7 +61,7 @@ struct Attempt<'a> {
     addresses: &'a [IpNetwork],
     /// The MAC that the pod asks for; one that was drawn for it is in the attachment alone.
     asked_mac: Option<Mac>,
-    hands: Hands<'a>,
+    session: Session<'a>,
     store: Store,
     ifname: IfName,
     ipam: Delegate,
@@ -105,7 +103,7 @@ impl<'a> Attempt<'a> {
             network,
             addresses: &selection.addresses,
             asked_mac: selection.mac,
-            hands: Hands {
+            session: Session {
                 exec: system,
                 journal,
                 pod: &sandbox.netns,
@@ -126,14 +124,6 @@ impl<'a> Attempt<'a> {
             .map_err(|error| self.take_back(made, self.gone(error)))
     }
 
-    /// Starts the processes that make the link and configure it, which need not be waited for then.
-    fn start_early(&self) {
-        for netns in [&Netns::Own, self.hands.pod] {
-            let argv = batch::argv(netns, (Program::Ip, None), OnError::Stop);
-            self.system.start_early(argv);
-        }
-    }
-
     /// The error, with its cause where the pod has gone meanwhile: of a namespace that is just being unmounted
     /// the kernel says no more than `Invalid argument`.
     fn gone(&self, error: CniError) -> CniError {
@@ -148,7 +138,7 @@ impl<'a> Attempt<'a> {
     /// container runs beside the waiting for the lock and the disk.
     fn record(&self) -> Result<UnderWay, CniError> {
         let taken = self
-            .hands
+            .session
             .ask(vec![Read::Addr(Side::Pod, self.ifname.clone())])?;
         self.forget_earlier_boot()?;
         let shared = self.store.share(&self.network.name)?;
@@ -204,7 +194,7 @@ impl<'a> Attempt<'a> {
                 continue;
             };
             if self
-                .hands
+                .session
                 .host_switches(std::slice::from_ref(&read))?
                 .sysctl(*side, key)
                 .is_none()
@@ -220,7 +210,7 @@ impl<'a> Attempt<'a> {
         let alone = self.store.hold(&self.network.name)?;
         let mut reads = host::reads(self.network, Probe::List);
         reads.extend(underlay::overlap_reads(self.network));
-        let seen = self.hands.observe_host(self.network, reads)?;
+        let seen = self.session.observe_host(self.network, reads)?;
         let facts = host::facts(self.network, &seen)?;
         underlay::check_before_joining(self.network, &seen)?;
         refuse_foreign(self.network, &facts, &seen)?;
@@ -228,7 +218,7 @@ impl<'a> Attempt<'a> {
             alone.note_made()?;
         }
         guard::converge(
-            &self.hands,
+            &self.session,
             &self.store,
             self.network,
             &facts,
@@ -242,7 +232,7 @@ impl<'a> Attempt<'a> {
         let mut nothing = Observed::default();
         // Known to be missing, since it is about an interface that is not there; else it would not be planned.
         let _ = nothing.take(&Read::Nft(Table::Pod(self.ifname.clone())), None);
-        plan::plan(facts, &nothing, self.hands.pod)
+        plan::plan(facts, &nothing, self.session.pod)
     }
 
     fn lease(&self, made: &mut Made) -> Result<CniResult, CniError> {
@@ -287,11 +277,11 @@ impl<'a> Attempt<'a> {
                 .map(Line::Read),
         );
         // Who had the address before may have had the MAC too, and the kernel may still have that interface.
-        let outcome = until_settled(
+        let outcome = wait_for_release(
             || {
                 let first = rename.clone().into_iter().map(Line::Write);
                 let all = first.chain(lines.iter().cloned()).collect();
-                let outcome = self.hands.make(all, &mut made.steps)?;
+                let outcome = self.session.make(all, &mut made.steps)?;
                 // It has its name by now, whatever failed behind that.
                 rename = rename.take().filter(|step| !outcome.done.contains(step));
                 Ok::<_, CniError>(outcome)
@@ -307,32 +297,13 @@ impl<'a> Attempt<'a> {
             None => seen.absorb(outcome.seen),
         }
         if !plan::broken(&facts, seen).is_empty() {
-            let close = self.hands.observe(plan::reads(&facts, Probe::List))?;
+            let close = self.session.observe(plan::reads(&facts, Probe::List))?;
             seen.absorb(close);
-            *seen = self.hands.converge(&facts, seen.clone(), &mut made.steps)?;
+            *seen = self
+                .session
+                .converge(&facts, seen.clone(), &mut made.steps)?;
         }
         Ok(())
-    }
-
-    /// A route that is there already is another interface's: the way out is in the configuration.
-    fn explain(&self, failed: &Failed, rename: Option<&Step>) -> CniError {
-        let named = rename.map(|step| step.command.shown_in(self.hands.pod));
-        if named.as_ref() == Some(&failed.command) && failed.failure.kind() == Kind::Exists {
-            return self.name_taken();
-        }
-        let error = failed.error(&format!(
-            "network \"{}\": cannot configure {}",
-            self.network.name, self.ifname
-        ));
-        match (failed.failure.kind(), self.asked_mac) {
-            (Kind::Busy, Some(mac)) => self
-                .taken(mac, "another device on this node has it")
-                .and(&error.details),
-            (Kind::Exists, _) if failed.command.contains(" route add default") => error.and(
-                "another interface of the container has the default route: set defaultRoute to false or to a metric",
-            ),
-            _ => error,
-        }
     }
 
     /// What came to be, as it was seen.
@@ -387,7 +358,7 @@ impl<'a> Attempt<'a> {
     /// fails and tells it beside the error.
     fn take_back(&self, made: Made, error: CniError) -> CniError {
         let uninterruptible = self.system.uninterruptible();
-        let hands = self.hands.with(&uninterruptible);
+        let session = self.session.with(&uninterruptible);
         // It ends without having done anything.
         drop(made.filter);
         if let Some(call) = made.call {
@@ -404,8 +375,11 @@ impl<'a> Attempt<'a> {
         };
         let link = pod.iter().filter(|step| goes_not_with_it(step));
         let link: Vec<Step> = link.cloned().collect();
-        let mut left = hands.undo(if link.is_empty() { &pod } else { &link });
-        left.extend(made.mac.and_then(|asked| self.forget_asked(&hands, &asked)));
+        let mut left = session.undo(if link.is_empty() { &pod } else { &link });
+        left.extend(
+            made.mac
+                .and_then(|asked| self.forget_asked(&session, &asked)),
+        );
         if made.leased {
             let whole = lease::config(&self.request.config, &self.attachment.ipam, self.addresses);
             left.extend(
@@ -416,7 +390,7 @@ impl<'a> Attempt<'a> {
             );
         }
         left.extend(leave_after_failure(
-            &hands,
+            &session,
             &self.store.clone().until(uninterruptible.stop()),
             self.network,
             &self.attachment,

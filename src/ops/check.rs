@@ -3,7 +3,6 @@
 //! Changes nothing. Every fact that does not hold is named with what was found and the command that
 //! shows it; what later plugins added is none of its business.
 
-use super::converge::Hands;
 use super::facts::{Facts, Promised};
 use super::{Sandbox, all, journal, kept, prev_result, store};
 use crate::cni::delegate::Delegate;
@@ -12,6 +11,7 @@ use crate::config::Config;
 use crate::exec::System;
 use crate::lease;
 use crate::plan::{self, Probe};
+use crate::session::Session;
 use crate::store::{Attachment, Found};
 
 /// What an operator does next.
@@ -34,7 +34,7 @@ pub fn check(system: &System, request: &Request) -> Result<(), CniError> {
     let record = recorded(&config, request)?;
     let network = kept(&store(&config), &record)?;
     let journal = journal(&config.log_file, request, &network.name, "");
-    let hands = Hands {
+    let session = Session {
         exec: system,
         journal: &journal,
         pod: &sandbox.netns,
@@ -47,7 +47,7 @@ pub fn check(system: &System, request: &Request) -> Result<(), CniError> {
     )?;
     let promised = Promised::of(&result, &request.netns, &record.ifname);
     let mut facts = Facts::of(&record, &network, promised)?;
-    let held = hold(&mut facts, &hands);
+    let held = hold(&mut facts, &session);
     all([held.err(), asked.wait().err()]
         .into_iter()
         .flatten()
@@ -81,15 +81,15 @@ fn recorded(config: &Config, request: &Request) -> Result<Attachment, CniError> 
 }
 
 /// Look-ups first; what they do not show is listed before it is called broken.
-fn hold(facts: &mut Facts<'_>, hands: &Hands<'_>) -> Result<(), CniError> {
-    let seen = facts.observe(hands, Probe::Lookup)?;
+fn hold(facts: &mut Facts<'_>, session: &Session<'_>) -> Result<(), CniError> {
+    let seen = facts.observe(session, Probe::Lookup)?;
     if plan::broken(&facts.all(&seen)?, &seen).is_empty() {
         return Ok(());
     }
-    let seen = facts.observe(hands, Probe::List)?;
+    let seen = facts.observe(session, Probe::List)?;
     let all = facts.all(&seen)?;
     match plan::broken(&all, &seen) {
         broken if broken.is_empty() => Ok(()),
-        broken => Err(facts.explain(&broken, hands.pod).and(NEXT)),
+        broken => Err(facts.explain(&broken, session.pod).and(NEXT)),
     }
 }

@@ -8,7 +8,6 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::converge::Hands;
 use super::leave::leave;
 use super::{all, ending, journal, kept, namespace_inode, store};
 use crate::cni::delegate::{Call, Delegate};
@@ -19,6 +18,7 @@ use crate::ip::{Command, IfName, Netns, Program, link};
 use crate::lease;
 use crate::plan::{Read, Side, Verdict, anti_spoof, container};
 use crate::select;
+use crate::session::Session;
 use crate::store::{Attachment, Found, Store};
 
 /// Takes a container off.
@@ -49,12 +49,12 @@ pub fn take_off(
         .map_or("-", |network| network.name.as_str());
     let journal = journal(&config.log_file, request, name, "");
     let netns = known.netns.clone().unwrap_or(Netns::Own);
-    let hands = Hands {
+    let session = Session {
         exec: system,
         journal: &journal,
         pod: &netns,
     };
-    let result = known.take_off(&hands, store, request);
+    let result = known.take_off(&session, store, request);
     if known.recorded.is_none() {
         sweep(config, store, request)?;
     }
@@ -171,38 +171,38 @@ impl Known {
     /// Releases the lease beside the removal of the link, then leaves the network.
     fn take_off(
         &self,
-        hands: &Hands<'_>,
+        session: &Session<'_>,
         store: &Store,
         request: &Request,
     ) -> Result<(), CniError> {
-        let released = self.release(hands, request);
+        let released = self.release(session, request);
         let mut errors = Vec::new();
-        errors.extend(self.remove_link(hands, store, request).err());
+        errors.extend(self.remove_link(session, store, request).err());
         errors.extend(
             released
                 .and_then(|call| call.map_or(Ok(None), Call::wait))
                 .err(),
         );
         if errors.is_empty() {
-            errors.extend(self.leave(hands, store, request).err());
+            errors.extend(self.leave(session, store, request).err());
         }
         all(errors)
     }
 
     /// Starts the IPAM's DEL; always, also when the container is long gone.
-    fn release(&self, hands: &Hands<'_>, request: &Request) -> Result<Option<Call>, CniError> {
+    fn release(&self, session: &Session<'_>, request: &Request) -> Result<Option<Call>, CniError> {
         let Some(ipam) = &self.ipam else {
             return Ok(None);
         };
         let plugin = Delegate::find(ipam["type"].as_str().unwrap_or_default(), request)?;
         let config = lease::config(&request.config, ipam, &[]);
-        plugin.start(hands.exec, Verb::Del, &config).map(Some)
+        plugin.start(session.exec, Verb::Del, &config).map(Some)
     }
 
     /// Removes the container's link, where it is still that container's.
     fn remove_link(
         &self,
-        hands: &Hands<'_>,
+        session: &Session<'_>,
         store: &Store,
         request: &Request,
     ) -> Result<(), CniError> {
@@ -212,15 +212,15 @@ impl Known {
         let mut names = Vec::new();
         if self.incomplete && self.netns.is_some() {
             let temporary = container::temporary(&request.container, &ifname);
-            names.extend(Some(temporary).filter(|name| macvlan(hands, name).is_some()));
+            names.extend(Some(temporary).filter(|name| macvlan(session, name).is_some()));
         }
-        if self.is_still_its_own(hands, store, request, &ifname)? {
+        if self.is_still_its_own(session, store, request, &ifname)? {
             names.push(ifname.clone());
         }
         let links = names.iter().map(|name| (Side::Pod, link::del(name)));
         let mut removals: Vec<(Side, Command)> = links.collect();
         removals.extend(self.rules(&ifname, !names.is_empty()));
-        match hands.remove_at_once(removals) {
+        match session.remove_at_once(removals) {
             left if left.is_empty() => Ok(()),
             left => Err(CniError::new(
                 Code::COMMAND_FAILED,
@@ -243,7 +243,7 @@ impl Known {
     /// without one what the result of ADD describes.
     fn is_still_its_own(
         &self,
-        hands: &Hands<'_>,
+        session: &Session<'_>,
         store: &Store,
         request: &Request,
         ifname: &IfName,
@@ -253,26 +253,31 @@ impl Known {
         };
         if store.is_anothers(inode, &request.container, ifname, &self.since)? {
             let text = format!("{ifname} is left alone: it is another container's by now");
-            hands.journal.remark(&text);
+            session.journal.remark(&text);
             return Ok(false);
         }
         match (&self.recorded, &self.network) {
-            (None, _) => Ok(described(hands, request, ifname)),
+            (None, _) => Ok(described(session, request, ifname)),
             (Some(_), None) => Ok(true),
             (Some(_), Some(network)) => {
                 let fact = container::link(network, ifname, ifname);
                 // One look: the parent's number, which only the node's side tells, is not worth another.
-                let seen = hands.observe(vec![Read::Addr(Side::Pod, ifname.clone())]);
+                let seen = session.observe(vec![Read::Addr(Side::Pod, ifname.clone())]);
                 // Where nothing can be seen the namespace is going; removing tells.
                 Ok(seen.map_or(true, |seen| fact.verdict(&seen) == Verdict::Holds))
             }
         }
     }
 
-    fn leave(&self, hands: &Hands<'_>, store: &Store, request: &Request) -> Result<(), CniError> {
+    fn leave(
+        &self,
+        session: &Session<'_>,
+        store: &Store,
+        request: &Request,
+    ) -> Result<(), CniError> {
         let (container, ifname) = (&request.container, &request.ifname);
         let forget = |name: &str, why: String| {
-            hands.journal.remark(&why);
+            session.journal.remark(&why);
             store.remove(name, container, ifname)?;
             store.forget_lock(name);
             Ok(())
@@ -286,7 +291,7 @@ impl Known {
                     request.id()
                 ),
             ),
-            (Some(network), Some(_)) => leave(hands, store, network, container, ifname),
+            (Some(network), Some(_)) => leave(session, store, network, container, ifname),
             (None, Some(name)) => forget(
                 name,
                 format!("nothing is known of network {name}: its devices are left alone"),
@@ -298,19 +303,19 @@ impl Known {
 }
 
 /// The MAC of the container's macvlan of this name; `None` where there is none, or it cannot be read.
-fn macvlan(hands: &Hands<'_>, name: &IfName) -> Option<String> {
-    let seen = hands.observe(vec![Read::Addr(Side::Pod, name.clone())]);
+fn macvlan(session: &Session<'_>, name: &IfName) -> Option<String> {
+    let seen = session.observe(vec![Read::Addr(Side::Pod, name.clone())]);
     let seen = seen.ok()?;
     let link = seen.link(Side::Pod, name)?;
     (link.kind() == "macvlan").then(|| link.address.clone())
 }
 
 /// Whether the result of ADD names this interface with the MAC it has, and it is a macvlan.
-fn described(hands: &Hands<'_>, request: &Request, ifname: &IfName) -> bool {
+fn described(session: &Session<'_>, request: &Request, ifname: &IfName) -> bool {
     let Ok(Some(result)) = super::prev_result(request) else {
         return false;
     };
-    let Some(mac) = macvlan(hands, ifname) else {
+    let Some(mac) = macvlan(session, ifname) else {
         return false;
     };
     let named = result.interfaces.iter().find(|interface| {

@@ -3,7 +3,6 @@
 //! CHECK and the operator's verbs ask the same: the record tells what ADD made, the result that the
 //! runtime keeps tells what later plugins have changed since.
 
-use super::converge::{Hands, not_true};
 use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code};
 use crate::config::Network;
@@ -11,6 +10,7 @@ use crate::ip::{IfName, Mac, Netns};
 use crate::nft::Table;
 use crate::plan::container::{self, Container};
 use crate::plan::{self, Fact, Observed, Probe, Read, Side, Verdict, host, underlay};
+use crate::session::{Session, not_true};
 use crate::store::Attachment;
 
 /// What must hold for one attachment.
@@ -58,8 +58,8 @@ impl<'a> Facts<'a> {
     ///
     /// # Errors
     /// When something cannot be seen.
-    pub fn observe(&self, hands: &Hands<'_>, probe: Probe) -> Result<Observed, CniError> {
-        hands.observe_host(self.network, self.reads(probe))
+    pub fn observe(&self, session: &Session<'_>, probe: Probe) -> Result<Observed, CniError> {
+        session.observe_host(self.network, self.reads(probe))
     }
 
     /// The questions about both sides.

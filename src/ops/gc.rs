@@ -1,7 +1,6 @@
 //! GC: removes what belongs to no attachment on the runtime's list, and the node's side of networks that
 //! nobody is on.
 
-use super::converge::Hands;
 use super::del::take_off;
 use super::ipams::ask_ipams;
 use super::leave::leave_if_idle;
@@ -11,6 +10,7 @@ use crate::cni::{CniError, Request, Verb};
 use crate::config::{Config, Network};
 use crate::exec::System;
 use crate::ip::Netns;
+use crate::session::Session;
 use crate::store::{Found, Store};
 
 /// Removes every attachment of this CNI network that is not on the list, then asks the IPAM to do the same.
@@ -42,12 +42,12 @@ fn leave_idle(
     network: &Network,
 ) -> Result<(), CniError> {
     let journal = journal(&config.log_file, request, &network.name, "");
-    let hands = Hands {
+    let session = Session {
         exec: system,
         journal: &journal,
         pod: &Netns::Own,
     };
-    leave_if_idle(&hands, store, network)
+    leave_if_idle(&session, store, network)
 }
 
 /// The recorded attachments of this CNI network that are not on the list. What cannot be read is left:

@@ -1,20 +1,20 @@
 //! The packet filter's table, which the networks of a node share: made and taken away under a lock of its own.
 
-use super::converge::Hands;
 use crate::cni::CniError;
 use crate::config::Network;
 use crate::exec;
 use crate::ip::{Command, Program};
 use crate::nft::{self, Ruleset, Table};
 use crate::plan::{self, Fact, Observed, Read, Side, Step, Verdict};
+use crate::session::Session;
 use crate::store::Store;
 
 /// Makes facts true; where the guard is among what is missing, no other network's is changed meanwhile.
 ///
 /// # Errors
-/// As [`Hands::converge`], and when the lock is not to be had.
+/// As [`Session::converge`], and when the lock is not to be had.
 pub fn converge(
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     store: &Store,
     network: &Network,
     facts: &[Fact],
@@ -27,7 +27,7 @@ pub fn converge(
         true => Some(store.hold_shared_table()?),
         false => None,
     };
-    let made = hands.converge(facts, seen, done);
+    let made = session.converge(facts, seen, done);
     if let Some(lock) = lock {
         lock.remove();
     }
@@ -39,12 +39,12 @@ pub fn converge(
 }
 
 /// Takes a network's chains away, and the table with the last network. Tells what could not be done.
-pub fn remove(hands: &Hands<'_>, store: &Store, network: &Network) -> Vec<String> {
+pub fn remove(session: &Session<'_>, store: &Store, network: &Network) -> Vec<String> {
     let Some(question) = question(store, network) else {
         store.forget_filter(&network.name);
         if network.guard {
             let text = format!("nft is not installed: the chains of {} stay", network.mv);
-            hands.journal.remark(&text);
+            session.journal.remark(&text);
         }
         return Vec::new();
     };
@@ -52,11 +52,11 @@ pub fn remove(hands: &Hands<'_>, store: &Store, network: &Network) -> Vec<String
         Ok(lock) => lock,
         Err(error) => return vec![error.to_string()],
     };
-    let left = match hands.observe(vec![question]) {
+    let left = match session.observe(vec![question]) {
         Err(error) => vec![format!("{}; {}", error.msg, error.details)],
         Ok(seen) => {
             let commands = removals(store, network, &seen).into_iter();
-            hands.remove(commands.map(|command| (Side::Host, command)).collect())
+            session.remove(commands.map(|command| (Side::Host, command)).collect())
         }
     };
     lock.remove();

@@ -25,7 +25,7 @@ pub fn ask_ipams(system: &System, config: &Config, request: &Request, verb: Verb
         match said {
             Err(error) if is_unknown(&error) => outlet::remark(&format!(
                 "vxlan-cni: the plugin `{}` does not carry out {}: {error}\n",
-                crate::shown::printable(name),
+                crate::sanitize::printable(name),
                 verb.as_str()
             )),
             said => errors.extend(said.err()),

@@ -2,13 +2,13 @@
 //!
 //! Under the network's lock, held alone: whoever joins meanwhile waits, and makes the node's side anew.
 
-use super::converge::Hands;
-use super::settle::until_settled;
 use super::{ending, guard};
 use crate::cni::{CniError, Code};
 use crate::config::Network;
 use crate::ip::{Command, IfName, link, rule};
 use crate::plan::{Observed, Read, Side, Step, host};
+use crate::session::Session;
+use crate::session::release::wait_for_release;
 use crate::store::{Attachment, Store};
 
 /// Forgets an attachment and, where it was the network's last, takes the node's side away. The record
@@ -17,7 +17,7 @@ use crate::store::{Attachment, Store};
 /// # Errors
 /// Everything that could not be removed.
 pub fn leave(
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     store: &Store,
     network: &Network,
     container: &str,
@@ -27,7 +27,7 @@ pub fn leave(
     if store.is_used_by_others(&network.name, container, ifname)? {
         return Ok(store.remove(&network.name, container, ifname)?);
     }
-    take_away(hands, store, network)?;
+    take_away(session, store, network)?;
     store.remove(&network.name, container, ifname)?;
     alone.remove();
     Ok(())
@@ -38,8 +38,12 @@ pub fn leave(
 ///
 /// # Errors
 /// Everything that could not be removed.
-pub fn leave_if_idle(hands: &Hands<'_>, store: &Store, network: &Network) -> Result<(), CniError> {
-    if !is_left_over(hands, store, network)? {
+pub fn leave_if_idle(
+    session: &Session<'_>,
+    store: &Store,
+    network: &Network,
+) -> Result<(), CniError> {
+    if !is_left_over(session, store, network)? {
         return Ok(());
     }
     let alone = store.hold(&network.name)?;
@@ -47,8 +51,8 @@ pub fn leave_if_idle(hands: &Hands<'_>, store: &Store, network: &Network) -> Res
     if store.is_used_by_others(&network.name, "", "")? {
         return Ok(());
     }
-    let taken = take_away(hands, store, network);
-    hands.journal.end(&ending(&taken));
+    let taken = take_away(session, store, network);
+    session.journal.end(&ending(&taken));
     if taken.is_ok() {
         alone.remove();
     }
@@ -59,16 +63,20 @@ pub fn leave_if_idle(hands: &Hands<'_>, store: &Store, network: &Network) -> Res
 ///
 /// # Errors
 /// When the records or the state cannot be read.
-pub fn is_left_over(hands: &Hands<'_>, store: &Store, network: &Network) -> Result<bool, CniError> {
-    Ok(!store.is_used_by_others(&network.name, "", "")? && is_idle(hands, store, network)?)
+pub fn is_left_over(
+    session: &Session<'_>,
+    store: &Store,
+    network: &Network,
+) -> Result<bool, CniError> {
+    Ok(!store.is_used_by_others(&network.name, "", "")? && is_idle(session, store, network)?)
 }
 
 /// Whether something of the node's side is there, and nobody listens through it. One look: what is about
 /// to go waits for the next time.
-fn is_idle(hands: &Hands<'_>, store: &Store, network: &Network) -> Result<bool, CniError> {
+fn is_idle(session: &Session<'_>, store: &Store, network: &Network) -> Result<bool, CniError> {
     let mut questions = questions(network);
     questions.extend(guard::question(store, network));
-    let seen = hands.observe(questions)?;
+    let seen = session.observe(questions)?;
     let left =
         !removals(network, &seen).is_empty() || !guard::removals(store, network, &seen).is_empty();
     Ok(other_users(network, &seen) == 0 && left)
@@ -80,7 +88,7 @@ fn is_idle(hands: &Hands<'_>, store: &Store, network: &Network) -> Result<bool, 
 /// # Errors
 /// When the node or the records cannot be looked at.
 pub fn planned(
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     store: &Store,
     network: &Network,
     container: &str,
@@ -92,7 +100,7 @@ pub fn planned(
     }
     let mut questions = questions(network);
     questions.extend(guard::question(store, network));
-    let seen = hands.observe(questions)?;
+    let seen = session.observe(questions)?;
     let mut commands = removals(network, &seen);
     commands.extend(guard::removals(store, network, &seen));
     match other_users(network, &seen) > own {
@@ -105,7 +113,7 @@ pub fn planned(
 /// node's side back unless somebody else joined meanwhile: all of it where this program made it,
 /// whichever ADD that was, else the steps of this one. Tells what could not be done.
 pub fn leave_after_failure(
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     store: &Store,
     network: &Network,
     attachment: &Attachment,
@@ -124,12 +132,12 @@ pub fn leave_after_failure(
     };
     let mut left = match (used, alone.is_made()) {
         (true, _) => Vec::new(),
-        (false, true) => take_away(hands, store, network)
+        (false, true) => take_away(session, store, network)
             .err()
             .map_or(Vec::new(), told),
         (false, false) => {
-            let mut left = hands.undo(steps);
-            left.extend(guard::remove(hands, store, network));
+            let mut left = session.undo(steps);
+            left.extend(guard::remove(session, store, network));
             left
         }
     };
@@ -147,10 +155,10 @@ pub fn leave_after_failure(
 ///
 /// Looks first: a device that is another's, or through which a container without a record still
 /// listens, is left alone.
-fn take_away(hands: &Hands<'_>, store: &Store, network: &Network) -> Result<(), CniError> {
-    let (seen, users) = look_until_settled(hands, network)?;
+fn take_away(session: &Session<'_>, store: &Store, network: &Network) -> Result<(), CniError> {
+    let (seen, users) = look_until_released(session, network)?;
     if users > 0 {
-        hands.journal.remark(&format!(
+        session.journal.remark(&format!(
             "{} is left alone: {users} more macvlan on it than this node has records of",
             network.vx
         ));
@@ -160,7 +168,7 @@ fn take_away(hands: &Hands<'_>, store: &Store, network: &Network) -> Result<(), 
         .link(Side::Host, &network.vx)
         .filter(|vx| !is_ours(network, vx))
     {
-        hands.journal.remark(&format!(
+        session.journal.remark(&format!(
             "{} is left alone: it is a {} with VNI {:?}, not the vxlan with VNI {}",
             network.vx,
             vx.kind(),
@@ -172,9 +180,9 @@ fn take_away(hands: &Hands<'_>, store: &Store, network: &Network) -> Result<(), 
         .into_iter()
         .map(|command| (Side::Host, command))
         .collect();
-    let mut left = hands.remove(commands);
+    let mut left = session.remove(commands);
     // Last, so that no pod gets around it while its device is still there.
-    left.extend(guard::remove(hands, store, network));
+    left.extend(guard::remove(session, store, network));
     match left {
         left if left.is_empty() => Ok(()),
         left => Err(CniError::new(
@@ -190,13 +198,16 @@ fn take_away(hands: &Hands<'_>, store: &Store, network: &Network) -> Result<(), 
 
 /// Looks at the node's side; where somebody else still listens through the vxlan, again for a while: the
 /// devices of a namespace that has just gone are taken down by the kernel at its own time.
-fn look_until_settled(hands: &Hands<'_>, network: &Network) -> Result<(Observed, u32), CniError> {
+fn look_until_released(
+    session: &Session<'_>,
+    network: &Network,
+) -> Result<(Observed, u32), CniError> {
     let look = || {
-        let seen = hands.observe(questions(network))?;
+        let seen = session.observe(questions(network))?;
         let users = other_users(network, &seen);
         Ok((seen, users))
     };
-    until_settled(look, |(_, users)| *users == 0)
+    wait_for_release(look, |(_, users)| *users == 0)
 }
 
 /// What must be known before anything is removed.

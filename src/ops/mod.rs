@@ -2,15 +2,12 @@
 
 pub mod add;
 pub mod check;
-pub mod converge;
 pub mod del;
 pub mod facts;
 pub mod gc;
 pub mod guard;
 pub mod ipams;
 pub mod leave;
-pub mod lines;
-pub mod settle;
 pub mod status;
 
 use std::os::unix::fs::MetadataExt;
@@ -24,7 +21,7 @@ use crate::exec::System;
 use crate::ip::Netns;
 use crate::journal::Journal;
 use crate::plan::underlay::HostError;
-use crate::shown::printable;
+use crate::sanitize::printable;
 use crate::store::{Attachment, Store};
 
 /// The plugin `vxlan`.

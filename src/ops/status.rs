@@ -4,7 +4,6 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
-use super::converge::Hands;
 use super::ipams::ask_ipams;
 use super::{all, store};
 use crate::cni::{CniError, Code, Request, Verb};
@@ -14,6 +13,7 @@ use crate::ip::link::LinkRecord;
 use crate::ip::{Netns, Program};
 use crate::journal::Journal;
 use crate::plan::{Observed, Read, Side, underlay};
+use crate::session::Session;
 
 /// Tells whether ADD can be served.
 ///
@@ -50,12 +50,12 @@ pub fn unwritable(folder: &Path) -> Option<CniError> {
 /// enough, and no device of somebody else's may have a network's VNI and port.
 fn node(system: &System, config: &Config) -> Result<Vec<CniError>, CniError> {
     let journal = Journal::new(&config.log_file, "STATUS", "");
-    let hands = Hands {
+    let session = Session {
         exec: system,
         journal: &journal,
         pod: &Netns::Own,
     };
-    let seen = hands.observe(questions(config))?;
+    let seen = session.observe(questions(config))?;
     let store = store(config);
     let mut faults = Vec::new();
     for network in &config.networks {

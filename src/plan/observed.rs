@@ -1,4 +1,4 @@
-//! What was seen: the answers to the questions that facts ask. Filled by `ops::converge`, read here.
+//! What was seen: the answers to the questions that facts ask. Filled by `session`, read here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -23,10 +23,10 @@ use crate::ip::batch::{self, OnError};
 use crate::ip::route::{Lookup, Route};
 use crate::ip::stderr::Kind;
 use crate::ip::{IfName, Netns, Program, route};
-use crate::ops::converge::Hands;
-use crate::ops::lines::{Line, Outcome};
 use crate::ops::{journal, outcome};
 use crate::plan::{Observed, Read, Side};
+use crate::session::Session;
+use crate::session::line::{Line, Outcome};
 use crate::store::boot_id;
 use stage::{Claim, State, add_route, undo};
 
@@ -43,7 +43,7 @@ pub fn add(
     let journal = journal(&ipam.log_file, request, &request.name, "");
     let claims = Claims {
         system,
-        hands: super::hands(system, &journal),
+        session: super::session(system, &journal),
         request,
         ipam,
         owners: Owners::new(&ipam.data_dir),
@@ -59,7 +59,7 @@ pub fn add(
 /// One ADD, with everything it needs at hand.
 struct Claims<'a> {
     system: &'a System,
-    hands: Hands<'a>,
+    session: Session<'a>,
     request: &'a Request,
     ipam: &'a Ipam,
     owners: Owners,
@@ -108,7 +108,7 @@ impl Claims<'_> {
                 return Err(self.out_of_time());
             }
             let before = claims.len();
-            search::prepare(open, &self.hands, &self.owners)?;
+            search::prepare(open, &self.session, &self.owners)?;
             for search in open.iter_mut() {
                 claims.push(self.take(search)?);
             }
@@ -151,11 +151,11 @@ impl Claims<'_> {
                 return Err(taken(address, &self.shown(&who, &claim.route.dev)));
             }
             Evidence::Taken(who) => {
-                let journal = self.hands.journal;
+                let journal = self.session.journal;
                 journal.remark(&format!("{address} is taken: {}", who.shown));
                 // As any undoing: whatever comes meanwhile.
                 let uninterruptible = self.system.uninterruptible();
-                let left = self.take_back(&self.hands.with(&uninterruptible), claim);
+                let left = self.take_back(&self.session.with(&uninterruptible), claim);
                 if !left.is_empty() {
                     return Err(taken(address, &who.shown).and(&left.join("; ")));
                 }
@@ -177,7 +177,7 @@ impl Claims<'_> {
         }
         let sifted = search.sift(
             self.system,
-            &self.hands,
+            &self.session,
             self.ipam,
             &self.owners,
             &mut answers,
@@ -199,7 +199,7 @@ impl Claims<'_> {
     fn whereabouts(&self) -> Whereabouts<'_> {
         Whereabouts {
             system: self.system,
-            hands: &self.hands,
+            session: &self.session,
             attachments: self.ipam.attachments.as_deref(),
             owners: Some(&self.owners),
         }
@@ -208,7 +208,7 @@ impl Claims<'_> {
     /// Takes the next free address on this node: the record comes before the route.
     fn take(&self, search: &mut Search<'_>) -> Result<Claim, CniError> {
         loop {
-            let Candidate { address, dev } = search.next(&self.hands, self.ipam, &self.owners)?;
+            let Candidate { address, dev } = search.next(&self.session, self.ipam, &self.owners)?;
             let route = Route {
                 metric: Some(self.ipam.metric),
                 protocol: Some(self.ipam.protocol),
@@ -283,18 +283,18 @@ impl Claims<'_> {
     }
 
     fn claim_and_look(&self, round: &[Claim], all: &[IpAddr]) -> Result<Outcome, CniError> {
-        let hands = &self.hands;
+        let session = &self.session;
         let table =
             |claim: &Claim| Line::Read(Read::Lookup(Side::Host, Lookup::to(claim.address())));
         let after: Vec<Line> = round.iter().map(table).collect();
         let mut lines: Vec<Line> = round.iter().map(add_route).collect();
         let (system, wait) = (self.system, self.ipam.propagation);
         if !wire::is_asked(self.ipam) {
-            return hands.run_paced(vec![(Duration::ZERO, lines), (wait, after)]);
+            return session.run_paced(vec![(Duration::ZERO, lines), (wait, after)]);
         }
         let asked: Vec<Asked> = round.iter().map(|claim| claim.asked(all)).collect();
         // All beacons are up before the first question: of two that claim at the same moment, one sees the other.
-        let hold = |asked: &Asked| wire::hold(hands, asked.address, &asked.dev, self.ipam);
+        let hold = |asked: &Asked| wire::hold(session, asked.address, &asked.dev, self.ipam);
         lines.extend(asked.iter().map(hold));
         let questions = Questions {
             asked: &asked,
@@ -302,7 +302,7 @@ impl Claims<'_> {
             wait,
             deadline: self.deadline,
         };
-        wire::run_and_ask(hands, system, lines, questions, &after)
+        wire::run_and_ask(session, system, lines, questions, &after)
     }
 
     /// What is seen of a claim; where somebody else makes one too, who of them keeps the address.
@@ -318,7 +318,7 @@ impl Claims<'_> {
         };
         let contest = Contest {
             system: self.system,
-            hands: &self.hands,
+            session: &self.session,
             ipam: self.ipam,
             route: &claim.route,
             asked: claim.asked(all),
@@ -328,11 +328,11 @@ impl Claims<'_> {
     }
 
     /// Removes a claim's route and record; tells what could not be removed. A record stays with its route.
-    fn take_back(&self, hands: &Hands<'_>, claim: &mut Claim) -> Vec<String> {
+    fn take_back(&self, session: &Session<'_>, claim: &mut Claim) -> Vec<String> {
         let Request {
             container, ifname, ..
         } = self.request;
-        let mut left = hands.remove(undo(claim));
+        let mut left = session.remove(undo(claim));
         if left.is_empty() {
             let freed = self.owners.give_back(container, ifname, claim.address());
             left.extend(freed.err().map(|error| error.to_string()));
@@ -346,10 +346,10 @@ impl Claims<'_> {
     /// Withdraws everything after a failure, whatever comes meanwhile.
     fn withdraw(&self, claims: &mut [Claim], error: CniError) -> CniError {
         let uninterruptible = self.system.uninterruptible();
-        let hands = self.hands.with(&uninterruptible);
+        let session = self.session.with(&uninterruptible);
         let open = claims.iter_mut().filter(|claim| claim.is_open());
         let left: Vec<String> = open
-            .flat_map(|claim| self.take_back(&hands, claim))
+            .flat_map(|claim| self.take_back(&session, claim))
             .collect();
         error.and_left(&left)
     }
@@ -372,7 +372,7 @@ impl Claims<'_> {
                     return Err(CniError::new(Code::INVALID_ENVIRONMENT, msg)
                         .details("a DEL has to come before another ADD"));
                 }
-                _ => give_back(&self.hands, &self.owners, self.request, self.ipam, &held)?,
+                _ => give_back(&self.session, &self.owners, self.request, self.ipam, &held)?,
             }
         }
         Ok(())

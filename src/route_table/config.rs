@@ -14,7 +14,7 @@ use crate::config::hosts::{address, asked, hosts, number};
 use crate::config::walk::{At, Faults};
 use crate::config::{asked_ips, path, refusal, requested_ips};
 use crate::ip::{Family, IfName, TableId};
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// Keys of the `ipam` object; `routes` and those behind it are host-local's too, the last four its short form of one range.
 const KNOWN: [&str; 18] = [

@@ -21,9 +21,9 @@ use crate::ip::IfName;
 use crate::ip::batch::OnError;
 use crate::ip::link::{AddrRecord, LinkRecord};
 use crate::ip::route::{Lookup, Route};
-use crate::ops::converge::Hands;
-use crate::ops::lines::Line;
 use crate::plan::{Observed, Read, Side};
+use crate::session::Session;
+use crate::session::line::Line;
 
 /// How often it is looked again within the time a claim takes to be seen.
 const LOOKS: u32 = 4;
@@ -166,7 +166,7 @@ pub struct Contest<'a> {
     /// Waits, and is told to end.
     pub system: &'a System,
     /// Looks.
-    pub hands: &'a Hands<'a>,
+    pub session: &'a Session<'a>,
     /// How.
     pub ipam: &'a Ipam,
     /// The claim.
@@ -237,7 +237,7 @@ impl Contest<'_> {
     fn numbers(&self, rival: &Rival) -> Result<Observed, CniError> {
         let lookup = Read::Lookup(Side::Host, Lookup::to(self.route.dst.ip()));
         let question = rival.question(&self.route.dev);
-        self.hands
+        self.session
             .observe(std::iter::once(lookup).chain(question).collect())
     }
 
@@ -247,7 +247,7 @@ impl Contest<'_> {
         let lookup = Line::Read(Read::Lookup(Side::Host, Lookup::to(self.route.dst.ip())));
         if !wire::is_asked(self.ipam) {
             self.system.pause(time)?;
-            return wire::told(self.hands.run(vec![lookup], OnError::Continue)?);
+            return wire::told(self.session.run(vec![lookup], OnError::Continue)?);
         }
         let mac = match rival {
             Rival::Mac(mac) => mac.parse().ok(),
@@ -266,9 +266,9 @@ impl Contest<'_> {
             wait: time,
             deadline: self.deadline,
         };
-        let (hands, system) = (self.hands, self.system);
+        let (session, system) = (self.session, self.system);
         wire::told(wire::run_and_ask(
-            hands,
+            session,
             system,
             Vec::new(),
             questions,

@@ -13,8 +13,8 @@ use crate::conflist::Wanted;
 use crate::ip::Family;
 use crate::ip::route::{Lookup, RouteRecord};
 use crate::lease;
-use crate::ops::converge::Hands;
 use crate::plan::{Observed, Read, Side};
+use crate::session::Session;
 use crate::store::boot_id;
 
 /// Which configurations concern this IPAM: those that name it, for one network or for all.
@@ -102,10 +102,10 @@ impl Ledger {
     ///
     /// # Errors
     /// When either cannot be read.
-    pub fn read(hands: &Hands<'_>, ipam: &Ipam) -> Result<Self, CniError> {
+    pub fn read(session: &Session<'_>, ipam: &Ipam) -> Result<Self, CniError> {
         let owners = Owners::new(&ipam.data_dir);
         let claimed = owners.claimed()?;
-        let seen = look(hands, ipam, &claimed)?;
+        let seen = look(session, ipam, &claimed)?;
         // Read again: a claim whose record was written meanwhile is no orphan.
         let known: Vec<_> = owners.claimed()?.iter().map(|held| held.address).collect();
         let is_known = |record: &RouteRecord| {
@@ -127,12 +127,12 @@ impl Ledger {
 }
 
 /// The claims of both families and, for each address on record, what the kernel prefers.
-fn look(hands: &Hands<'_>, ipam: &Ipam, claimed: &[Held]) -> Result<Observed, CniError> {
+fn look(session: &Session<'_>, ipam: &Ipam, claimed: &[Held]) -> Result<Observed, CniError> {
     let claims =
         [Family::V4, Family::V6].map(|family| Read::Claims(family, ipam.table, ipam.protocol));
     let look = |held: &Held| Read::Lookup(Side::Host, Lookup::to(held.address));
     let reads = claims.into_iter().chain(claimed.iter().map(look));
-    hands.observe(reads.collect())
+    session.observe(reads.collect())
 }
 
 /// Whether a route is a claim of this node's: on a device of it, to an address of a pool.

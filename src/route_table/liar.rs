@@ -13,8 +13,8 @@ use crate::cni::{CniError, Code};
 use crate::config::hosts::mac_of;
 use crate::exec::System;
 use crate::ip::{IfName, Mac};
-use crate::ops::converge::Hands;
 use crate::plan::{Read, Side};
+use crate::session::Session;
 use crate::store::{Found, Store};
 
 /// How many addresses one MAC answers for, and no other is free, until it is taken for a liar: with a few hundred
@@ -121,7 +121,7 @@ pub struct Whereabouts<'a> {
     /// Starts processes, also when the time of the ADD is over.
     pub system: &'a System,
     /// Asks the kernel.
-    pub hands: &'a Hands<'a>,
+    pub session: &'a Session<'a>,
     /// The folder of the attachments' records, where there is one.
     pub attachments: Option<&'a Path>,
     /// The claims of this node's containers.
@@ -198,12 +198,12 @@ impl Whereabouts<'_> {
     fn vteps(&self, macs: &[Mac], dev: &IfName) -> Option<BTreeMap<Mac, IpAddr>> {
         let link = Read::Link(Side::Host, dev.clone());
         let uninterruptible = self.system.uninterruptible();
-        let hands = self.hands.with(&uninterruptible);
-        let seen = hands.observe(vec![link]).ok()?;
+        let session = self.session.with(&uninterruptible);
+        let seen = session.observe(vec![link]).ok()?;
         let parent = seen.link(Side::Host, dev)?.link.as_deref()?;
         let parent = IfName::new(parent).ok()?;
         let question = |mac: &Mac| Read::Vtep(parent.clone(), *mac);
-        let seen = hands.observe(macs.iter().map(question).collect()).ok()?;
+        let seen = session.observe(macs.iter().map(question).collect()).ok()?;
         let vtep = |mac: &Mac| Some((*mac, seen.vtep(&parent, *mac)?));
         Some(macs.iter().filter_map(vtep).collect())
     }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::ledger::{Entry, Ledger};
-use crate::columns::columns;
 use crate::ip::route::RouteRecord;
+use crate::table::columns;
 
 /// The heads of the columns.
 const HEADS: [&str; 6] = ["ADDRESS", "OWNER", "SINCE", "DEVICE", "CLAIM", "ELSEWHERE"];

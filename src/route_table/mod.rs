@@ -25,8 +25,8 @@ use crate::cni::{CniError, CniResult, Plugin, Request};
 use crate::exec::System;
 use crate::ip::Netns;
 use crate::journal::Journal;
-use crate::ops::converge::Hands;
 use crate::route_table::config::Ipam;
+use crate::session::Session;
 
 /// The plugin `route-table`.
 #[derive(Debug, Default)]
@@ -66,9 +66,9 @@ impl Plugin for RouteTable {
     }
 }
 
-/// Hands that work on the node only.
-pub fn hands<'a>(system: &'a System, journal: &'a Journal) -> Hands<'a> {
-    Hands {
+/// Session that work on the node only.
+pub fn session<'a>(system: &'a System, journal: &'a Journal) -> Session<'a> {
+    Session {
         exec: system,
         journal,
         pod: &Netns::Own,

@@ -16,8 +16,8 @@ use crate::exec::System;
 use crate::ip::IfName;
 use crate::ip::route::{self, Route, RouteRecord};
 use crate::journal::Journal;
-use crate::ops::converge::Hands;
 use crate::plan::{Side, Step};
+use crate::session::Session;
 
 /// The pause between the two looks: an ADD writes its record and makes its claim within milliseconds.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ pub struct Done {
 pub fn reconcile(system: &System, ipams: &[Ipam]) -> Result<Done, CniError> {
     let looks = |ipam: &Ipam| {
         let journal = Journal::new(&ipam.log_file, "RECONCILE", "");
-        Ledger::read(&super::hands(system, &journal), ipam)
+        Ledger::read(&super::session(system, &journal), ipam)
     };
     let first: Vec<Ledger> = ipams.iter().map(looks).collect::<Result<_, _>>()?;
     let mut done = Done::default();
@@ -50,9 +50,9 @@ pub fn reconcile(system: &System, ipams: &[Ipam]) -> Result<Done, CniError> {
     system.pause(PAUSE)?;
     for (ipam, before) in ipams.iter().zip(&first) {
         let journal = Journal::new(&ipam.log_file, "RECONCILE", "");
-        let hands = super::hands(system, &journal);
-        let now = Ledger::read(&hands, ipam)?;
-        mend(&hands, ipam, before, &now, &mut done)?;
+        let session = super::session(system, &journal);
+        let now = Ledger::read(&session, ipam)?;
+        mend(&session, ipam, before, &now, &mut done)?;
         if !(is_well(before) && is_well(&now)) {
             journal.end(&format!(
                 "ok put back {}, dropped {}, failed {}",
@@ -72,7 +72,7 @@ fn is_well(ledger: &Ledger) -> bool {
 
 /// Mends what both looks show.
 fn mend(
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     ipam: &Ipam,
     before: &Ledger,
     now: &Ledger,
@@ -86,7 +86,7 @@ fn mend(
             continue;
         };
         match entry.claim {
-            Claimed::Missing => put_back(hands, &owners, owner, done)?,
+            Claimed::Missing => put_back(session, &owners, owner, done)?,
             Claimed::EarlierBoot => {
                 owners.give_back(&owner.container, &owner.ifname, entry.held.address)?;
                 let text = format!("{}: the record of an earlier boot", entry.held.address);
@@ -98,7 +98,7 @@ fn mend(
     let twice = |orphan: &&RouteRecord| before.orphans.contains(orphan);
     for orphan in now.orphans.iter().filter(twice) {
         match route_of(orphan, ipam) {
-            Some(route) => drop_route(hands, &route, done),
+            Some(route) => drop_route(session, &route, done),
             None => done
                 .failed
                 .push(format!("{}: not understood", orphan.shown())),
@@ -109,7 +109,7 @@ fn mend(
 
 /// Adds a claim again; takes it off again where its owner has left meanwhile.
 fn put_back(
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     owners: &Owners,
     owner: &Owner,
     done: &mut Done,
@@ -121,19 +121,19 @@ fn put_back(
         undo: None,
         because: format!("{address} is claimed"),
     };
-    if let Err(error) = hands.apply(vec![step], &mut Vec::new()) {
+    if let Err(error) = session.apply(vec![step], &mut Vec::new()) {
         done.failed.push(format!("{address}: {}", error.details));
         return Ok(());
     }
     match owners.holder(address)?.as_ref() == Some(owner) {
         true => done.put_back.push(format!("{address}: {}", owner.shown())),
-        false => drop_route(hands, &owner.route, done),
+        false => drop_route(session, &owner.route, done),
     }
     Ok(())
 }
 
-fn drop_route(hands: &Hands<'_>, route: &Route, done: &mut Done) {
-    match hands.remove(vec![(Side::Host, route::del(route))]) {
+fn drop_route(session: &Session<'_>, route: &Route, done: &mut Done) {
+    match session.remove(vec![(Side::Host, route::del(route))]) {
         left if left.is_empty() => done.dropped.push(format!("{}: orphaned", route.dst.ip())),
         left => done.failed.extend(left),
     }

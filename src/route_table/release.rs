@@ -14,9 +14,9 @@ use crate::cni::{CniError, Code, Request};
 use crate::exec::System;
 use crate::ip::IfName;
 use crate::ip::route::{self, Lookup, Protocol, Route};
-use crate::ops::converge::Hands;
 use crate::ops::{all, ending, journal};
 use crate::plan::{Read, Side};
+use crate::session::Session;
 use crate::store::boot_id;
 
 /// Gives back what an attachment has.
@@ -31,8 +31,8 @@ pub fn del(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniErr
         return Ok(());
     }
     let journal = journal(&ipam.log_file, request, &request.name, "");
-    let hands = super::hands(system, &journal);
-    let give_back = |held| give_back(&hands, &owners, request, ipam, held);
+    let session = super::session(system, &journal);
+    let give_back = |held| give_back(&session, &owners, request, ipam, held);
     let errors = held.iter().filter_map(|held| give_back(held).err());
     let result = all(errors.collect());
     journal.end(&ending(&result));
@@ -67,17 +67,17 @@ pub fn gc(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniErro
 /// # Errors
 /// What could not be removed; the record stays then.
 pub fn give_back(
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     owners: &Owners,
     request: &Request,
     ipam: &Ipam,
     held: &Held,
 ) -> Result<(), CniError> {
-    if let Some(route) = claim(hands, ipam, held)? {
+    if let Some(route) = claim(session, ipam, held)? {
         // The beacon goes with the route: another node may have the address at once.
         let beacon = wire::release(held.address, &route.dev);
         let all = std::iter::once(route::del(&route)).chain(beacon);
-        let left = hands.remove(all.map(|command| (Side::Host, command)).collect());
+        let left = session.remove(all.map(|command| (Side::Host, command)).collect());
         if !left.is_empty() {
             let msg = format!("{} could not be given back: {}", held.address, left[0]);
             return Err(CniError::new(Code::COMMAND_FAILED, msg).details(left.join("; ")));
@@ -88,17 +88,17 @@ pub fn give_back(
 
 /// The route of a claim: the record's, or, where that is cut short, what the table shows of it. None
 /// where there is none: the routes of an earlier boot went with it.
-fn claim(hands: &Hands<'_>, ipam: &Ipam, held: &Held) -> Result<Option<Route>, CniError> {
+fn claim(session: &Session<'_>, ipam: &Ipam, held: &Held) -> Result<Option<Route>, CniError> {
     match &held.owner {
         Some(owner) if owner.boot == boot_id() => Ok(Some(owner.route.clone())),
         Some(_) => Ok(None),
-        None => shown(hands, ipam, held.address),
+        None => shown(session, ipam, held.address),
     }
 }
 
 /// A claim as the table shows it: a host route with the protocol of claims, on a device of this node.
-fn shown(hands: &Hands<'_>, ipam: &Ipam, address: IpAddr) -> Result<Option<Route>, CniError> {
-    let seen = hands.observe(vec![Read::Lookup(Side::Host, Lookup::to(address))])?;
+fn shown(session: &Session<'_>, ipam: &Ipam, address: IpAddr) -> Result<Option<Route>, CniError> {
+    let seen = session.observe(vec![Read::Lookup(Side::Host, Lookup::to(address))])?;
     let Use::Taken(record) = Use::of(address, &seen) else {
         return Ok(None);
     };

@@ -13,8 +13,8 @@ use crate::cni::{CniError, Code};
 use crate::exec::System;
 use crate::ip::route::{Lookup, RouteRecord};
 use crate::ip::{Family, IfName};
-use crate::ops::converge::Hands;
 use crate::plan::{Observed, Read, Side};
+use crate::session::Session;
 
 /// How many addresses are looked up by the first process. One look-up costs some 5 microseconds, a
 /// process a thousand: most pools are far from full, and where one is not, the number grows.
@@ -136,7 +136,7 @@ impl<'a> Search<'a> {
     /// Code 102 when there is none, 11 when the one asked for is taken or the time is over.
     pub fn next(
         &mut self,
-        hands: &Hands<'_>,
+        session: &Session<'_>,
         ipam: &Ipam,
         owners: &Owners,
     ) -> Result<Candidate, CniError> {
@@ -148,7 +148,7 @@ impl<'a> Search<'a> {
                     .map(|dev| Candidate { address, dev })
                     .ok_or_else(|| self.no_device(address));
             }
-            self.look(hands, owners)?;
+            self.look(session, owners)?;
         }
     }
 
@@ -160,7 +160,7 @@ impl<'a> Search<'a> {
     pub fn sift(
         &mut self,
         system: &System,
-        hands: &Hands<'_>,
+        session: &Session<'_>,
         ipam: &Ipam,
         owners: &Owners,
         answers: &mut Answers,
@@ -170,7 +170,7 @@ impl<'a> Search<'a> {
         }
         // Where there are no more, it is still asked whether a liar has them.
         let more = match self.free.is_empty() {
-            true => self.look(hands, owners),
+            true => self.look(session, owners),
             false => Ok(()),
         };
         let dev = |dev: &Option<IfName>| ipam.device.clone().or(dev.clone());
@@ -184,7 +184,7 @@ impl<'a> Search<'a> {
         // A beacon is an IPv4 address in either family.
         let impossible = impossible(is_ipv4);
         asked.extend(on.map(|dev| (impossible, dev)));
-        let answered = wire::sift(system, hands, ipam, self.deadline, &asked)?;
+        let answered = wire::sift(system, session, ipam, self.deadline, &asked)?;
         for (address, dev, mac) in answered {
             self.free.retain(|(free, _)| *free != address);
             match address == impossible {
@@ -199,9 +199,9 @@ impl<'a> Search<'a> {
     }
 
     /// Looks the next addresses up and keeps the free ones.
-    fn look(&mut self, hands: &Hands<'_>, owners: &Owners) -> Result<(), CniError> {
+    fn look(&mut self, session: &Session<'_>, owners: &Owners) -> Result<(), CniError> {
         let next = self.step()?;
-        let seen = hands.observe(questions(&next))?;
+        let seen = session.observe(questions(&next))?;
         self.learn(&next, &seen, owners)
     }
 
@@ -262,7 +262,7 @@ impl<'a> Search<'a> {
 /// As [`Search::next`].
 pub fn prepare(
     searches: &mut [Search<'_>],
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     owners: &Owners,
 ) -> Result<(), CniError> {
     let empty = |search: &&mut Search<'_>| search.free.is_empty();
@@ -275,7 +275,7 @@ pub fn prepare(
     if all.is_empty() {
         return Ok(());
     }
-    let seen = hands.observe(all)?;
+    let seen = session.observe(all)?;
     let learn = |(search, next): (&mut Search<'_>, Vec<IpAddr>)| search.learn(&next, &seen, owners);
     asked.into_iter().try_for_each(learn)
 }

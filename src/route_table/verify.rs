@@ -11,10 +11,10 @@ use crate::cni::{CniError, Code, Request};
 use crate::exec::System;
 use crate::ip::route::{self, Lookup};
 use crate::journal::Journal;
-use crate::ops::settle::until_settled;
 use crate::ops::status::{unavailable, unwritable};
 use crate::ops::{all, journal};
 use crate::plan::{Observed, Read, Side};
+use crate::session::release::wait_for_release;
 use crate::store::boot_id;
 
 /// The largest pool of which STATUS tells whether it is full: one process looks all of it up in a few
@@ -43,10 +43,10 @@ pub fn check(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniE
     let journal = journal(&ipam.log_file, request, &request.name, "");
     let look = |held: &Held| Read::Lookup(Side::Host, Lookup::to(held.address));
     let reads: Vec<Read> = held.iter().map(look).collect();
-    let hands = super::hands(system, &journal);
+    let session = super::session(system, &journal);
     // Right after ADD a daemon may still show the route of one who has given way.
-    let seen = until_settled(
-        || hands.observe(reads.clone()),
+    let seen = wait_for_release(
+        || session.observe(reads.clone()),
         |seen| {
             !held
                 .iter()
@@ -100,7 +100,7 @@ pub fn status(system: &System, request: &Request) -> Result<(), CniError> {
     let mut errors: Vec<CniError> = unwritable(&ipam.data_dir).into_iter().collect();
     let owners = Owners::new(&ipam.data_dir);
     let journal = Journal::new(&ipam.log_file, "STATUS", "");
-    let hands = super::hands(system, &journal);
+    let session = super::session(system, &journal);
     for pool in &ipam.pools {
         let some: Vec<_> = pool.walk(Seed::FIRST).take(STATUS_POOL + 1).collect();
         let look = |address: &_| Read::Lookup(Side::Host, Lookup::to(*address));
@@ -110,7 +110,7 @@ pub fn status(system: &System, request: &Request) -> Result<(), CniError> {
         } else {
             some.len()
         };
-        match hands.observe(some[..count].iter().map(look).collect()) {
+        match session.observe(some[..count].iter().map(look).collect()) {
             Err(error) => errors.push(unavailable(error)),
             Ok(seen) => {
                 let free = |address: &_| matches!(Use::of(*address, &seen), Use::Free(_));

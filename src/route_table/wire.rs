@@ -22,9 +22,9 @@ use crate::exec::System;
 use crate::ip::batch::OnError;
 use crate::ip::sysctl::{self, SysctlKey};
 use crate::ip::{Command, Family, IfName, Mac, addr, neigh};
-use crate::ops::converge::Hands;
-use crate::ops::lines::{Failed, Line, Outcome};
 use crate::plan::{Observed, Read, Side, Step};
+use crate::session::Session;
+use crate::session::line::{Failed, Line, Outcome};
 
 /// Whether the wire is asked.
 pub fn is_asked(ipam: &Ipam) -> bool {
@@ -55,11 +55,11 @@ pub fn beacon(address: IpAddr) -> IpAddr {
 }
 
 /// Puts the beacon of a claim up, for as long as it may take to be seen and answered for.
-pub fn hold(hands: &Hands<'_>, address: IpAddr, dev: &IfName, ipam: &Ipam) -> Line {
+pub fn hold(session: &Session<'_>, address: IpAddr, dev: &IfName, ipam: &Ipam) -> Line {
     let time = BEACON + ipam.propagation + ipam.contest();
     let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
     let [lo, dev] = posts(dev);
-    let post = if ipam.is_bridge || answers_for_lo(hands, &dev) {
+    let post = if ipam.is_bridge || answers_for_lo(session, &dev) {
         lo
     } else {
         dev
@@ -86,14 +86,14 @@ fn posts(dev: &IfName) -> [IfName; 2] {
 }
 
 /// Whether a device answers for addresses of others (`arp_ignore` 0; the higher of the two counts).
-fn answers_for_lo(hands: &Hands<'_>, dev: &IfName) -> bool {
+fn answers_for_lo(session: &Session<'_>, dev: &IfName) -> bool {
     let name = "arp_ignore";
     let keys = [
         SysctlKey::All(Family::V4, name),
         SysctlKey::Device(Family::V4, dev.clone(), name),
     ];
     !keys.iter().any(|key| {
-        let value = hands.exec.sysctl(key).ok().flatten();
+        let value = session.exec.sysctl(key).ok().flatten();
         value.is_some_and(|value| value.trim() != "0")
     })
 }
@@ -245,11 +245,8 @@ impl Questions<'_> {
                 );
             }
         }
-        let mut last: Vec<Line> = self
-            .asked
-            .iter()
-            .flat_map(|asked| asked.answers(0))
-            .collect();
+        let last = self.asked.iter().flat_map(|asked| asked.answers(0));
+        let mut last: Vec<Line> = last.collect();
         last.extend(after.iter().cloned());
         last.extend(clearing(self.asked).map(|command| line(command, String::new())));
         stages.push((step, last));
@@ -263,7 +260,7 @@ impl Questions<'_> {
 /// # Errors
 /// When a process cannot be run. Code 11 when the kernel's table of neighbours stays full.
 pub fn run_and_ask(
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     system: &System,
     mut before: Vec<Line>,
     questions: Questions<'_>,
@@ -271,13 +268,13 @@ pub fn run_and_ask(
 ) -> Result<Outcome, CniError> {
     let mut whole = Outcome::default();
     let mut all: Everybody = neigh::ask;
-    if let Err(error) = take_answers_at_once(hands, questions.asked) {
+    if let Err(error) = take_answers_at_once(session, questions.asked) {
         // Those that come while another host is asked are lost then.
-        hands.journal.remark(&error.msg);
+        session.journal.remark(&error.msg);
     }
     loop {
         let stages = questions.stages(std::mem::take(&mut before), after, all);
-        let outcome = hands.run_paced(stages)?;
+        let outcome = session.run_paced(stages)?;
         whole.seen.absorb(outcome.seen);
         // The first two end the process at that question; what comes before the questions has run. By the third all that was
         // to be seen has been, as the questions are removed last, but those behind it are still there.
@@ -290,7 +287,7 @@ pub fn run_and_ask(
         let [lacking, full, flushed] =
             known.map(|known| outcome.failures.iter().any(|failed| is(&known, failed)));
         if flushed {
-            remove_questions(hands, system, questions.asked);
+            remove_questions(session, system, questions.asked);
         }
         let others = outcome.failures.into_iter();
         let others = others.filter(|failed| !known.iter().any(|known| is(known, failed)));
@@ -298,16 +295,18 @@ pub fn run_and_ask(
         match (lacking, full) {
             (false, false) => return Ok(whole),
             (true, _) => {
-                take_answers_at_once(hands, questions.asked)?;
+                take_answers_at_once(session, questions.asked)?;
                 all = neigh::probe_group;
             }
             (false, true) if Instant::now() + FULL_PAUSE + questions.wait < questions.deadline => {
-                let full = full_table(hands);
-                hands.journal.remark(&format!("{full}; it is tried again"));
+                let full = full_table(session);
+                session
+                    .journal
+                    .remark(&format!("{full}; it is tried again"));
                 system.pause(FULL_PAUSE)?;
             }
             (false, true) => {
-                return Err(CniError::new(Code::TRY_AGAIN, full_table(hands)).details(ROOM));
+                return Err(CniError::new(Code::TRY_AGAIN, full_table(session)).details(ROOM));
             }
         }
     }
@@ -315,23 +314,24 @@ pub fn run_and_ask(
 
 /// What removes the questions about addresses.
 fn clearing(asked: &[Asked]) -> impl Iterator<Item = Command> {
-    let each = asked.iter();
-    each.flat_map(|asked| clear_all(asked.address, &asked.dev))
+    asked
+        .iter()
+        .flat_map(|asked| clear_all(asked.address, &asked.dev))
 }
 
 /// Removes what the questions have left, whatever comes meanwhile. What is not there is removed already.
-fn remove_questions(hands: &Hands<'_>, system: &System, asked: &[Asked]) {
+fn remove_questions(session: &Session<'_>, system: &System, asked: &[Asked]) {
     let uninterruptible = system.uninterruptible();
     let commands = clearing(asked).map(|command| (Side::Host, command));
-    for left in hands.with(&uninterruptible).remove(commands.collect()) {
-        hands.journal.remark(&left);
+    for left in session.with(&uninterruptible).remove(commands.collect()) {
+        session.journal.remark(&left);
     }
 }
 
 /// Says that no question can be asked.
-fn full_table(hands: &Hands<'_>) -> String {
+fn full_table(session: &Session<'_>) -> String {
     let key = SysctlKey::NeighbourTable(Family::V4, neigh::THRESHOLD);
-    let value = hands.exec.sysctl(&key).ok().flatten();
+    let value = session.exec.sysctl(&key).ok().flatten();
     let value = value.map_or_else(String::new, |value| format!(" = {value}"));
     format!(
         "the kernel's table of neighbours is full ({key}{value}), so the wire cannot be asked who has an address"
@@ -346,9 +346,9 @@ const ROOM: &str = "something on this node talks to more addresses than it has r
 
 /// Has answers count over a MAC that was only just set: who has another than the one that is asked, and
 /// everybody where [`neigh::probe_group`] asks. A process the first time that a device is claimed on.
-fn take_answers_at_once(hands: &Hands<'_>, asked: &[Asked]) -> Result<(), CniError> {
+fn take_answers_at_once(session: &Session<'_>, asked: &[Asked]) -> Result<(), CniError> {
     let key = |dev: &IfName| SysctlKey::Neighbours(Family::V4, dev.clone(), neigh::LOCKTIME);
-    let value = |key: &SysctlKey| hands.exec.sysctl(key).ok().flatten();
+    let value = |key: &SysctlKey| session.exec.sysctl(key).ok().flatten();
     let is_other = |key: &SysctlKey| value(key).is_some_and(|value| value != "0");
     let keys: BTreeSet<SysctlKey> = asked.iter().map(|asked| key(&asked.dev)).collect();
     let keys = keys.into_iter().filter(is_other);
@@ -358,7 +358,7 @@ fn take_answers_at_once(hands: &Hands<'_>, asked: &[Asked]) -> Result<(), CniErr
     }
     let because = "an answer counts at once".to_owned();
     let lines = vec![line(sysctl::write(&settings), because)];
-    match hands.run(lines, OnError::Stop)?.failures.first() {
+    match session.run(lines, OnError::Stop)?.failures.first() {
         Some(failed) => Err(failed.error("the wire cannot be asked")),
         None => Ok(()),
     }
@@ -412,7 +412,7 @@ pub fn rival<'a>(address: IpAddr, dev: &IfName, seen: &'a Observed) -> Option<&'
 /// When the wire cannot be asked.
 pub fn sift(
     system: &System,
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     ipam: &Ipam,
     deadline: Instant,
     asked: &[(IpAddr, IfName)],
@@ -430,14 +430,14 @@ pub fn sift(
         wait: ipam.propagation,
         deadline,
     };
-    let seen = run_and_ask(hands, system, Vec::new(), questions, &[]);
+    let seen = run_and_ask(session, system, Vec::new(), questions, &[]);
     let seen = seen.and_then(|outcome| match outcome.failures.first() {
         Some(failed) => Err(failed.error("the wire cannot be asked")),
         None => Ok(outcome.seen),
     });
     let seen = seen.inspect_err(|_| {
         // Whatever ended it, its questions go. There is an error to tell already.
-        remove_questions(hands, system, &asked);
+        remove_questions(session, system, &asked);
     })?;
     let answered = |asked: Asked| {
         let Asked { address, dev, .. } = asked;

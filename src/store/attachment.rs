@@ -127,12 +127,12 @@ pub(super) fn parse(path: &Path, network: String, bytes: &[u8]) -> Found {
         }
         Ok(attachment) if attachment.network != network => damaged(format!(
             "it speaks of network `{}`",
-            crate::shown::printable(&attachment.network)
+            crate::sanitize::printable(&attachment.network)
         )),
         // The name is what a DEL looks for; by what is inside a GC would take another's interface away.
         Ok(attachment) if !is_named(path, &attachment) => damaged(format!(
             "it speaks of `{}`",
-            crate::shown::printable(&attachment.id())
+            crate::sanitize::printable(&attachment.id())
         )),
         Ok(attachment) => Found::Whole(Box::new(attachment)),
         Err(error) => damaged(error.to_string()),

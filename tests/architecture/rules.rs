@@ -18,54 +18,55 @@ const FILE_MAX: usize = 450;
 /// The rooms of the house, from left to right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Room {
-    Words,
-    Thought,
-    Hands,
+    Types,
+    Core,
+    Io,
     Verbs,
-    Doors,
+    Programs,
 }
 
 /// Where a module lives, and the name it is known by; `None` for one that has no place.
 fn place(module: &[String]) -> Option<(Room, &'static str)> {
     let part = |index: usize| module.get(index).map_or("", String::as_str);
     Some(match (part(0), part(1)) {
-        ("shown", _) => (Room::Words, "shown"),
-        ("columns", _) => (Room::Words, "columns"),
-        ("ip", _) => (Room::Words, "ip"),
-        ("nft", _) => (Room::Words, "nft"),
-        ("cni", "delegate") => (Room::Hands, "cni::delegate"),
-        ("cni", "serve") => (Room::Doors, "cni::serve"),
-        ("cni", _) => (Room::Words, "cni"),
-        ("config", _) => (Room::Thought, "config"),
-        ("select", _) => (Room::Thought, "select"),
-        ("lease", _) => (Room::Thought, "lease"),
-        ("plan", _) => (Room::Thought, "plan"),
-        ("deed", _) => (Room::Thought, "deed"),
-        ("route_table", "pool") => (Room::Thought, "route_table::pool"),
-        ("route_table", "config") => (Room::Thought, "route_table::config"),
-        ("exec", _) => (Room::Hands, "exec"),
-        ("outlet", _) => (Room::Hands, "outlet"),
-        ("journal", _) => (Room::Hands, "journal"),
-        ("conflist", _) => (Room::Hands, "conflist"),
-        ("store", _) => (Room::Hands, "store"),
-        ("kube", "secret") => (Room::Thought, "kube::secret"),
-        ("kube", "server") => (Room::Thought, "kube::server"),
-        ("kube", "proxy") => (Room::Thought, "kube::proxy"),
-        ("kube", "pod") => (Room::Thought, "kube::pod"),
-        ("kube", "yaml") => (Room::Thought, "kube::yaml"),
-        ("kube", "entry") => (Room::Thought, "kube::entry"),
-        ("kube", "kubeconfig") => (Room::Thought, "kube::kubeconfig"),
-        ("kube", _) => (Room::Hands, "kube"),
-        ("route_table", "owners") => (Room::Hands, "route_table::owners"),
+        ("sanitize", _) => (Room::Types, "sanitize"),
+        ("table", _) => (Room::Types, "table"),
+        ("ip", _) => (Room::Types, "ip"),
+        ("nft", _) => (Room::Types, "nft"),
+        ("cni", "delegate") => (Room::Io, "cni::delegate"),
+        ("cni", "serve") => (Room::Programs, "cni::serve"),
+        ("cni", _) => (Room::Types, "cni"),
+        ("config", _) => (Room::Core, "config"),
+        ("select", _) => (Room::Core, "select"),
+        ("lease", _) => (Room::Core, "lease"),
+        ("plan", _) => (Room::Core, "plan"),
+        ("deed", _) => (Room::Core, "deed"),
+        ("route_table", "pool") => (Room::Core, "route_table::pool"),
+        ("route_table", "config") => (Room::Core, "route_table::config"),
+        ("exec", _) => (Room::Io, "exec"),
+        ("outlet", _) => (Room::Io, "outlet"),
+        ("journal", _) => (Room::Io, "journal"),
+        ("conflist", _) => (Room::Io, "conflist"),
+        ("store", _) => (Room::Io, "store"),
+        ("kube", "secret") => (Room::Core, "kube::secret"),
+        ("kube", "server") => (Room::Core, "kube::server"),
+        ("kube", "proxy") => (Room::Core, "kube::proxy"),
+        ("kube", "pod") => (Room::Core, "kube::pod"),
+        ("kube", "yaml") => (Room::Core, "kube::yaml"),
+        ("kube", "entry") => (Room::Core, "kube::entry"),
+        ("kube", "kubeconfig") => (Room::Core, "kube::kubeconfig"),
+        ("kube", _) => (Room::Io, "kube"),
+        ("route_table", "owners") => (Room::Io, "route_table::owners"),
+        ("session", _) => (Room::Io, "session"),
         ("ops", _) => (Room::Verbs, "ops"),
         ("ctl", _) => (Room::Verbs, "ctl"),
         ("route_table", _) => (Room::Verbs, "route_table"),
-        ("bin", _) => (Room::Doors, "bin"),
+        ("bin", _) => (Room::Programs, "bin"),
         _ => return None,
     })
 }
 
-/// Imports go leftwards, or sideways without a circle; the words `ip` and `cni` do not know each other, and only
+/// Imports go leftwards, or sideways without a circle; the types `ip` and `cni` do not know each other, and only
 /// `nft` knows another, `ip`.
 pub fn imports(files: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
@@ -87,9 +88,9 @@ pub fn imports(files: &[Source]) -> Vec<String> {
                     found.push(format!("{at} {name} ({room:?}) imports {other} ({to:?})"));
                 }
                 // A rule of the packet filter names devices and networks as `ip` does.
-                Some((Room::Words, "ip")) if name == "nft" => {}
-                Some((Room::Words, other)) if room == Room::Words && other != "shown" => {
-                    found.push(format!("{at} the word {name} imports the word {other}"));
+                Some((Room::Types, "ip")) if name == "nft" => {}
+                Some((Room::Types, other)) if room == Room::Types && other != "sanitize" => {
+                    found.push(format!("{at} the type {name} imports the type {other}"));
                 }
                 Some((_, other)) => drop(sideways.entry(name).or_default().insert(other)),
             }
@@ -123,8 +124,8 @@ fn circle(edges: &BTreeMap<&str, BTreeSet<&str>>) -> Option<String> {
         .find_map(|from| walk(from, edges, &mut Vec::new()))
 }
 
-/// Words and thought compute: what they need is handed in.
-pub fn thought_is_pure(files: &[Source]) -> Vec<String> {
+/// Types and core compute: what they need is handed in.
+pub fn core_is_pure(files: &[Source]) -> Vec<String> {
     let modules = [
         "std::fs",
         "std::process",
@@ -140,7 +141,7 @@ pub fn thought_is_pure(files: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     let thoughts = files
         .iter()
-        .filter(|file| place(&file.module()).is_some_and(|(room, _)| room == Room::Thought));
+        .filter(|file| place(&file.module()).is_some_and(|(room, _)| room == Room::Core));
     for file in thoughts {
         found.extend(imported(file, &modules));
         found.extend(matches(file, &file.code, &words));
@@ -160,8 +161,8 @@ pub fn only_exec_starts(files: &[Source]) -> Vec<String> {
         "rustix::process",
         "rustix::runtime",
     ];
-    let hands = ["src/exec.rs", "src/exec/ending.rs"];
-    let others = files.iter().filter(|file| !hands.contains(&&*file.path));
+    let starters = ["src/exec.rs", "src/exec/ending.rs"];
+    let others = files.iter().filter(|file| !starters.contains(&&*file.path));
     others
         .flat_map(|file| imported(file, &ways))
         .filter(|finding| {

@@ -17,10 +17,10 @@ use vxlan_cni::ip::route::says_no_way;
 use vxlan_cni::ip::stderr::failures;
 use vxlan_cni::ip::{Netns, Program};
 use vxlan_cni::lease;
-use vxlan_cni::ops::converge::told;
 use vxlan_cni::plan::container::{self, Container};
 use vxlan_cni::plan::{self, Fact, Observed, Plan, Probe, Read, Side, host, underlay};
 use vxlan_cni::select::{Selection, select};
+use vxlan_cni::session::told;
 
 use crate::compare::{against, all_same, folder, names, read};
 use crate::transcript::transcript;

@@ -193,7 +193,7 @@ fn a_mac_that_no_record_tells_of_is_refused_by_the_kernel_or_the_wire() {
 }
 
 /// Waits until a pod answers for the address that IPv6 makes of its MAC.
-fn until_settled(pod: &Pod) {
+fn wait_for_release(pod: &Pod) {
     until("a link-local address has settled", || {
         let device = pod.device("eth0");
         let all = device["addr_info"].as_array().unwrap();
@@ -220,7 +220,7 @@ fn a_mac_of_another_nodes_pod_or_gateway_is_refused_whatever_families_the_networ
         let asked_mac = "02:00:00:00:00:07";
         there.ask(&config.with(asking(asked_mac)), &asked).add();
         let gateway = there.device(&net.mv())["address"].clone();
-        [&derived, &asked].into_iter().for_each(until_settled);
+        [&derived, &asked].into_iter().for_each(wait_for_release);
         let late = here.pod("late");
         // The first of them makes the node's side; nothing has been heard of anything there then.
         for taken in [asked_mac, &derived_mac, gateway.as_str().unwrap()] {

@@ -7,7 +7,7 @@ use super::{DefaultRoute, MacChoice};
 use crate::config::hosts::{address, number};
 use crate::config::walk::At;
 use crate::ip::{Family, IfName};
-use crate::shown::printable;
+use crate::sanitize::printable;
 
 /// Bytes left for a network's own part of `vx_NAME` and `mv_NAME`.
 const NAME_MAX: usize = crate::ip::name::IFNAME_MAX - 3;

@@ -2,7 +2,7 @@
 
 use super::report::{Finding, Id, Section};
 use crate::cni::CniError;
-use crate::ctl::look::{hands, no_journal};
+use crate::ctl::look::{no_journal, session};
 use crate::ctl::node::{Node, State};
 use crate::exec::System;
 use crate::route_table::config::Ipam;
@@ -55,7 +55,7 @@ pub fn claims(system: &System, node: &Node) -> Option<Section> {
 
 fn folder(system: &System, node: &Node, ipam: &Ipam) -> Result<Vec<Finding>, CniError> {
     let journal = no_journal();
-    let ledger = Ledger::read(&hands(system, &journal), ipam)?;
+    let ledger = Ledger::read(&session(system, &journal), ipam)?;
     let settled = ledger.entries.iter().filter(|entry| !is_young(node, entry));
     let mut findings: Vec<Finding> = settled.map(|entry| claim(entry, ipam)).collect();
     findings.extend(ledger.orphans.iter().map(|route| {

@@ -6,8 +6,8 @@ use crate::cni::CniError;
 use crate::config::Network;
 use crate::ip::route::{ADVERTISED, Protocol};
 use crate::ip::{Family, IfName, TableId};
-use crate::ops::converge::Hands;
 use crate::plan::{Observed, Read, Side, underlay};
+use crate::session::Session;
 
 /// The questions about the devices' addresses, beside those of the facts: a later answer of another kind would
 /// stand in for what they ask.
@@ -18,16 +18,16 @@ pub fn reads(network: &Network) -> impl Iterator<Item = Read> + '_ {
 /// Looks at the devices' IPv6 routes, where the node has IPv6.
 ///
 /// # Errors
-/// As [`Hands::observe`].
+/// As [`Session::observe`].
 pub fn look(
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     network: &Network,
     mut seen: Observed,
 ) -> Result<Observed, CniError> {
     if underlay::has_ipv6(&seen, None) {
         let routes =
             |dev: &IfName| Read::Routes(Side::Host, Family::V6, TableId::MAIN, dev.clone());
-        seen.absorb(hands.observe(devices(network).map(routes).collect())?);
+        seen.absorb(session.observe(devices(network).map(routes).collect())?);
     }
     Ok(seen)
 }

@@ -13,10 +13,10 @@ use crate::ctl::node::{Node, OnNode, Recorded, State};
 use crate::exec::System;
 use crate::ip::route::Lookup;
 use crate::ip::{Family, IfName, Netns, link::Setting, sysctl::SysctlKey};
-use crate::ops::converge::Hands;
 use crate::plan::underlay::overlap_reads;
 use crate::plan::{Fact, Observed, Read, Side, Verdict};
 use crate::route_table::liar::Whereabouts;
+use crate::session::Session;
 
 /// What removes what only a record tells of.
 const GONE: &str = "let the runtime remove the container (its DEL), or: vxlan gc";
@@ -32,14 +32,14 @@ struct Looked<'a> {
 /// Looks at every network. `tell` hears of each container that is done.
 pub fn networks(
     system: &System,
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     node: &Node,
     mut tell: impl FnMut(&Attached<'_>),
 ) -> Vec<Section> {
     let looked: Vec<Looked<'_>> = node
         .networks
         .iter()
-        .map(|on| Looked::of(hands, node, on))
+        .map(|on| Looked::of(session, node, on))
         .collect();
     // Under way while everything else is looked at.
     let arping = Arping::here(system);
@@ -53,7 +53,7 @@ pub fn networks(
         .collect();
     let whereabouts = Whereabouts {
         system,
-        hands,
+        session,
         attachments: Some(&node.config.data_dir),
         owners: None,
     };
@@ -78,7 +78,7 @@ pub fn networks(
 }
 
 impl<'a> Looked<'a> {
-    fn of(hands: &Hands<'_>, node: &'a Node, on: &'a OnNode) -> Self {
+    fn of(session: &Session<'_>, node: &'a Node, on: &'a OnNode) -> Self {
         let network = on.standing().or(on.configured.as_ref());
         let seen = match network {
             None => Ok(Observed::default()),
@@ -93,9 +93,9 @@ impl<'a> Looked<'a> {
                 );
                 reads.extend(overlap_reads(network));
                 reads.extend(learnt::reads(network));
-                let seen = hands.observe_host(network, reads);
-                let seen = seen.and_then(|seen| learnt::look(hands, network, seen));
-                seen.and_then(|seen| list_learnt(hands, network, seen))
+                let seen = session.observe_host(network, reads);
+                let seen = seen.and_then(|seen| learnt::look(session, network, seen));
+                seen.and_then(|seen| list_learnt(session, network, seen))
             }
         };
         Self {

@@ -10,7 +10,7 @@ use crate::ip::json::documents;
 use crate::ip::stderr::message;
 use crate::ip::version::Version;
 use crate::ip::{OLDEST, Program};
-use crate::ops::lines::{EGRESS_NEEDS, NO_FILTER};
+use crate::session::line::{EGRESS_NEEDS, NO_FILTER};
 
 /// The programs, the package that brings each, and whether nothing works without it.
 const PROGRAMS: [(&str, &str); 5] = [

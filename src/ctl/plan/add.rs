@@ -10,19 +10,19 @@ use crate::cni::{Args, CniError, CniResult, Code};
 use crate::config::hosts::mac_of;
 use crate::config::{Config, MacChoice, Network};
 use crate::ctl::args::PlanAdd;
-use crate::ctl::look::{hands, no_journal};
+use crate::ctl::look::{no_journal, session};
 use crate::ctl::node::Node;
 use crate::exec::System;
 use crate::ip::{Family, IfName, Netns};
 use crate::lease;
 use crate::ops::add::with_annotations;
-use crate::ops::converge::{Hands, refuse_foreign};
 use crate::ops::status::clash;
 use crate::ops::{attached_already, namespace_inode};
 use crate::plan::container::{self, Container};
 use crate::plan::{self, Fact, Observed, Probe, Read, Side, host, underlay};
+use crate::sanitize::printable;
 use crate::select::{Selection, select};
-use crate::shown::printable;
+use crate::session::{Session, refuse_foreign};
 use crate::store::Found;
 
 /// The name of a namespace that nobody has said yet.
@@ -42,17 +42,17 @@ pub fn script(system: &System, node: &Node, options: &PlanAdd) -> Result<Script,
     refuse_second(node, options)?;
     let pod = netns(options)?;
     let journal = no_journal();
-    let hands = Hands {
+    let session = Session {
         pod: &pod,
-        ..hands(system, &journal)
+        ..session(system, &journal)
     };
     if options.netns.is_some() {
-        refuse_taken(&hands, &ifname)?;
+        refuse_taken(&session, &ifname)?;
     }
     let stand_in = StandIn::of(&selection);
     let mut script = Script::with(stand_in.variables(&selection, options));
     head(&mut script, &config, &selection, options);
-    let seen = node_side(&hands, selection.network, &ifname, &mut script)?;
+    let seen = node_side(&session, selection.network, &ifname, &mut script)?;
     let container = options.container.as_deref().unwrap_or(POD);
     let names = Names {
         made_as: container::made_as(container, &ifname, &seen),
@@ -110,10 +110,10 @@ fn netns(options: &PlanAdd) -> Result<Netns, CniError> {
         .map_err(|error| CniError::new(Code::INVALID_ENVIRONMENT, format!("--netns: {error}")))
 }
 
-fn refuse_taken(hands: &Hands<'_>, ifname: &IfName) -> Result<(), CniError> {
+fn refuse_taken(session: &Session<'_>, ifname: &IfName) -> Result<(), CniError> {
     let read = Read::Addr(Side::Pod, ifname.clone());
-    let shown = read.command().shown_in(hands.pod);
-    match hands.observe(vec![read])?.link(Side::Pod, ifname) {
+    let shown = read.command().shown_in(session.pod);
+    match session.observe(vec![read])?.link(Side::Pod, ifname) {
         None => Ok(()),
         Some(_) => {
             let msg = format!("the container has an interface {ifname} already");
@@ -217,7 +217,7 @@ fn head(script: &mut Script, config: &Config, selection: &Selection<'_>, options
 
 /// The node's side: only what is missing.
 fn node_side(
-    hands: &Hands<'_>,
+    session: &Session<'_>,
     network: &Network,
     ifname: &IfName,
     script: &mut Script,
@@ -226,7 +226,7 @@ fn node_side(
     reads.push(Read::Vxlans);
     reads.push(container::namesake(ifname));
     reads.extend(underlay::overlap_reads(network));
-    let seen = hands.observe_host(network, reads)?;
+    let seen = session.observe_host(network, reads)?;
     let facts = host::facts(network, &seen)?;
     underlay::check_before_joining(network, &seen)?;
     refuse_foreign(network, &facts, &seen)?;
@@ -235,7 +235,7 @@ fn node_side(
     {
         return Err(fault);
     }
-    script.steps(&plan::plan(&facts, &seen, hands.pod), hands.pod);
+    script.steps(&plan::plan(&facts, &seen, session.pod), session.pod);
     Ok(seen)
 }
 

@@ -2,14 +2,14 @@
 
 use super::script::Script;
 use crate::cni::{CniError, Code};
-use crate::ctl::look::{Attached, hands, no_journal};
+use crate::ctl::look::{Attached, no_journal, session};
 use crate::ctl::node::{Node, State};
 use crate::exec::System;
 use crate::ip::{Netns, link};
-use crate::ops::converge::Hands;
 use crate::ops::leave::planned;
 use crate::plan::{Read, Side, Verdict, anti_spoof, container};
-use crate::shown::printable;
+use crate::sanitize::printable;
+use crate::session::Session;
 use crate::store::Attachment;
 
 /// What a DEL of an attachment would run; every interface of a container, where none is named.
@@ -73,14 +73,14 @@ fn attachment(
         addresses.join(" ")
     ));
     let journal = no_journal();
-    let node_hands = hands(system, &journal);
+    let node_session = session(system, &journal);
     let mut own = 0;
     if let Some(netns) = &one.netns {
-        let hands = Hands {
+        let session = Session {
             pod: netns,
-            ..node_hands
+            ..node_session
         };
-        let seen = hands.observe(vec![Read::Addr(Side::Pod, record.ifname.clone())])?;
+        let seen = session.observe(vec![Read::Addr(Side::Pod, record.ifname.clone())])?;
         let fact = container::link(one.network, &record.ifname, &record.ifname);
         if fact.verdict(&seen) == Verdict::Holds {
             script.command(&link::del(&record.ifname), netns);
@@ -93,7 +93,7 @@ fn attachment(
     }
     let ifname = record.ifname.as_str();
     let last = planned(
-        &node_hands,
+        &node_session,
         &node.store,
         one.network,
         &record.container,

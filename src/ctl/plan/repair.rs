@@ -4,14 +4,14 @@ use super::script::Script;
 use crate::cni::CniError;
 use crate::config::Network;
 use crate::ctl::doctor::folders;
-use crate::ctl::look::{Attached, Found, hands, host_facts, host_reads, look_at, no_journal};
+use crate::ctl::look::{Attached, Found, host_facts, host_reads, look_at, no_journal, session};
 use crate::ctl::node::Node;
 use crate::exec::System;
 use crate::ip::{IfName, Netns, route};
-use crate::ops::converge::{Hands, refuse_foreign};
 use crate::ops::status::clash;
 use crate::plan::{self, Fact, Observed, Plan, Side, Verdict, host};
 use crate::route_table::ledger::{Claimed, Ledger};
+use crate::session::{Session, refuse_foreign};
 
 /// What a repair would run.
 ///
@@ -21,10 +21,10 @@ pub fn script(system: &System, node: &Node) -> Result<Script, CniError> {
     let mut script = Script::default();
     script.remark("what `vxlan repair` would run on this node now");
     let journal = no_journal();
-    let hands = hands(system, &journal);
+    let session = session(system, &journal);
     let mut seen: Vec<(IfName, Observed)> = Vec::new();
     for network in node.networks.iter().filter_map(|on| on.standing()) {
-        let now = hands.observe_host(network, host_reads(network))?;
+        let now = session.observe_host(network, host_reads(network))?;
         match side(network, &now) {
             Ok(steps) => {
                 script.steps(&steps, &Netns::Own);
@@ -33,7 +33,7 @@ pub fn script(system: &System, node: &Node) -> Result<Script, CniError> {
             Err(error) => script.remark(format!("refused: {}; {}", error.msg, error.details)),
         }
     }
-    claims(&hands, node, &mut script)?;
+    claims(&session, node, &mut script)?;
     containers(system, node, &seen, &mut script)?;
     if script.is_empty() {
         script.remark("nothing: every fact holds");
@@ -53,9 +53,9 @@ fn side(network: &Network, seen: &Observed) -> Result<Plan, CniError> {
     }
 }
 
-fn claims(hands: &Hands<'_>, node: &Node, script: &mut Script) -> Result<(), CniError> {
+fn claims(session: &Session<'_>, node: &Node, script: &mut Script) -> Result<(), CniError> {
     for ipam in folders(node) {
-        let ledger = Ledger::read(hands, &ipam)?;
+        let ledger = Ledger::read(session, &ipam)?;
         for entry in &ledger.entries {
             if let (Claimed::Missing, Some(owner)) = (entry.claim, &entry.held.owner) {
                 script.command(&route::add(&owner.route), &Netns::Own);
@@ -91,11 +91,11 @@ fn containers(
             continue;
         }
         let journal = no_journal();
-        let hands = Hands {
+        let session = Session {
             pod: netns,
-            ..hands(system, &journal)
+            ..session(system, &journal)
         };
-        let now = of.look(&hands, host)?;
+        let now = of.look(&session, host)?;
         let facts: Vec<Fact> = of.facts()?.own(&now)?;
         script.remark(of.shown());
         match plan::foreign(&facts, &now).is_empty() {

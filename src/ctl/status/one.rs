@@ -3,7 +3,7 @@
 use super::seen::{Seen, age};
 use super::text::shown_age;
 use crate::cni::CniError;
-use crate::ctl::look::{Attached, Found, hands, host_reads, look_at, no_journal};
+use crate::ctl::look::{Attached, Found, host_reads, look_at, no_journal, session};
 use crate::ctl::node::{OnNode, Recorded};
 use crate::exec::System;
 use crate::plan::Verdict;
@@ -29,7 +29,7 @@ fn facts(system: &System, seen: &Seen<'_>, on: &OnNode) -> Result<Vec<(String, S
         return Ok(Vec::new());
     };
     let journal = no_journal();
-    let host = hands(system, &journal).observe_host(network, host_reads(network))?;
+    let host = session(system, &journal).observe_host(network, host_reads(network))?;
     let attached = Attached::of(&seen.node.store, on);
     let found = look_at(system, &attached, |_| Some(&host), |_| {});
     let told = |found: &Found<'_>| match &found.facts {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cni::CniError;
 use crate::config::Network;
 use crate::ctl::doctor::{folders, probe};
-use crate::ctl::look::{hands, is_listed, list_learnt, no_journal};
+use crate::ctl::look::{is_listed, list_learnt, no_journal, session};
 use crate::ctl::node::{Node, OnNode, Recorded};
 use crate::exec::System;
 use crate::ip::Family;
@@ -57,17 +57,17 @@ impl<'a> Seen<'a> {
     /// When they cannot be looked at.
     pub fn of(system: &System, node: &'a Node) -> Result<Self, CniError> {
         let journal = no_journal();
-        let hands = hands(system, &journal);
+        let session = session(system, &journal);
         let networks = || node.networks.iter().filter_map(network);
         let mut reads: Vec<Read> = networks().flat_map(reads).collect();
         reads.sort();
         reads.dedup();
         let ledgers = folders(node).into_iter();
-        let ledgers = ledgers.map(|ipam| Ledger::read(&hands, &ipam));
+        let ledgers = ledgers.map(|ipam| Ledger::read(&session, &ipam));
         let ledgers: Vec<Ledger> = ledgers.collect::<Result<_, _>>()?;
-        let mut devices = hands.observe(reads)?;
+        let mut devices = session.observe(reads)?;
         for network in networks() {
-            devices = list_learnt(&hands, network, devices)?;
+            devices = list_learnt(&session, network, devices)?;
         }
         Ok(Self {
             devices,

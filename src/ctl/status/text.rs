@@ -1,11 +1,11 @@
 //! Status for people, on wide terminals and narrow ones.
 
 use super::seen::{Counted, Counters, Seen, age, gateway, network};
-use crate::columns::columns;
 use crate::config::Network;
 use crate::ctl::node::{OnNode, Recorded, State};
 use crate::ip::IfName;
 use crate::plan::Side;
+use crate::table::columns;
 
 /// The heads of the columns.
 const HEADS: [&str; 6] = ["POD", "ADDRESS", "AGE", "CLAIM", "STATE", "CONTAINER"];

@@ -3,9 +3,11 @@
 
 use super::{Attempt, Made};
 use crate::cni::CniError;
-use crate::ip::IfName;
-use crate::ops::lines::{EGRESS_NEEDS, Line};
+use crate::ip::batch::{self, OnError};
+use crate::ip::stderr::Kind;
+use crate::ip::{IfName, Netns, Program};
 use crate::plan::{self, Fact, Observed, Probe, Read, Step, container, host};
+use crate::session::line::{EGRESS_NEEDS, Failed, Line};
 
 /// The steps by which the container's interface comes to be, as [`plan::plan`] has them.
 pub(super) struct Birth {
@@ -32,6 +34,14 @@ pub(super) fn comes_with_it(fact: &Fact) -> bool {
 }
 
 impl Attempt<'_> {
+    /// Starts the processes that make the link and configure it, which need not be waited for then.
+    pub(super) fn start_early(&self) {
+        for netns in [&Netns::Own, self.session.pod] {
+            let argv = batch::argv(netns, (Program::Ip, None), OnError::Stop);
+            self.system.start_early(argv);
+        }
+    }
+
     /// In one process: looks at the node's side and makes the container's link. Where a look fails, the
     /// batch stops before the link, and both are done one after the other.
     pub(super) fn observe_and_link(&self, made: &mut Made) -> Result<Observed, CniError> {
@@ -42,7 +52,7 @@ impl Attempt<'_> {
                 .partition(|read| matches!(read, Read::Sysctl(..)));
         let mut lines: Vec<Line> = questions.into_iter().map(Line::Read).collect();
         lines.push(Line::Write(birth.add.clone()));
-        let outcome = self.hands.make(lines, &mut made.steps)?;
+        let outcome = self.session.make(lines, &mut made.steps)?;
         if let Some(failed) = self.name_clash(&outcome)? {
             if birth.rename.is_some() {
                 return Err(failed.error("a command failed"));
@@ -51,9 +61,9 @@ impl Attempt<'_> {
         }
         let linked = !outcome.done.is_empty();
         let mut seen = outcome.seen;
-        seen.absorb(self.hands.host_switches(&switches)?);
+        seen.absorb(self.session.host_switches(&switches)?);
         let behind = host::reads_behind(self.network, &seen);
-        seen.absorb(self.hands.host_switches(&behind)?);
+        seen.absorb(self.session.host_switches(&behind)?);
         let standing = linked
             && host::facts(self.network, &seen)
                 .is_ok_and(|facts| plan::broken(&facts, &seen).is_empty());
@@ -63,7 +73,7 @@ impl Attempt<'_> {
         let add = birth.add.clone();
         made.birth = Some(birth);
         if !linked {
-            self.hands.apply(vec![add], &mut made.steps)?;
+            self.session.apply(vec![add], &mut made.steps)?;
         }
         Ok(seen)
     }
@@ -72,7 +82,7 @@ impl Attempt<'_> {
     /// kernel says so, and [`Self::temporary`] is the other way.
     fn made_as(&self) -> Result<IfName, CniError> {
         let seen = self
-            .hands
+            .session
             .host_switches(&[container::namesake(&self.ifname)])?;
         let (container, ifname) = (&self.request.container, &self.ifname);
         Ok(container::made_as(container, ifname, &seen))
@@ -101,7 +111,7 @@ impl Attempt<'_> {
             return Ok(());
         }
         self.name_early(made)?;
-        made.filter = Some(self.hands.open_filter()?);
+        made.filter = Some(self.session.open_filter()?);
         Ok(())
     }
 
@@ -114,7 +124,7 @@ impl Attempt<'_> {
             return Ok(());
         };
         let line = vec![Line::Write(rename.clone())];
-        let outcome = self.hands.make(line, &mut made.steps)?;
+        let outcome = self.session.make(line, &mut made.steps)?;
         match outcome.failures.first() {
             Some(failed) => Err(self.explain(failed, Some(&rename))),
             None => Ok(()),
@@ -125,8 +135,8 @@ impl Attempt<'_> {
     pub(super) fn make_rules(&self, steps: Vec<Step>, made: &mut Made) -> Result<(), CniError> {
         for step in steps {
             let done = match made.filter.take() {
-                Some(opened) => self.hands.make_by(opened, step, &mut made.steps),
-                None => self.hands.apply(vec![step], &mut made.steps),
+                Some(opened) => self.session.make_by(opened, step, &mut made.steps),
+                None => self.session.apply(vec![step], &mut made.steps),
             };
             done.map_err(|error| error.and(EGRESS_NEEDS))?;
         }
@@ -154,7 +164,7 @@ impl Attempt<'_> {
         let switches = container::switches(self.network, &self.ifname, ipv6);
         let birth = made.birth.as_ref();
         let steps = birth.map(|birth| self.switching(birth, &switches));
-        self.hands
+        self.session
             .apply(steps.unwrap_or_default(), &mut made.steps)?;
         for fact in switches {
             let Fact::Sysctl {
@@ -167,5 +177,26 @@ impl Attempt<'_> {
             let _ = seen.take(&Read::Sysctl(side, key), Some(value.into()));
         }
         Ok(())
+    }
+
+    /// A route that is there already is another interface's: the way out is in the configuration.
+    pub(super) fn explain(&self, failed: &Failed, rename: Option<&Step>) -> CniError {
+        let named = rename.map(|step| step.command.shown_in(self.session.pod));
+        if named.as_ref() == Some(&failed.command) && failed.failure.kind() == Kind::Exists {
+            return self.name_taken();
+        }
+        let error = failed.error(&format!(
+            "network \"{}\": cannot configure {}",
+            self.network.name, self.ifname
+        ));
+        match (failed.failure.kind(), self.asked_mac) {
+            (Kind::Busy, Some(mac)) => self
+                .taken(mac, "another device on this node has it")
+                .and(&error.details),
+            (Kind::Exists, _) if failed.command.contains(" route add default") => error.and(
+                "another interface of the container has the default route: set defaultRoute to false or to a metric",
+            ),
+            _ => error,
+        }
     }
 }

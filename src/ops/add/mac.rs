@@ -14,11 +14,11 @@ use crate::ip::neigh::{self, NeighRecord};
 use crate::ip::stderr::Kind;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Command, Family, IfName, Mac};
-use crate::ops::converge::Hands;
-use crate::ops::lines::{Failed, Line};
 use crate::ops::namespace_inode;
 use crate::plan::container::mac_of_record;
 use crate::plan::{Observed, Read, Side, Step};
+use crate::session::Session;
+use crate::session::line::{Failed, Line};
 use crate::store::{Attachment, Found};
 
 /// How long each of two questions waits for an answer: as long as `route-table` does by default.
@@ -87,12 +87,16 @@ impl Attempt<'_> {
     }
 
     /// After an ADD that failed between its questions: takes away what asking leaves. Tells what could not be done.
-    pub(super) fn forget_asked(&self, hands: &Hands<'_>, question: &MacQuestion) -> Option<String> {
+    pub(super) fn forget_asked(
+        &self,
+        session: &Session<'_>,
+        question: &MacQuestion,
+    ) -> Option<String> {
         let lines: Vec<Line> = self.flushes(question).collect();
         if lines.is_empty() {
             return None;
         }
-        let outcome = match hands.run(lines, OnError::Continue) {
+        let outcome = match session.run(lines, OnError::Continue) {
             Err(error) => return Some(error.msg),
             Ok(outcome) => outcome,
         };
@@ -148,7 +152,7 @@ impl Attempt<'_> {
     fn speaks_ipv6(&self) -> Result<bool, CniError> {
         let key = SysctlKey::Device(Family::V6, self.network.mv.clone(), "disable_ipv6");
         let seen = self
-            .hands
+            .session
             .host_switches(&[Read::Sysctl(Side::Host, key.clone())])?;
         Ok(seen.sysctl(Side::Host, &key) == Some("0"))
     }
@@ -199,7 +203,7 @@ impl Attempt<'_> {
         if lines.is_empty() {
             return Ok(None);
         }
-        let outcome = self.hands.run(lines, OnError::Continue)?;
+        let outcome = self.session.run(lines, OnError::Continue)?;
         Ok(outcome.failures.into_iter().next())
     }
 
@@ -219,7 +223,7 @@ impl Attempt<'_> {
         if lines.is_empty() {
             return Ok(());
         }
-        let outcome = self.hands.run(lines, OnError::Continue)?;
+        let outcome = self.session.run(lines, OnError::Continue)?;
         refuse_failed(but_gone(outcome.failures))?;
         let is_answered = |address: &&IpAddr| {
             let neighbour = outcome.seen.neighbour(dev, **address);

@@ -6,9 +6,9 @@ use crate::cni::{CniError, Code, Verb};
 use crate::ip::stderr::Kind;
 use crate::lease;
 use crate::ops::attached_already;
-use crate::ops::converge::Asked;
-use crate::ops::lines::{Failed, Outcome};
 use crate::plan::{Read, Side};
+use crate::session::Asked;
+use crate::session::line::{Failed, Outcome};
 use crate::store::{Found, UnderWay};
 
 impl Attempt<'_> {
@@ -69,7 +69,7 @@ impl Attempt<'_> {
         );
         let shown = Read::Addr(Side::Pod, self.ifname.clone())
             .command()
-            .shown_in(self.hands.pod);
+            .shown_in(self.session.pod);
         CniError::new(Code::INVALID_ENVIRONMENT, msg)
             .details(format!("see it with `{shown}`; nothing was changed"))
     }
@@ -89,7 +89,7 @@ impl Attempt<'_> {
             return Ok(None);
         };
         let read = Read::Addr(Side::Pod, self.ifname.clone());
-        let seen = self.hands.observe(vec![read])?;
+        let seen = self.session.observe(vec![read])?;
         match seen.link(Side::Pod, &self.ifname) {
             Some(_) => Err(self.name_taken()),
             None => Ok(Some(failed)),

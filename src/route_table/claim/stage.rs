@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use crate::ip::route::Route;
 use crate::ip::{Command, route};
-use crate::ops::lines::Line;
 use crate::plan::Side;
 use crate::route_table::wire::{self, Asked};
+use crate::session::line::Line;
 
 /// A claim and how far it has come.
 pub struct Claim {

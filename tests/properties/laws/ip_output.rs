@@ -8,11 +8,11 @@ use vxlan_cni::ip::batch::{Answers, Batch, OnError, is_read};
 use vxlan_cni::ip::json::{documents, without_fan_maps};
 use vxlan_cni::ip::stderr::failures;
 use vxlan_cni::ip::{Netns, Program};
-use vxlan_cni::ops::converge::not_true;
-use vxlan_cni::ops::lines::Failed;
 use vxlan_cni::plan::container::Container;
 use vxlan_cni::plan::{self, Observed, Probe, Read, Side, host, underlay};
 use vxlan_cni::select::{Selection, select};
+use vxlan_cni::session::line::Failed;
+use vxlan_cni::session::not_true;
 
 use super::commands;
 use super::door::{presentable, sample};

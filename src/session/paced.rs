@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::Hands;
+use super::Session;
 use crate::cni::CniError;
 use crate::ip::IfName;
 use crate::ip::batch::OnError;
-use crate::ops::lines::{Line, Outcome};
 use crate::plan::{Read, Side};
+use crate::session::line::{Line, Outcome};
 
-impl Hands<'_> {
+impl Session<'_> {
     /// Carries out stages of lines in one process that goes on with each after a pause, which begins when the
     /// stage before it is carried out. Every line is tried.
     ///

@@ -21,7 +21,7 @@ pub enum Line {
 
 impl Line {
     /// The command.
-    pub(super) fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         match self {
             Self::Read(read) => read.command(),
             Self::Write(step) => step.command.clone(),
@@ -29,7 +29,7 @@ impl Line {
     }
 
     /// Where it runs.
-    pub(super) fn side(&self) -> Side {
+    pub(crate) fn side(&self) -> Side {
         match self {
             Self::Read(read) => read.side(),
             Self::Write(step) => step.side,
@@ -131,7 +131,7 @@ fn advice(kind: Kind, program: Program) -> &'static str {
 }
 
 /// Sorts answers to their lines.
-pub(super) fn outcome(
+pub(crate) fn outcome(
     lines: Vec<Line>,
     netns: &Netns,
     on_error: OnError,
@@ -195,7 +195,7 @@ fn ran(answers: &Answers, on_error: OnError) -> impl Fn(usize) -> bool + use<> {
 
 /// `sysctl` answers in the order of the keys and passes over those that are not there, which stderr
 /// names; it numbers no line.
-pub(super) fn sysctl_outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) -> Outcome {
+pub(crate) fn sysctl_outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) -> Outcome {
     let mut outcome = Outcome::default();
     let code = answers.code;
     let absent = |read: &Read| match (read, answers.failure()) {
@@ -240,7 +240,7 @@ fn whole(lines: &[Line], netns: &Netns) -> String {
 }
 
 /// What came of a line of `nft`, which is all of its process: it is carried out whole, or not at all.
-pub(super) fn nft_outcome(
+pub(crate) fn nft_outcome(
     lines: Vec<Line>,
     netns: &Netns,
     answers: Answers,
@@ -291,7 +291,7 @@ fn failed(line: &Line, netns: &Netns, failure: &Failure, code: Option<i32>) -> F
 }
 
 /// The change that a line is, if it is one.
-pub(super) fn write(line: &Line) -> Option<Step> {
+pub(crate) fn write(line: &Line) -> Option<Step> {
     match line {
         Line::Write(step) => Some(step.clone()),
         Line::Read(_) => None,
@@ -310,7 +310,7 @@ fn together(one: &Line, other: &Line) -> bool {
 }
 
 /// Questions by process, in any order.
-pub(super) fn group(lines: Vec<Line>) -> Vec<Vec<Line>> {
+pub(crate) fn group(lines: Vec<Line>) -> Vec<Vec<Line>> {
     let mut groups: Vec<Vec<Line>> = Vec::new();
     for line in lines {
         debug_assert!(is_read(&line.command()));
@@ -323,7 +323,7 @@ pub(super) fn group(lines: Vec<Line>) -> Vec<Vec<Line>> {
 }
 
 /// Changes by process, in their order.
-pub(super) fn runs(lines: Vec<Line>) -> Vec<Vec<Line>> {
+pub(crate) fn runs(lines: Vec<Line>) -> Vec<Vec<Line>> {
     let mut runs: Vec<Vec<Line>> = Vec::new();
     for line in lines {
         match runs.last_mut() {
@@ -335,7 +335,7 @@ pub(super) fn runs(lines: Vec<Line>) -> Vec<Vec<Line>> {
 }
 
 /// The error for an answer that is not what its question gets.
-pub(super) fn unreadable(error: crate::plan::observed::AnswerError) -> CniError {
+pub(crate) fn unreadable(error: crate::plan::observed::AnswerError) -> CniError {
     let advice = format!("run it by hand; ip -V tells the version, {OLDEST} or newer is needed");
     CniError::new(Code::COMMAND_FAILED, error.to_string()).details(advice)
 }

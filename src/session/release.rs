@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// Those of a try.
-pub fn until_settled<T, E>(
+pub fn wait_for_release<T, E>(
     mut attempt: impl FnMut() -> Result<T, E>,
     settled: impl Fn(&T) -> bool,
 ) -> Result<T, E> {

@@ -3,13 +3,12 @@
 //! Commands of one namespace, program and family share a process; processes that do not wait for each
 //! other run side by side; every changing command is in the journal before it runs.
 
+pub mod line;
 mod paced;
+pub mod release;
 
 use serde_json::Value;
 
-use super::lines::{
-    Failed, Line, Outcome, group, nft_outcome, outcome, runs, sysctl_outcome, unreadable, write,
-};
 use crate::cni::{CniError, Code};
 use crate::config::Network;
 use crate::exec::{Exec, Opened, Pending};
@@ -18,6 +17,9 @@ use crate::ip::stderr::Kind;
 use crate::ip::{Command, Netns, Program};
 use crate::journal::Journal;
 use crate::plan::{self, Fact, Observed, Plan, Probe, Read, Side, Step, host};
+use crate::session::line::{
+    Failed, Line, Outcome, group, nft_outcome, outcome, runs, sysctl_outcome, unreadable, write,
+};
 
 /// How often a plan is made and applied: downing a link drops its routes, so one repair can bring
 /// another to light, but not for ever.
@@ -28,7 +30,7 @@ const LOOKS: usize = 5;
 
 /// What carries commands out: the runner, the journal, and where the container is.
 #[derive(Clone, Copy)]
-pub struct Hands<'a> {
+pub struct Session<'a> {
     /// Starts processes.
     pub exec: &'a dyn Exec,
     /// Names what changes before it does.
@@ -45,7 +47,7 @@ pub struct Started {
     pending: Pending,
 }
 
-impl<'a> Hands<'a> {
+impl<'a> Session<'a> {
     /// The same hands with another runner.
     pub fn with(self, exec: &'a dyn Exec) -> Self {
         Self { exec, ..self }
@@ -492,12 +494,12 @@ mod tests {
 
     fn observe(outputs: Vec<Output>) -> (Result<Observed, CniError>, usize) {
         let exec = Scripted(RefCell::new(outputs));
-        let hands = Hands {
+        let session = Session {
             exec: &exec,
             journal: &Journal::new(Path::new("/dev/null"), "", ""),
             pod: &Netns::Own,
         };
-        let seen = hands.observe(vec![Read::Rules(Family::V4, 19200)]);
+        let seen = session.observe(vec![Read::Rules(Family::V4, 19200)]);
         (seen, exec.0.into_inner().len())
     }
 
