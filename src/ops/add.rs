@@ -77,6 +77,8 @@ struct Made {
     /// Waits for the rules of what the interface may send.
     filter: Option<Opened>,
     leased: bool,
+    /// What the IPAM refused to lease for.
+    refused: Option<CniError>,
     /// The question on the wire for a MAC, until what it leaves with the kernel is taken away.
     mac: Option<mac::MacQuestion>,
 }
@@ -239,12 +241,10 @@ impl<'a> Attempt<'a> {
         let Some(call) = made.call.take() else {
             return Ok(CniResult::default());
         };
-        lease::read(
-            call.wait()?,
-            self.network,
-            self.addresses,
-            self.request.version,
-        )
+        let answer = call
+            .wait()
+            .inspect_err(|error| made.refused = Some(error.clone()));
+        lease::read(answer?, self.network, self.addresses, self.request.version)
     }
 
     /// In one process: addresses, up, routes, and a look at all of it.
@@ -382,12 +382,10 @@ impl<'a> Attempt<'a> {
         );
         if made.leased {
             let whole = lease::config(&self.request.config, &self.attachment.ipam, self.addresses);
-            left.extend(
-                self.ipam
-                    .run(&uninterruptible, Verb::Del, &whole)
-                    .err()
-                    .map(|error| error.msg),
-            );
+            let released = self.ipam.run(&uninterruptible, Verb::Del, &whole).err();
+            // A configuration that the IPAM refuses it refuses at each verb: nothing was leased by it.
+            let told = released.filter(|error| Some(error) != made.refused.as_ref());
+            left.extend(told.map(|error| error.msg));
         }
         left.extend(leave_after_failure(
             &session,

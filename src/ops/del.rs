@@ -79,6 +79,9 @@ struct Known {
     recorded: Option<String>,
     /// The IPAM's part of the configuration.
     ipam: Option<Value>,
+    /// The same as the runtime hands it in, for the same plugin, where that is another: of two of which the recorded one
+    /// is refused, it is the corrected one.
+    corrected: Option<Value>,
     /// The namespace in which the interface is; none where it is gone with its namespace.
     netns: Option<Netns>,
     /// That namespace's inode.
@@ -107,10 +110,14 @@ impl Known {
         // After a boot the same path and number are another namespace's, and clocks may have gone back.
         let of_an_earlier_boot = record.is_of_an_earlier_boot();
         let same = !of_an_earlier_boot && namespace_inode(path) == Some(record.inode);
+        let configured = config.network(&record.network);
+        let corrected = configured.map(|network| lease::ipam(config.ipam.as_ref(), network));
         Self {
-            network: kept.or_else(|| config.network(&record.network).cloned()),
+            network: kept.or_else(|| configured.cloned()),
             recorded: Some(record.network.clone()),
             ipam: Some(record.ipam.clone()),
+            corrected: corrected
+                .filter(|ipam| *ipam != record.ipam && ipam["type"] == record.ipam["type"]),
             netns: Netns::from_path(&record.netns).ok().filter(|_| same),
             inode: Some(record.inode),
             since: record.since.clone(),
@@ -127,6 +134,7 @@ impl Known {
             network: network.cloned(),
             recorded: Some(name.to_owned()),
             ipam: ipam.or_else(|| Self::any_ipam(config)),
+            corrected: None,
             netns: Self::handed_in(request),
             inode: namespace_inode(Path::new(&request.netns)),
             since: String::new(),
@@ -144,6 +152,7 @@ impl Known {
             network: network.cloned(),
             recorded: None,
             ipam: ipam.or_else(|| Self::any_ipam(config)),
+            corrected: None,
             netns: Self::handed_in(request),
             inode: namespace_inode(Path::new(&request.netns)),
             since: String::new(),
@@ -175,14 +184,10 @@ impl Known {
         store: &Store,
         request: &Request,
     ) -> Result<(), CniError> {
-        let released = self.release(session, request);
+        let started = self.release(session, request, self.ipam.as_ref());
         let mut errors = Vec::new();
         errors.extend(self.remove_link(session, store, request).err());
-        errors.extend(
-            released
-                .and_then(|call| call.map_or(Ok(None), Call::wait))
-                .err(),
-        );
+        errors.extend(self.released(session, request, started).err());
         if errors.is_empty() {
             errors.extend(self.leave(session, store, request).err());
         }
@@ -190,13 +195,39 @@ impl Known {
     }
 
     /// Starts the IPAM's DEL; always, also when the container is long gone.
-    fn release(&self, session: &Session<'_>, request: &Request) -> Result<Option<Call>, CniError> {
-        let Some(ipam) = &self.ipam else {
+    fn release(
+        &self,
+        session: &Session<'_>,
+        request: &Request,
+        ipam: Option<&Value>,
+    ) -> Result<Option<Call>, CniError> {
+        let Some(ipam) = ipam else {
             return Ok(None);
         };
         let plugin = Delegate::find(ipam["type"].as_str().unwrap_or_default(), request)?;
         let config = lease::config(&request.config, ipam, &[]);
         plugin.start(session.exec, Verb::Del, &config).map(Some)
+    }
+
+    /// Waits for the IPAM's DEL, and asks once more with the corrected configuration where the recorded one is refused.
+    fn released(
+        &self,
+        session: &Session<'_>,
+        request: &Request,
+        started: Result<Option<Call>, CniError>,
+    ) -> Result<(), CniError> {
+        let wait = |call: Option<Call>| call.map_or(Ok(None), Call::wait).map(drop);
+        match started.and_then(wait) {
+            Err(refused) if refused.code != Code::TRY_AGAIN && self.corrected.is_some() => {
+                let journal = session.journal;
+                journal.remark(&format!("{refused}; as it is configured now:"));
+                let again = self.release(session, request, self.corrected.as_ref());
+                again
+                    .and_then(wait)
+                    .map_err(|error| refused.and(&format!("as it is configured now: {error}")))
+            }
+            released => released,
+        }
     }
 
     /// Removes the container's link, where it is still that container's.

@@ -288,6 +288,58 @@ fn a_release_that_fails_is_an_error_and_the_next_del_tries_again() {
 }
 
 #[test]
+fn an_add_whose_ipam_refuses_its_configuration_leaves_nothing() {
+    let lab = Lab::new(1);
+    let node = lab.node(0);
+    let net = Net::new("blue", 100);
+    let range = |more: Value| {
+        let mut range = json!({"subnet": "10.1.0.0/16"});
+        range
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json!([[range]])
+    };
+    for ipam in [
+        json!({"type": "host-local", "ranges": range(json!({"rangeStart": "10.1.0.36.200"}))}),
+        json!({"type": "host-local", "ranges": range(json!({"subnet": "10.1.0.0/31"}))}),
+        json!({"type": "host-local", "ranges": range(json!({})), "routes": [{"dst": "0.0.0.0"}]}),
+        json!({"type": "dhcp", "daemonSocketPath": "/nowhere/dhcp.sock"}),
+    ] {
+        let before = node.snapshot();
+        let mut pod = node.pod("web");
+        let ask = node.ask(&node.config(&[&net]).ipam(ipam.clone()), &pod);
+        let said = ask.say("ADD");
+        assert_ne!(said.code, 0, "{ipam}: {said:?}");
+        assert!(
+            !node.record("blue", &pod, "eth0").exists(),
+            "{ipam}: {said:?}"
+        );
+        assert!(!said.stdout.contains("was left"), "{ipam}: {said:?}");
+        pod.end();
+        node.snapshot().assert_same(&before);
+    }
+}
+
+#[test]
+fn where_the_ipam_refuses_what_was_recorded_del_asks_as_it_is_configured_now() {
+    let scene = Scene::new();
+    let path = scene.node().record("blue", &scene.pod, "eth0");
+    let record = std::fs::read_to_string(&path).unwrap();
+    let mut record: Value = serde_json::from_str(&record).unwrap();
+    record["ipam"]["ranges"][0][0]["rangeStart"] = json!("10.1.0.36.200");
+    std::fs::write(&path, record.to_string()).unwrap();
+    // Another plugin's release would be no release.
+    let other = scene.node().config(&[&Net::new("blue", 100).dual()]);
+    let other = other.ipam(scene.node().route_table());
+    let said = scene.ask.clone().config(&other).say("DEL");
+    assert_ne!(said.code, 0, "{said:?}");
+    assert!(path.exists());
+    scene.ask.del();
+    scene.assert_gone();
+}
+
+#[test]
 fn an_ipam_that_is_not_installed_any_more_is_told_and_everything_else_is_taken_away() {
     let scene = Scene::new();
     let nothing = scene.lab.dir().join("empty");
