@@ -214,8 +214,12 @@ pub struct ReplayOptions {
 #[command(after_help = "Examples:
   vxlan gc --dry-run           what no living pod holds: attachments, devices, claims
   vxlan gc                     the same, and asks whether to remove it
-  vxlan gc --yes               removes it; without a terminal nothing else does")]
+  vxlan gc --yes               removes it; without a terminal nothing else does
+  vxlan gc --force 3f2a        forgets an attachment that no DEL can take off, and tells what may be left")]
 pub struct GcOptions {
+    /// Takes one attachment off whose interface is gone, and forgets it though its IPAM refuses
+    #[arg(long, value_name = "CONTAINER[/IFNAME]", conflicts_with_all = ["dry_run", "yes"])]
+    pub force: Option<String>,
     /// Shows what would be removed and removes nothing
     #[arg(long)]
     pub dry_run: bool,

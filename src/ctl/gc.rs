@@ -2,6 +2,7 @@
 //!
 //! For a node whose runtime lost track, or asks no GC. What cannot be told to be dead is alive.
 
+mod force;
 pub mod living;
 
 use std::io::IsTerminal;
@@ -40,6 +41,9 @@ const PLUGINS: [&str; 3] = ["/opt/cni/bin", "/usr/libexec/cni", "/usr/lib/cni"];
 pub fn run(shared: &Shared, options: &GcOptions) -> Result<Said, CniError> {
     let system = System::until_sigterm();
     let node = Node::open(shared)?;
+    if let Some(wanted) = &options.force {
+        return force::run(shared, &node, wanted);
+    }
     let dead = Dead::look(&system, &node)?;
     if dead.is_nothing() {
         return Ok(Said::either(

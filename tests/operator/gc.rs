@@ -322,3 +322,41 @@ fn what_cannot_be_released_is_told_and_stays_for_the_next_time() {
         "{said:?}"
     );
 }
+
+#[test]
+fn what_its_ipam_never_releases_is_forgotten_by_force_once_its_interface_is_gone() {
+    let scene = Scene::new();
+    let pod = scene.joined("a", 0);
+    let refuses = scene.lab.script(
+        "refuses",
+        "route-table",
+        "echo '{\"cniVersion\": \"1.0.0\", \"code\": 7, \"msg\": \"never\"}'; exit 1",
+    );
+    let force = |wanted: &str| {
+        vxlan(scene.node(), &scene.conf, &["gc", "--force", wanted])
+            .env("CNI_PATH", refuses.to_str().unwrap())
+            .run()
+    };
+    let record = scene.node().record("blue", &pod, "eth0");
+    for (wanted, said) in [
+        (&*pod.container, "is alive"),
+        ("no-such", "no attachment on this node"),
+        ("", "no attachment on this node"),
+    ] {
+        let refused = force(wanted);
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.stderr.contains(said), "{refused:?}");
+        assert!(record.exists());
+    }
+    // As the runtime's DEL does before it is refused.
+    pod.ip("link del eth0");
+    let forced = force(&pod.container);
+    assert_eq!(forced.code, 0, "{forced:?}");
+    assert!(
+        forced.stdout.contains("may be left: its lease"),
+        "{forced:?}"
+    );
+    assert!(forced.stdout.contains("never"), "{forced:?}");
+    assert!(!record.exists());
+    assert_eq!(scene.node().device("vx_blue"), Value::Null);
+}
