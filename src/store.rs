@@ -9,6 +9,7 @@ mod attachment;
 mod error;
 mod filter;
 mod lock;
+mod single;
 mod under_way;
 
 use std::fs::{File, OpenOptions};
@@ -108,19 +109,6 @@ impl Store {
             .join(format!(".{container}:{ifname}"))
     }
 
-    /// Waits until no ADD of an attachment is at work any more, whatever became of the program that
-    /// carried it out; nobody begins anything with it as long as the answer lives.
-    ///
-    /// # Errors
-    /// [`StoreError::UnderWay`] when one was all the time, [`StoreError::File`].
-    pub fn wait_for_add(&self, container: &str, ifname: &str) -> Result<Vec<Leaving>, StoreError> {
-        let mut leaving = Vec::new();
-        for network in self.networks()? {
-            leaving.extend(under_way::wait(self.record(&network, container, ifname))?);
-        }
-        Ok(leaving)
-    }
-
     /// Marks an attachment as being worked on, so that a DEL of it waits; none where somebody else is at
     /// work on it, or its record is another or gone by now.
     pub fn begin(&self, attachment: &Attachment) -> Option<UnderWay> {
@@ -140,19 +128,6 @@ impl Store {
             &attachment.container,
             attachment.ifname.as_str(),
         ))
-    }
-
-    /// Removes what an ADD that was killed before it had written its record has left.
-    ///
-    /// # Errors
-    /// [`StoreError::File`].
-    pub fn sweep(&self, container: &str, ifname: &str) -> Result<(), StoreError> {
-        for network in self.networks()? {
-            under_way::remove_abandoned(&self.draft(&network, container, ifname))?;
-            // Refused while a record is in it, which is right.
-            let _ = std::fs::remove_dir(self.data.join(&network));
-        }
-        Ok(())
     }
 
     /// Removes a record and, with the last one, the network's folder. Nothing there is fine.

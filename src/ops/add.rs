@@ -28,7 +28,7 @@ use crate::plan::{self, Fact, Observed, Probe, Read, Side, Step, host, underlay}
 use crate::select::{Selection, select};
 use crate::session::line::{Failed, Line};
 use crate::session::release::wait_for_release;
-use crate::session::{Session, refuse_foreign};
+use crate::session::{Asked, Session, refuse_foreign};
 use crate::store::{Attachment, Store, UnderWay, boot_id};
 
 /// Puts a container on a network.
@@ -142,11 +142,18 @@ impl<'a> Attempt<'a> {
         let taken = self
             .session
             .ask(vec![Read::Addr(Side::Pod, self.ifname.clone())])?;
-        self.forget_earlier_boot()?;
-        let shared = self.store.share(&self.network.name)?;
-        let recorded = self.record_unless_taken(taken);
-        drop(shared);
+        // Of two ADDs of one attachment the second finds the first one's record, and takes nothing of it along.
+        let (container, ifname) = (&self.request.container, &self.request.ifname);
+        let alone = self.store.hold_attachment(container, ifname)?;
+        let recorded = self.record_under_the_lock(taken);
+        alone.remove();
         recorded.inspect_err(|_| self.store.forget_lock(&self.network.name))
+    }
+
+    fn record_under_the_lock(&self, taken: Asked) -> Result<UnderWay, CniError> {
+        self.forget_earlier_boot()?;
+        let _shared = self.store.share(&self.network.name)?;
+        self.record_unless_taken(taken)
     }
 
     fn make(&self, made: &mut Made) -> Result<CniResult, CniError> {

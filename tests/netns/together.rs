@@ -390,3 +390,32 @@ fn whatever_was_on_a_node_nothing_is_left_of_it() {
     }
     node.snapshot().assert_same(&before);
 }
+
+#[test]
+fn of_the_same_add_several_times_at_once_one_wins_whole_and_the_others_take_nothing_along() {
+    let lab = Lab::new(1);
+    let node = lab.node(0);
+    let net = Net::new("blue", 100);
+    let before = node.snapshot();
+    for times in [2, 2, 2, 2, 2, 3, 3, 3, 3, 3] {
+        let mut pod = node.pod("web");
+        let ask = node.ask(&node.config(&[&net]), &pod);
+        let children: Vec<_> = (0..times).map(|_| ask.verb("ADD").start()).collect();
+        let said: Vec<Said> = children.into_iter().map(Said::by).collect();
+        let (won, lost): (Vec<&Said>, Vec<&Said>) = said.iter().partition(|said| said.code == 0);
+        assert_eq!(won.len(), 1, "{said:?}");
+        for lost in lost {
+            let why = lost.error(4);
+            assert!(
+                why.contains("attached to network") || why.contains("has an interface"),
+                "{why}"
+            );
+        }
+        let result = won[0].ok();
+        assert!(node.record("blue", &pod, "eth0").exists());
+        ask.after(&result).check(&result);
+        ask.after(&result).del();
+        pod.end();
+        node.snapshot().assert_same(&before);
+    }
+}

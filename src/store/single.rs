@@ -1,0 +1,60 @@
+//! One verb at a time begins with an attachment, whichever network it is for.
+//!
+//! The lock of a network is shared by all that join it, so that two ADDs of one attachment, as a runtime sends that
+//! asks again too soon, would both find no record and both write one; and the one that fails would take the other's
+//! record and lease along. The lock of an attachment is held for as long as it takes to look for its record and
+//! to write one: milliseconds. What is at work on it after that is told by the record ([`super::under_way`]).
+
+use super::lock::{How, Lock};
+use super::{Leaving, Store, StoreError, make_dir, under_way};
+
+impl Store {
+    /// Takes the lock of an attachment. Its file goes by [`Lock::remove`].
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when another process held it all the time, [`StoreError::File`].
+    pub fn hold_attachment(&self, container: &str, ifname: &str) -> Result<Lock, StoreError> {
+        make_dir(&self.run)?;
+        // No network's lock has a colon, and none starts with a dot.
+        let path = self.run.join(format!(".{container}:{ifname}"));
+        Lock::take(path, How::Alone, &self.stop)
+    }
+
+    /// Waits until no ADD of an attachment is at work any more, whatever became of the program that
+    /// carried it out; nobody begins anything with it as long as the answer lives.
+    ///
+    /// # Errors
+    /// [`StoreError::UnderWay`] when one was all the time, [`StoreError::File`].
+    pub fn wait_for_add(&self, container: &str, ifname: &str) -> Result<Vec<Leaving>, StoreError> {
+        // One that has not begun to write yet comes after this; one that writes is waited for.
+        let path = self.run.join(format!(".{container}:{ifname}"));
+        let writing = path
+            .exists()
+            .then(|| self.hold_attachment(container, ifname));
+        writing.transpose()?.map(Lock::remove);
+        let mut leaving = Vec::new();
+        for network in self.networks()? {
+            leaving.extend(under_way::wait(self.record(&network, container, ifname))?);
+        }
+        Ok(leaving)
+    }
+
+    /// Removes what an ADD that was killed before it had written its record has left.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn sweep(&self, container: &str, ifname: &str) -> Result<(), StoreError> {
+        for network in self.networks()? {
+            let draft = self.draft(&network, container, ifname);
+            if draft.exists() {
+                let alone = self.hold_attachment(container, ifname)?;
+                let removed = under_way::remove_abandoned(&draft);
+                alone.remove();
+                removed?;
+            }
+            // Refused while a record is in it, which is right.
+            let _ = std::fs::remove_dir(self.data.join(&network));
+        }
+        Ok(())
+    }
+}
