@@ -19,7 +19,7 @@ use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code, Request, Verb};
 use crate::config::{Config, Filter, Network};
 use crate::exec::{Opened, System};
-use crate::ip::{Family, IfName, Mac, Program};
+use crate::ip::{Family, IfName, Mac, Netns, Program};
 use crate::journal::Journal;
 use crate::lease;
 use crate::nft::Table;
@@ -28,7 +28,7 @@ use crate::plan::{self, Fact, Observed, Probe, Read, Side, Step, host, underlay}
 use crate::select::{Selection, select};
 use crate::session::line::{Failed, Line};
 use crate::session::release::wait_for_release;
-use crate::session::{Asked, Session, refuse_foreign};
+use crate::session::{Session, refuse_foreign};
 use crate::store::{Attachment, Store, UnderWay, boot_id};
 
 /// Puts a container on a network.
@@ -119,10 +119,15 @@ impl<'a> Attempt<'a> {
 
     /// Records, makes, and takes back what was made when something fails.
     fn run(&self) -> Result<CniResult, CniError> {
-        self.start_early();
+        // Asked beside the locks and the disk, and answered before the IPAM is.
+        let taken = self
+            .session
+            .ask(vec![Read::Addr(Side::Pod, self.ifname.clone())])?;
+        self.start_early(&Netns::Own);
         let _under_way = self.record()?;
         let mut made = Made::default();
-        self.make(&mut made)
+        self.refuse_taken(taken)
+            .and_then(|()| self.make(&mut made))
             .map_err(|error| self.take_back(made, self.gone(error)))
     }
 
@@ -136,24 +141,23 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Refuses what is there already, then writes the attachment down. The first look into the
-    /// container runs beside the waiting for the lock and the disk.
+    /// Refuses an attachment that is there already, then writes this one down.
     fn record(&self) -> Result<UnderWay, CniError> {
-        let taken = self
-            .session
-            .ask(vec![Read::Addr(Side::Pod, self.ifname.clone())])?;
         // Of two ADDs of one attachment the second finds the first one's record, and takes nothing of it along.
         let (container, ifname) = (&self.request.container, &self.request.ifname);
         let alone = self.store.hold_attachment(container, ifname)?;
-        let recorded = self.record_under_the_lock(taken);
+        let recorded = self.record_under_the_lock();
         alone.remove();
         recorded.inspect_err(|_| self.store.forget_lock(&self.network.name))
     }
 
-    fn record_under_the_lock(&self, taken: Asked) -> Result<UnderWay, CniError> {
+    fn record_under_the_lock(&self) -> Result<UnderWay, CniError> {
         self.forget_earlier_boot()?;
         let _shared = self.store.share(&self.network.name)?;
-        self.record_unless_taken(taken)
+        self.refuse_second()?;
+        let written = self.store.write(&self.attachment);
+        // A folder made for this one is not left behind.
+        Ok(written.inspect_err(|_| drop(self.forget()))?)
     }
 
     fn make(&self, made: &mut Made) -> Result<CniResult, CniError> {
@@ -163,6 +167,12 @@ impl<'a> Attempt<'a> {
         let whole = lease::config(&self.request.config, &self.attachment.ipam, self.addresses);
         made.leased = true;
         made.call = Some(self.ipam.start(self.system, Verb::Add, &whole)?);
+        let pod = self.session.pod;
+        self.start_early(pod);
+        if self.network.anti_spoof {
+            // The rules are about the interface's own name, which it gets by a process of its own then.
+            self.start_early(pod);
+        }
         let mut seen = self.observe_and_link(made)?;
         self.ask_for_mac(&seen, made)?;
         let mtu = underlay::mtu(self.network, &seen)?;

@@ -28,10 +28,9 @@ impl Store {
     pub fn wait_for_add(&self, container: &str, ifname: &str) -> Result<Vec<Leaving>, StoreError> {
         // One that has not begun to write yet comes after this; one that writes is waited for.
         let path = self.run.join(format!(".{container}:{ifname}"));
-        let writing = path
-            .exists()
-            .then(|| self.hold_attachment(container, ifname));
-        writing.transpose()?.map(Lock::remove);
+        if path.exists() {
+            self.hold_attachment(container, ifname)?.remove();
+        }
         let mut leaving = Vec::new();
         for network in self.networks()? {
             leaving.extend(under_way::wait(self.record(&network, container, ifname))?);

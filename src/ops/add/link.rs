@@ -34,12 +34,11 @@ pub(super) fn comes_with_it(fact: &Fact) -> bool {
 }
 
 impl Attempt<'_> {
-    /// Starts the processes that make the link and configure it, which need not be waited for then.
-    pub(super) fn start_early(&self) {
-        for netns in [&Netns::Own, self.session.pod] {
-            let argv = batch::argv(netns, (Program::Ip, None), OnError::Stop);
-            self.system.start_early(argv);
-        }
+    /// Starts a process that makes or configures the link, which need not be waited for then. Each as soon as nothing
+    /// that is waited for sooner is left to be started.
+    pub(super) fn start_early(&self, netns: &Netns) {
+        let argv = batch::argv(netns, (Program::Ip, None), OnError::Stop);
+        self.system.start_early(argv);
     }
 
     /// In one process: looks at the node's side and makes the container's link. Where a look fails, the

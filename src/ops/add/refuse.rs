@@ -9,19 +9,15 @@ use crate::ops::attached_already;
 use crate::plan::{Read, Side};
 use crate::session::Asked;
 use crate::session::line::{Failed, Outcome};
-use crate::store::{Found, UnderWay};
+use crate::store::Found;
 
 impl Attempt<'_> {
-    /// Refuses what is there already, else writes the attachment down; the caller has the lock.
-    pub(super) fn record_unless_taken(&self, taken: Asked) -> Result<UnderWay, CniError> {
-        self.refuse_second()?;
-        if taken.answers()?.link(Side::Pod, &self.ifname).is_some() {
-            return Err(self.name_taken());
+    /// Refuses where the container has an interface of this name: its lease, if it has one, is another's.
+    pub(super) fn refuse_taken(&self, taken: Asked) -> Result<(), CniError> {
+        match taken.answers()?.link(Side::Pod, &self.ifname) {
+            Some(_) => Err(self.name_taken()),
+            None => Ok(()),
         }
-        Ok(self.store.write(&self.attachment).inspect_err(|_| {
-            // A folder made for this one is not left behind.
-            let _ = self.forget();
-        })?)
     }
 
     /// Forgets the attachment of an earlier boot. Its namespace and devices went with that; its lease goes
