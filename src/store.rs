@@ -9,6 +9,7 @@ mod attachment;
 mod error;
 mod filter;
 mod lock;
+pub mod safe;
 mod single;
 mod under_way;
 
@@ -116,7 +117,7 @@ impl Store {
         let path = self.record(network, &attachment.container, ifname);
         let mark = under_way::mark_if_free(&path)?;
         match read(path, network) {
-            Ok(Some((_, Found::Whole(now)))) if *now == *attachment => Some(mark),
+            Some((_, Found::Whole(now))) if *now == *attachment => Some(mark),
             _ => None,
         }
     }
@@ -157,16 +158,8 @@ impl Store {
     pub fn find(&self, container: &str, ifname: &str) -> Result<Option<Found>, StoreError> {
         for network in self.networks()? {
             let path = self.record(&network, container, ifname);
-            match present(std::fs::read(&path)) {
-                Ok(None) => {}
-                Ok(Some(bytes)) => return Ok(Some(parse(&path, network, &bytes))),
-                Err(source) => {
-                    return Err(StoreError::File {
-                        what: "read",
-                        path,
-                        source,
-                    });
-                }
+            if let Some((_, found)) = read(path, &network) {
+                return Ok(Some(found));
             }
         }
         Ok(None)
@@ -178,10 +171,10 @@ impl Store {
     /// [`StoreError::File`].
     pub fn attachments(&self, network: &str) -> Result<Vec<(PathBuf, Found)>, StoreError> {
         let dir = self.data.join(network);
-        list(&dir)?
-            .into_iter()
-            .filter_map(|name| read(dir.join(name), network).transpose())
-            .collect()
+        let names = list(&dir)?.into_iter();
+        Ok(names
+            .filter_map(|name| read(dir.join(name), network))
+            .collect())
     }
 
     /// Whether a network has a record other than this one's. Those of an earlier boot hold nothing on this
@@ -198,7 +191,7 @@ impl Store {
         let dir = self.data.join(network);
         let own = format!("{container}:{ifname}.json");
         for name in list(&dir)?.into_iter().filter(|name| *name != own) {
-            if read(dir.join(name), network)?.is_some_and(|(_, found)| found.is_of_this_boot()) {
+            if read(dir.join(name), network).is_some_and(|(_, found)| found.is_of_this_boot()) {
                 return Ok(true);
             }
         }
@@ -300,18 +293,20 @@ impl Store {
 }
 
 /// The record in a file of a network; none where it is gone by now.
-fn read(path: PathBuf, network: &str) -> Result<Option<(PathBuf, Found)>, StoreError> {
-    match present(std::fs::read(&path)) {
-        Ok(bytes) => Ok(bytes.map(|bytes| {
-            let found = parse(&path, network.to_owned(), &bytes);
-            (path, found)
-        })),
-        Err(source) => Err(StoreError::File {
-            what: "read",
-            path,
-            source,
-        }),
-    }
+fn read(path: PathBuf, network: &str) -> Option<(PathBuf, Found)> {
+    let found = match safe::read(&path) {
+        Ok(bytes) => parse(&path, network.to_owned(), &bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        // It harms no other attachment.
+        Err(error) => Found::Damaged {
+            network: network.to_owned(),
+            why: StoreError::Damaged {
+                path: path.clone(),
+                why: error.to_string(),
+            },
+        },
+    };
+    Some((path, found))
 }
 
 /// Makes a folder and does something in it; again where the folder vanishes between the two: whoever

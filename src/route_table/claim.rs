@@ -220,7 +220,7 @@ impl Claims<'_> {
                 return Ok(Claim { route, state });
             }
             if search.wanted().is_some() {
-                let who = self.owners.holder(address)?;
+                let who = self.owners.holder(address);
                 let who = who.map_or("an attachment on this node".to_owned(), |owner| {
                     owner.shown()
                 });

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::ip::route::Route;
-use crate::store::{StoreError, list, make_dir, present, write_durably};
+use crate::store::{StoreError, list, make_dir, present, safe, write_durably};
 
 /// The ending of a record's name.
 const ENDING: &str = ".json";
@@ -155,7 +155,7 @@ impl Owners {
             let own = self.by_owner(container, ifname, address);
             // A record without its other name is of a claim that is not made yet, or is freed already.
             if same_file(&own, &self.by_address(address)) {
-                let owner = read(&own)?;
+                let owner = read(&own);
                 held.push(Held { address, owner });
             }
         }
@@ -186,19 +186,16 @@ impl Owners {
     /// [`StoreError::File`] where the records are there and cannot be read.
     pub fn claimed(&self) -> Result<Vec<Held>, StoreError> {
         let held = |address| {
-            let owner = read(&self.by_address(address))?;
-            Ok(Held { address, owner })
+            let owner = read(&self.by_address(address));
+            Held { address, owner }
         };
         let mut addresses = addresses_in(&self.addresses())?;
         addresses.sort();
-        addresses.into_iter().map(held).collect()
+        Ok(addresses.into_iter().map(held).collect())
     }
 
-    /// Who has an address on this node.
-    ///
-    /// # Errors
-    /// [`StoreError::File`] where the record is there and cannot be read.
-    pub fn holder(&self, address: IpAddr) -> Result<Option<Owner>, StoreError> {
+    /// The owner of an address on this node.
+    pub fn holder(&self, address: IpAddr) -> Option<Owner> {
         read(&self.by_address(address))
     }
 
@@ -232,17 +229,14 @@ fn link_alone(own: &Path, common: &Path, owner: &Owner) -> io::Result<bool> {
 
 /// Whether a record tells of a boot other than this one; one that cannot be read tells nothing.
 fn is_of_another_boot(common: &Path, owner: &Owner) -> bool {
-    matches!(read(common), Ok(Some(other)) if other.boot != owner.boot)
+    matches!(read(common), Some(other) if other.boot != owner.boot)
 }
 
-/// A record; none where it is not there or not whole.
-fn read(path: &Path) -> Result<Option<Owner>, StoreError> {
-    let bytes = present(std::fs::read(path)).map_err(|source| StoreError::File {
-        what: "read",
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+/// A record; none where it is not there, is no record, or is not whole: whose the address is nobody can tell then, and its
+/// name still says that it is taken.
+fn read(path: &Path) -> Option<Owner> {
+    let bytes = safe::read(path).ok()?;
+    serde_json::from_slice(&bytes).ok()
 }
 
 fn remove(path: &Path) -> Result<(), StoreError> {
@@ -301,7 +295,7 @@ mod tests {
         assert_eq!(owners.held_by("a", "eth0").unwrap().len(), 2);
         assert!(owners.held_by("b", "eth0").unwrap().is_empty());
         assert_eq!(owners.all().unwrap(), [("a".into(), "eth0".into())]);
-        let holder = owners.holder("10.1.0.9".parse().unwrap()).unwrap().unwrap();
+        let holder = owners.holder("10.1.0.9".parse().unwrap()).unwrap();
         assert_eq!(holder.shown(), "pod shop/web, container a/eth0");
     }
 
@@ -312,11 +306,11 @@ mod tests {
         let address: IpAddr = "10.1.0.9".parse().unwrap();
         assert!(owners.take(&owner("a", "10.1.0.9", "now")).unwrap());
         owners.give_back("b", "eth0", address).unwrap();
-        assert!(owners.holder(address).unwrap().is_some());
+        assert!(owners.holder(address).is_some());
         owners.give_back("a", "eth0", address).unwrap();
         assert!(owners.take(&owner("b", "10.1.0.9", "now")).unwrap());
         owners.give_back("a", "eth0", address).unwrap();
-        assert_eq!(owners.holder(address).unwrap().unwrap().container, "b");
+        assert_eq!(owners.holder(address).unwrap().container, "b");
         assert!(owners.held_by("a", "eth0").unwrap().is_empty());
     }
 

@@ -125,7 +125,7 @@ fn put_back(
         done.failed.push(format!("{address}: {}", error.details));
         return Ok(());
     }
-    match owners.holder(address)?.as_ref() == Some(owner) {
+    match owners.holder(address).as_ref() == Some(owner) {
         true => done.put_back.push(format!("{address}: {}", owner.shown())),
         false => drop_route(session, &owner.route, done),
     }

@@ -294,7 +294,7 @@ pub fn taken(address: IpAddr, who: &str) -> CniError {
 /// Who has an address: the owner on this node, or what the table tells.
 pub fn holder(address: IpAddr, record: &RouteRecord, owners: &Owners) -> String {
     match owners.holder(address) {
-        Ok(Some(owner)) => format!("{} on this node, since {}", owner.shown(), owner.since),
-        _ => format!("the route `{}`", record.shown()),
+        Some(owner) => format!("{} on this node, since {}", owner.shown(), owner.since),
+        None => format!("the route `{}`", record.shown()),
     }
 }

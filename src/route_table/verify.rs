@@ -131,7 +131,7 @@ fn two_owners(address: IpAddr, seen: &Observed, owners: &Owners) -> Option<CniEr
         return None;
     };
     record.gateway.as_ref()?;
-    let here = owners.holder(address).ok().flatten()?;
+    let here = owners.holder(address)?;
     if here.boot != boot_id() {
         return None;
     }

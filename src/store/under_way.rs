@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::lock::is_still;
-use super::{StoreError, present};
+use super::{StoreError, present, safe};
 
 /// How long a DEL waits for the rest of an ADD: runtimes give a DEL at least as long.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ pub struct Leaving {
 /// Marks what a record that others know of tells as being worked on; none where somebody else is at work
 /// on it, or it is gone.
 pub(super) fn mark_if_free(record: &Path) -> Option<UnderWay> {
-    let mark = UnderWay::mark(File::open(record).ok()?).ok()?;
+    let mark = UnderWay::mark(safe::open(record).ok()?).ok()?;
     is_still(&mark._record, record).then_some(mark)
 }
 
@@ -59,7 +59,7 @@ pub(super) fn is_under_way(record: &Path) -> bool {
 
 /// A file that somebody has locked.
 fn locked(path: &Path) -> Option<File> {
-    File::open(path)
+    safe::open(path)
         .ok()
         .filter(|file| file.try_lock().is_err())
 }
@@ -74,13 +74,12 @@ pub(super) fn wait(record: PathBuf) -> Result<Option<Leaving>, StoreError> {
     loop {
         // Looked up anew each time: an ADD that ends well replaces the file. Kept open meanwhile, so that
         // `fuser` shows who waits.
-        let Ok(file) = File::open(&record) else {
+        let Ok(file) = safe::open(&record) else {
             return Ok(None);
         };
         match file.try_lock() {
             Ok(()) if is_still(&file, &record) => return Ok(Some(Leaving { _record: file })),
-            Ok(()) => continue,
-            Err(_) => {}
+            Ok(()) | Err(_) => {}
         }
         if start.elapsed() >= LIMIT {
             return Err(StoreError::UnderWay {

@@ -107,7 +107,11 @@ impl Fired {
             }
             _ => {
                 let mut lines = self.stdin.lines().filter(|line| !line.is_empty());
-                text.contains(&self.line) || lines.any(|line| text.contains(line))
+                // The way into the namespace is shown by its short form.
+                let entered = self.line.strip_prefix("nsenter --net=");
+                let line = entered.and_then(|line| Some(line.split_once(' ')?.1));
+                let line = line.unwrap_or(&self.line);
+                text.contains(line) || lines.any(|line| text.contains(line))
             }
         }
     }

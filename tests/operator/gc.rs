@@ -360,3 +360,63 @@ fn what_its_ipam_never_releases_is_forgotten_by_force_once_its_interface_is_gone
     assert!(!record.exists());
     assert_eq!(scene.node().device("vx_blue"), Value::Null);
 }
+
+#[test]
+fn a_record_that_cannot_be_read_harms_no_other_attachment_and_no_verb() {
+    let scene = Scene::new();
+    let node = scene.node();
+    let [mut stays, mut goes, green] =
+        [("a", 0), ("b", 0), ("c", 1)].map(|(n, net)| scene.joined(n, net));
+    let bad = node
+        .record("blue", &stays, "eth0")
+        .with_file_name("bad:eth0.json");
+    let claims = node.ipam().join("address").join("10.10.0.77.json");
+    let makes = [
+        "mkdir BAD",
+        "mkfifo BAD",
+        "ln -s BAD BAD",
+        "ln -s /dev/zero BAD",
+        "truncate -s 1T BAD",
+        "echo '{' >BAD",
+    ];
+    for make in makes {
+        for file in [&bad, &claims] {
+            node.sh(&make.replace("BAD", file.to_str().unwrap()));
+        }
+        for words in [
+            &["status"][..],
+            &["doctor"],
+            &["gc", "--dry-run"],
+            &["repair"],
+            &["status", "--json"],
+        ] {
+            let said = vxlan(node, &scene.conf, words).run();
+            let told = format!("{}{}", said.stdout, said.stderr);
+            let names = words[0] == "repair" || told.contains("bad:eth0.json");
+            assert!(
+                names,
+                "{make}: {words:?}: {said:?}"
+            );
+            assert!(
+                said.code == 0 || said.code == 1,
+                "{make}: {words:?}: {said:?}"
+            );
+        }
+        // Of the same network one goes and one comes.
+        let config = scene.config.clone().joining(&scene.nets[0]);
+        node.ask(&config, &goes).del();
+        assert!(!node.record("blue", &goes, "eth0").exists(), "{make}");
+        node.ask(&config, &goes).add();
+        for file in [&bad, &claims] {
+            node.sh(&format!("rm -rf {}", file.display()));
+        }
+    }
+    let config = scene.config.clone();
+    for (pod, net) in [(&stays, 0), (&goes, 0), (&green, 1)] {
+        node.ask(&config.clone().joining(&scene.nets[net]), pod)
+            .del();
+    }
+    stays.end();
+    goes.end();
+    assert_eq!(node.device("vx_blue"), Value::Null);
+}

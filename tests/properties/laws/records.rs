@@ -109,7 +109,7 @@ fn owner(dir: &Path, bytes: &[u8]) {
         panic!("not held")
     };
     assert_eq!(held.address, address);
-    assert_eq!(owners.holder(address).unwrap(), held.owner);
+    assert_eq!(owners.holder(address), held.owner);
     if let Some(owner) = &held.owner {
         let shown = format!("10.1.0.9 is claimed by {}", owner.shown());
         presentable(&CniError::new(Code::TRY_AGAIN, shown));
