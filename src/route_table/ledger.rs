@@ -5,17 +5,18 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use super::config::Ipam;
+use super::lost;
 use super::owners::{Held, Owners};
 use super::search::preferred;
 use crate::cni::{Args, CniError};
 use crate::config::Config;
 use crate::conflist::Wanted;
-use crate::ip::Family;
-use crate::ip::route::{Lookup, RouteRecord};
+use crate::ip::route::{Lookup, Route, RouteRecord};
+use crate::ip::{Family, IfName};
 use crate::lease;
 use crate::plan::{Observed, Read, Side};
 use crate::session::Session;
-use crate::store::boot_id;
+use crate::store::{Attachment, boot_id};
 
 /// Which configurations concern this IPAM: those that name it, for one network or for all.
 pub const WANTED: Wanted = Wanted {
@@ -58,6 +59,8 @@ pub enum Claimed {
     EarlierBoot,
     /// The record is cut short, so nobody can tell.
     Unreadable,
+    /// It is in the table and an attachment has the address, but the record is gone.
+    Unrecorded,
 }
 
 impl Claimed {
@@ -68,6 +71,7 @@ impl Claimed {
             Self::Missing => "missing",
             Self::EarlierBoot => "stale_boot",
             Self::Unreadable => "unreadable",
+            Self::Unrecorded => "unrecorded",
         }
     }
 }
@@ -113,16 +117,40 @@ impl Ledger {
             address.is_none_or(|address| known.contains(&address))
         };
         let orphans = seen.claims().iter().filter(|record| is_here(ipam, record));
-        let orphans = orphans
-            .filter(|record| !is_known(record))
-            .cloned()
-            .collect();
+        let orphans = orphans.filter(|record| !is_known(record)).cloned();
         let boot = boot_id();
-        let entries = claimed
-            .into_iter()
-            .map(|held| Entry::of(held, &seen, &boot))
-            .collect();
-        Ok(Self { entries, orphans })
+        let entries = claimed.into_iter();
+        let mut ledger = Self {
+            entries: entries.map(|held| Entry::of(held, &seen, &boot)).collect(),
+            orphans: orphans.collect(),
+        };
+        ledger.tell_lost_from_orphaned(ipam)?;
+        Ok(ledger)
+    }
+
+    /// A claim without a record is no orphan where an attachment has the address.
+    fn tell_lost_from_orphaned(&mut self, ipam: &Ipam) -> Result<(), CniError> {
+        if self.orphans.is_empty() {
+            return Ok(());
+        }
+        let leased = lost::leased(ipam)?;
+        let orphans = std::mem::take(&mut self.orphans);
+        for orphan in orphans {
+            let route = route_of(&orphan, ipam);
+            let its = |(leased, _): &&(IpAddr, Attachment)| Some(*leased) == address(&orphan);
+            match (leased.iter().find(its), route) {
+                (Some((address, attachment)), Some(route)) => self.entries.push(Entry {
+                    held: Held {
+                        address: *address,
+                        owner: Some(lost::owner(attachment, route)),
+                    },
+                    claim: Claimed::Unrecorded,
+                    elsewhere: None,
+                }),
+                _ => self.orphans.push(orphan),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -140,6 +168,17 @@ fn is_here(ipam: &Ipam, record: &RouteRecord) -> bool {
     let of_pool = |address| ipam.pools.iter().any(|pool| pool.range(address).is_some());
     let direct = record.gateway.is_none() && record.nexthops.is_empty();
     direct && address(record).is_some_and(of_pool)
+}
+
+/// The route that a record of the table shows, as it is asked for.
+pub fn route_of(record: &RouteRecord, ipam: &Ipam) -> Option<Route> {
+    let dev = IfName::new(record.dev.as_deref()?).ok()?;
+    Some(Route {
+        metric: record.metric,
+        protocol: Some(ipam.protocol),
+        table: ipam.table,
+        ..Route::new(address(record)?.into(), None, &dev)
+    })
 }
 
 /// The one address that a claim leads to; none for a route to several.

@@ -11,6 +11,7 @@ pub mod contest;
 pub mod ledger;
 pub mod liar;
 pub mod list;
+mod lost;
 pub mod owners;
 pub mod pool;
 pub mod reconcile;

@@ -194,6 +194,11 @@ impl Owners {
         Ok(addresses.into_iter().map(held).collect())
     }
 
+    /// Whether an address has a record on this node, be it one that cannot be read.
+    pub fn is_recorded(&self, address: IpAddr) -> bool {
+        self.by_address(address).symlink_metadata().is_ok()
+    }
+
     /// The owner of an address on this node.
     pub fn holder(&self, address: IpAddr) -> Option<Owner> {
         read(&self.by_address(address))

@@ -9,11 +9,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::config::Ipam;
-use super::ledger::{Claimed, Entry, Ledger, address};
+use super::ledger::{Claimed, Entry, Ledger, route_of};
 use super::owners::{Owner, Owners};
 use crate::cni::CniError;
 use crate::exec::System;
-use crate::ip::IfName;
 use crate::ip::route::{self, Route, RouteRecord};
 use crate::journal::Journal;
 use crate::plan::{Side, Step};
@@ -92,6 +91,12 @@ fn mend(
                 let text = format!("{}: the record of an earlier boot", entry.held.address);
                 done.dropped.push(text);
             }
+            Claimed::Unrecorded => {
+                if owners.take(owner)? {
+                    let text = format!("{}: the record of {}", entry.held.address, owner.shown());
+                    done.put_back.push(text);
+                }
+            }
             Claimed::Ok | Claimed::Unreadable => {}
         }
     }
@@ -137,17 +142,6 @@ fn drop_route(session: &Session<'_>, route: &Route, done: &mut Done) {
         left if left.is_empty() => done.dropped.push(format!("{}: orphaned", route.dst.ip())),
         left => done.failed.extend(left),
     }
-}
-
-/// The route that a record of the table shows, as it is asked for.
-fn route_of(record: &RouteRecord, ipam: &Ipam) -> Option<Route> {
-    let dev = IfName::new(record.dev.as_deref()?).ok()?;
-    Some(Route {
-        metric: record.metric,
-        protocol: Some(ipam.protocol),
-        table: ipam.table,
-        ..Route::new(address(record)?.into(), None, &dev)
-    })
 }
 
 impl Done {

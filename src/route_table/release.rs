@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use super::config::Ipam;
+use super::lost;
 use super::owners::{Held, Owners};
 use super::search::Use;
 use super::wire;
@@ -25,7 +26,9 @@ use crate::store::boot_id;
 /// What could not be removed, after everything was tried.
 pub fn del(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniError> {
     let owners = Owners::new(&ipam.data_dir);
-    let held = owners.held_by(&request.container, &request.ifname)?;
+    let (container, ifname) = (&request.container, &request.ifname);
+    let mut held = owners.held_by(container, ifname)?;
+    held.extend(lost::held_by(ipam, &owners, container, ifname)?);
     owners.sweep(&request.container, &request.ifname)?;
     if held.is_empty() {
         return Ok(());

@@ -393,10 +393,7 @@ fn a_record_that_cannot_be_read_harms_no_other_attachment_and_no_verb() {
             let said = vxlan(node, &scene.conf, words).run();
             let told = format!("{}{}", said.stdout, said.stderr);
             let names = words[0] == "repair" || told.contains("bad:eth0.json");
-            assert!(
-                names,
-                "{make}: {words:?}: {said:?}"
-            );
+            assert!(names, "{make}: {words:?}: {said:?}");
             assert!(
                 said.code == 0 || said.code == 1,
                 "{make}: {words:?}: {said:?}"
@@ -419,4 +416,31 @@ fn a_record_that_cannot_be_read_harms_no_other_attachment_and_no_verb() {
     stays.end();
     goes.end();
     assert_eq!(node.device("vx_blue"), Value::Null);
+}
+
+#[test]
+fn claims_of_living_pods_outlive_their_owner_records_and_go_with_their_pods() {
+    let scene = Scene::new();
+    let node = scene.node();
+    let [a, b] = ["a", "b"].map(|name| scene.joined(name, 0));
+    let claims = || node.show("route show proto 192").as_array().unwrap().len();
+    let wipe = || std::fs::remove_dir_all(node.ipam()).unwrap();
+    assert_eq!(claims(), 2);
+    wipe();
+    let said = unwell(node, &scene.conf, &["doctor"]);
+    assert!(said.stdout.contains("is unrecorded"), "{said:?}");
+    assert!(!said.stdout.contains("is orphaned"), "{said:?}");
+    well(node, &scene.conf, &["gc", "--yes"]);
+    assert_eq!(claims(), 2);
+    let said = well(node, &scene.conf, &["repair"]);
+    assert!(said.contains("put back"), "{said}");
+    assert_eq!(claims(), 2);
+    well(node, &scene.conf, &["doctor"]);
+    // Without a repair in between the DEL gives back what its own attachment has, and no other's.
+    wipe();
+    let config = scene.config.clone().joining(&scene.nets[0]);
+    node.ask(&config, &a).del();
+    assert_eq!(claims(), 1);
+    node.ask(&config, &b).del();
+    assert_eq!(claims(), 0);
 }
