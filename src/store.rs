@@ -6,6 +6,7 @@
 //! stands, alone while that side is made or taken away.
 
 mod attachment;
+mod draft;
 mod error;
 mod filter;
 mod lock;
@@ -60,48 +61,6 @@ impl Store {
         self.data
             .join(network)
             .join(format!("{container}:{ifname}.json"))
-    }
-
-    /// Writes a record so that it is whole or not there: a file of its own, fsync, rename, fsync. It is
-    /// under way as long as the answer lives, and the processes that are started meanwhile.
-    ///
-    /// # Errors
-    /// [`StoreError::File`].
-    pub fn write(&self, attachment: &Attachment) -> Result<UnderWay, StoreError> {
-        let path = self.record(
-            &attachment.network,
-            &attachment.container,
-            attachment.ifname.as_str(),
-        );
-        let dir = self.data.join(&attachment.network);
-        let text = serde_json::to_vec(attachment).map_err(|source| StoreError::File {
-            what: "write",
-            path: path.clone(),
-            source: source.into(),
-        })?;
-        // The dot keeps half-written ones out of every list.
-        let draft = self.draft(
-            &attachment.network,
-            &attachment.container,
-            attachment.ifname.as_str(),
-        );
-        let failed = |source| StoreError::File {
-            what: "write",
-            path: path.clone(),
-            source,
-        };
-        let written = in_a_folder(&dir, || write_durably(&draft, &text).map_err(failed));
-        let lasting = written.and_then(|record| {
-            let mark = UnderWay::mark(record).map_err(failed)?;
-            std::fs::rename(&draft, &path).map_err(failed)?;
-            File::open(&dir)
-                .and_then(|dir| dir.sync_all())
-                .map_err(failed)?;
-            Ok(mark)
-        });
-        lasting.inspect_err(|_| {
-            let _ = std::fs::remove_file(&draft);
-        })
     }
 
     fn draft(&self, network: &str, container: &str, ifname: &str) -> PathBuf {

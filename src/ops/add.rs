@@ -28,7 +28,7 @@ use crate::plan::{self, Fact, Observed, Probe, Read, Side, Step, host, underlay}
 use crate::select::{Selection, select};
 use crate::session::line::{Failed, Line};
 use crate::session::release::wait_for_release;
-use crate::session::{Session, refuse_foreign};
+use crate::session::{Asked, Session, refuse_foreign};
 use crate::store::{Attachment, Store, UnderWay, boot_id};
 
 /// Puts a container on a network.
@@ -119,15 +119,14 @@ impl<'a> Attempt<'a> {
 
     /// Records, makes, and takes back what was made when something fails.
     fn run(&self) -> Result<CniResult, CniError> {
-        // Asked beside the locks and the disk, and answered before the IPAM is.
+        // Asked beside the locks and the disk.
         let taken = self
             .session
             .ask(vec![Read::Addr(Side::Pod, self.ifname.clone())])?;
         self.start_early(&Netns::Own);
-        let _under_way = self.record()?;
+        let _under_way = self.record(taken)?;
         let mut made = Made::default();
-        self.refuse_taken(taken)
-            .and_then(|()| self.make(&mut made))
+        self.make(&mut made)
             .map_err(|error| self.take_back(made, self.gone(error)))
     }
 
@@ -141,23 +140,14 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Refuses an attachment that is there already, then writes this one down.
-    fn record(&self) -> Result<UnderWay, CniError> {
+    /// Refuses what is there already, then writes the attachment down.
+    fn record(&self, taken: Asked) -> Result<UnderWay, CniError> {
         // Of two ADDs of one attachment the second finds the first one's record, and takes nothing of it along.
         let (container, ifname) = (&self.request.container, &self.request.ifname);
         let alone = self.store.hold_attachment(container, ifname)?;
-        let recorded = self.record_under_the_lock();
+        let recorded = self.record_under_the_lock(taken);
         alone.remove();
         recorded.inspect_err(|_| self.store.forget_lock(&self.network.name))
-    }
-
-    fn record_under_the_lock(&self) -> Result<UnderWay, CniError> {
-        self.forget_earlier_boot()?;
-        let _shared = self.store.share(&self.network.name)?;
-        self.refuse_second()?;
-        let written = self.store.write(&self.attachment);
-        // A folder made for this one is not left behind.
-        Ok(written.inspect_err(|_| drop(self.forget()))?)
     }
 
     fn make(&self, made: &mut Made) -> Result<CniResult, CniError> {

@@ -9,11 +9,28 @@ use crate::ops::attached_already;
 use crate::plan::{Read, Side};
 use crate::session::Asked;
 use crate::session::line::{Failed, Outcome};
-use crate::store::Found;
+use crate::store::{Found, UnderWay};
 
 impl Attempt<'_> {
+    /// Writes the attachment down where nothing of it is there.
+    pub(super) fn record_under_the_lock(&self, taken: Asked) -> Result<UnderWay, CniError> {
+        self.forget_earlier_boot()?;
+        let _shared = self.store.share(&self.network.name)?;
+        self.refuse_second()?;
+        let written = self.write_unless_taken(taken);
+        // A folder made for this one is not left behind.
+        written.inspect_err(|_| drop(self.forget()))
+    }
+
+    /// The answer about the interface's name comes beside the writing to the disk.
+    fn write_unless_taken(&self, taken: Asked) -> Result<UnderWay, CniError> {
+        let draft = self.store.draft_of(&self.attachment)?;
+        self.refuse_taken(taken)?;
+        Ok(draft.publish()?)
+    }
+
     /// Refuses where the container has an interface of this name: its lease, if it has one, is another's.
-    pub(super) fn refuse_taken(&self, taken: Asked) -> Result<(), CniError> {
+    fn refuse_taken(&self, taken: Asked) -> Result<(), CniError> {
         match taken.answers()?.link(Side::Pod, &self.ifname) {
             Some(_) => Err(self.name_taken()),
             None => Ok(()),
@@ -22,7 +39,7 @@ impl Attempt<'_> {
 
     /// Forgets the attachment of an earlier boot. Its namespace and devices went with that; its lease goes
     /// here: an IPAM may refuse a container a second one, and nobody would ask it for the first again.
-    pub(super) fn forget_earlier_boot(&self) -> Result<(), CniError> {
+    fn forget_earlier_boot(&self) -> Result<(), CniError> {
         let (container, ifname) = (&self.request.container, &self.request.ifname);
         let Some(Found::Whole(old)) = self.store.find(container, ifname)? else {
             return Ok(());
