@@ -27,7 +27,8 @@ pub fn gc(system: &System, request: &Request) -> Result<(), CniError> {
         // The lease too: an IPAM may take GC and do nothing, as host-local does.
         errors.extend(take_off(system, &config, &store, &one).err());
     }
-    errors.extend(ask_ipams(system, &config, request, Verb::Gc));
+    let refused = ask_ipams(system, &config, request, Verb::Gc).into_iter();
+    errors.extend(refused.map(|(_, error)| error));
     let idle = |network| leave_idle(system, &config, &store, request, network).err();
     errors.extend(config.networks.iter().filter_map(idle));
     all(errors)

@@ -4,13 +4,21 @@ use serde_json::Value;
 
 use crate::cni::delegate::Delegate;
 use crate::cni::{CniError, Code, Request, Verb};
-use crate::config::Config;
+use crate::config::{Config, Network};
 use crate::exec::System;
 use crate::{lease, outlet};
 
+/// What an IPAM refused, with the names of the networks that it is of.
+pub type Refused<'a> = (Vec<&'a str>, CniError);
+
 /// Forwards a verb to the IPAM of each network, once where several have the same. Tells what they
 /// refused; one that does not know the verb is told of on stderr only.
-pub fn ask_ipams(system: &System, config: &Config, request: &Request, verb: Verb) -> Vec<CniError> {
+pub fn ask_ipams<'a>(
+    system: &System,
+    config: &'a Config,
+    request: &Request,
+    verb: Verb,
+) -> Vec<Refused<'a>> {
     let mut asked: Vec<Value> = Vec::new();
     let mut errors = Vec::new();
     for network in &config.networks {
@@ -28,7 +36,12 @@ pub fn ask_ipams(system: &System, config: &Config, request: &Request, verb: Verb
                 crate::sanitize::printable(name),
                 verb.as_str()
             )),
-            said => errors.extend(said.err()),
+            Err(error) => {
+                let same = |other: &&Network| lease::ipam(config.ipam.as_ref(), other) == ipam;
+                let networks = config.networks.iter().filter(same);
+                errors.push((networks.map(|network| &*network.name).collect(), error));
+            }
+            Ok(_) => {}
         }
         asked.push(ipam);
     }

@@ -15,7 +15,8 @@ use crate::journal::Journal;
 use crate::plan::{Observed, Read, Side, underlay};
 use crate::session::Session;
 
-/// Tells whether ADD can be served.
+/// Tells whether ADD can be served: for pods that name no network, and for at least one network. A runtime takes the whole
+/// node out of service where it is not, so that one network of several is no reason; it is told in the journal.
 ///
 /// # Errors
 /// Code 50 with every reason, 51 where containers that run are cut off too.
@@ -27,12 +28,40 @@ pub fn status(system: &System, request: &Request) -> Result<(), CniError> {
         .filter_map(|dir| unwritable(dir))
         .collect();
     errors.extend(no_guard(&config));
-    errors.extend(node(system, &config).unwrap_or_else(|error| vec![unavailable(error)]));
-    let asked = ask_ipams(system, &config, request, Verb::Status);
-    errors.extend(asked.into_iter().map(unavailable));
+    let mut unserved: Vec<(&str, CniError)> = Vec::new();
+    match node(system, &config) {
+        Ok(faults) => unserved.extend(faults),
+        Err(error) => errors.push(unavailable(error)),
+    }
+    for (networks, error) in ask_ipams(system, &config, request, Verb::Status) {
+        let error = unavailable(error);
+        unserved.extend(networks.into_iter().map(|name| (name, error.clone())));
+    }
+    let refused = !errors.is_empty() || takes_the_node_out(&config, &unserved);
+    let mut told: Vec<CniError> = Vec::new();
+    for (_, error) in unserved {
+        if !told.contains(&error) {
+            told.push(error);
+        }
+    }
+    if !refused {
+        let journal = Journal::new(&config.log_file, "STATUS", "");
+        told.iter()
+            .for_each(|error| journal.remark(&format!("{error}; {}", error.details)));
+        return Ok(());
+    }
+    errors.extend(told);
     // The graver one is the code that is told.
     errors.sort_by_key(|error| std::cmp::Reverse(error.code.0));
     all(errors)
+}
+
+/// Whether the networks that cannot be joined are the default one, or all.
+fn takes_the_node_out(config: &Config, unserved: &[(&str, CniError)]) -> bool {
+    let is_unserved = |name: &str| unserved.iter().any(|(network, _)| *network == name);
+    let default = config.default_network.as_deref();
+    let mut all = config.networks.iter();
+    default.is_some_and(is_unserved) || all.all(|network| is_unserved(&network.name))
 }
 
 /// Why a folder cannot take a record; `None` when it can.
@@ -48,7 +77,7 @@ pub fn unwritable(folder: &Path) -> Option<CniError> {
 
 /// The node's side as far as STATUS looks at it: each underlay device must be there, up, and large
 /// enough, and no device of somebody else's may have a network's VNI and port.
-fn node(system: &System, config: &Config) -> Result<Vec<CniError>, CniError> {
+fn node<'a>(system: &System, config: &'a Config) -> Result<Vec<(&'a str, CniError)>, CniError> {
     let journal = Journal::new(&config.log_file, "STATUS", "");
     let session = Session {
         exec: system,
@@ -65,7 +94,7 @@ fn node(system: &System, config: &Config) -> Result<Vec<CniError>, CniError> {
             _ => Code::NOT_AVAILABLE,
         };
         let found = underlay_fault(network, &seen);
-        faults.extend(found.map(|fault| CniError { code, ..fault }));
+        let found = found.map(|fault| CniError { code, ..fault });
         let not_yet = !seen
             .vxlans()
             .iter()
@@ -73,8 +102,12 @@ fn node(system: &System, config: &Config) -> Result<Vec<CniError>, CniError> {
         let overlap = underlay::check_overlap(network, &seen)
             .err()
             .filter(|_| not_yet);
-        faults.extend(overlap.map(|fault| unavailable(fault.into())));
-        faults.extend(clash(network, &seen));
+        let overlap = overlap.map(|fault| unavailable(fault.into()));
+        let all = found
+            .into_iter()
+            .chain(overlap)
+            .chain(clash(network, &seen));
+        faults.extend(all.map(|fault| (&*network.name, fault)));
     }
     Ok(faults)
 }

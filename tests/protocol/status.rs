@@ -335,3 +335,53 @@ fn doctor_crosses_an_iproute2_that_is_older_than_the_oldest_and_no_other() {
         assert!(!said.stdout.contains("5.3 or newer"), "{}", said.stdout);
     }
 }
+
+#[test]
+fn one_network_of_several_that_cannot_be_joined_takes_no_node_out_of_service() {
+    let world = World::new();
+    let several = |config: &mut Value, default: Option<&str>, broken: &[usize]| {
+        let blue = config["vxlans"][0].clone();
+        let mut networks = Vec::new();
+        for (index, name) in ["blue", "green", "red"].into_iter().enumerate() {
+            let mut network = blue.clone();
+            network["name"] = json!(name);
+            network["id"] = json!(100 + index);
+            network["cidr"] = json!(format!("10.{}.0.1/16", 101 + index));
+            if broken.contains(&index) {
+                network["options"]["vtepdev"] = json!("eth7");
+            }
+            networks.push(network);
+        }
+        config["vxlans"] = json!(networks);
+        config.as_object_mut().unwrap().remove("defaultNetwork");
+        if let Some(name) = default {
+            config["defaultNetwork"] = json!(name);
+        }
+    };
+    for (default, broken, serves) in [
+        (Some("blue"), &[2][..], true),
+        (Some("blue"), &[1, 2], true),
+        (None, &[1, 2], true),
+        (Some("blue"), &[0], false),
+        (None, &[0, 1, 2], false),
+    ] {
+        let said = status(&world, |config| several(config, default, broken));
+        match serves {
+            true => drop(said.ok()),
+            false => drop(said.error(50)),
+        }
+        let log = std::fs::read_to_string(world.path("vxlan.log")).unwrap_or_default();
+        assert_eq!(
+            log.contains("`eth7` does not exist"),
+            serves,
+            "{default:?} {broken:?}"
+        );
+        let _ = std::fs::remove_file(world.path("vxlan.log"));
+    }
+    // As the IPAM of one of them says.
+    world.answer(
+        "STATUS",
+        r#"if grep -q '10[.]103[.]'; then echo '{"code": 50, "msg": "full"}'; exit 1; fi"#,
+    );
+    status(&world, |config| several(config, Some("blue"), &[])).ok();
+}
