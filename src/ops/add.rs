@@ -19,7 +19,7 @@ use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code, Request, Verb};
 use crate::config::{Config, Filter, Network};
 use crate::exec::{Opened, System};
-use crate::ip::{Family, IfName, Mac, Netns, Program};
+use crate::ip::{Family, IfName, Mac, Program};
 use crate::journal::Journal;
 use crate::lease;
 use crate::nft::Table;
@@ -123,7 +123,6 @@ impl<'a> Attempt<'a> {
         let taken = self
             .session
             .ask(vec![Read::Addr(Side::Pod, self.ifname.clone())])?;
-        self.start_early(&Netns::Own);
         let _under_way = self.record(taken)?;
         let mut made = Made::default();
         self.make(&mut made)

@@ -100,3 +100,43 @@ fn what_an_add_leaves_that_was_killed_before_its_record_was_written_goes_with_th
     scene.ask.del();
     scene.assert_gone();
 }
+
+#[test]
+fn a_del_waits_for_the_command_that_a_killed_add_has_left_and_removes_what_it_makes_late() {
+    let lab = Lab::new(1);
+    let node = lab.node(0);
+    // Not the first on the node, so that the link is made by the process that was started before it was told.
+    let config = node.config(&[&Net::new("blue", 100)]);
+    let other = node.pod("other");
+    node.ask(&config, &other).add();
+    let dir = lab.dir().join("slow-ip");
+    std::fs::create_dir(&dir).unwrap();
+    let body = format!(
+        "export PATH={}\ncase \" $* \" in *' -force '*) exec ip \"$@\" ;; esac\n\
+         cat >{dir}/stdin.$$\n\
+         if grep -q 'link add' {dir}/stdin.$$; then : >{dir}/asked; read -r _ <{dir}/pipe; fi\n\
+         exec ip \"$@\" <{dir}/stdin.$$",
+        std::env::var("PATH").unwrap(),
+        dir = dir.display()
+    );
+    let stand_in = lab.script("slow", "ip", &body);
+    node.sh(&format!("mkfifo {}/pipe", dir.display()));
+    let pod = node.pod("web");
+    let before = Snapshot::of_namespace(&pod);
+    let ask = node.ask(&config, &pod).path_first(&stand_in);
+    let mut killed = ask.verb("ADD").start();
+    until("the link is about to be made", || {
+        dir.join("asked").exists()
+    });
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    // The command has the record's lock still, though it was started before it was told what to do.
+    let record = node.record("blue", &pod, "eth0");
+    let free = node.exec(&["flock", "--nonblock", record.to_str().unwrap(), "true"]);
+    assert!(!free.status.success(), "{free:?}");
+    let del = node.ask(&config, &pod).verb("DEL").start();
+    until_open(&del, &record);
+    std::fs::write(dir.join("pipe"), "now\n").unwrap();
+    assert_eq!(Said::by(del).ok(), Value::Null);
+    Snapshot::of_namespace(&pod).assert_same(&before);
+}

@@ -35,7 +35,7 @@ pub(super) fn comes_with_it(fact: &Fact) -> bool {
 
 impl Attempt<'_> {
     /// Starts a process that makes or configures the link, which need not be waited for then. Each as soon as nothing
-    /// that is waited for sooner is left to be started.
+    /// that is waited for sooner is left to be started, and with the record's lock.
     pub(super) fn start_early(&self, netns: &Netns) {
         let argv = batch::argv(netns, (Program::Ip, None), OnError::Stop);
         self.system.start_early(argv);

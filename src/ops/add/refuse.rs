@@ -3,6 +3,7 @@
 use super::Attempt;
 use crate::cni::delegate::Delegate;
 use crate::cni::{CniError, Code, Verb};
+use crate::ip::Netns;
 use crate::ip::stderr::Kind;
 use crate::lease;
 use crate::ops::attached_already;
@@ -25,6 +26,8 @@ impl Attempt<'_> {
     /// The answer about the interface's name comes beside the writing to the disk.
     fn write_unless_taken(&self, taken: Asked) -> Result<UnderWay, CniError> {
         let draft = self.store.draft_of(&self.attachment)?;
+        // Behind the record's lock, which it inherits: what it does after this program was killed is waited for by a DEL.
+        self.start_early(&Netns::Own);
         self.refuse_taken(taken)?;
         Ok(draft.publish()?)
     }
