@@ -30,7 +30,7 @@ pub struct Journal {
     notes: String,
     rotate_at: u64,
     started: Instant,
-    /// Inode and size of the file when this verb last wrote: still the same, nobody came between.
+    /// Inode and size of the file when this verb last wrote: still the same, no other process wrote in between.
     last: Cell<Option<(u64, u64)>>,
     told: Cell<bool>,
 }

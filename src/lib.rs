@@ -8,7 +8,7 @@
 //!
 //! 1. [`cni::request`]: environment and stdin become a request.
 //! 2. [`config`]: its JSON becomes a configuration, all faults named at once.
-//!    Only if so configured, [`kube`] asks the Kubernetes API for what nobody has said of the pod.
+//!    Only if so configured, [`kube`] asks the Kubernetes API for what is not known of the pod yet.
 //! 3. [`select`]: the configuration and what the pod may say become a network, an address, a reason.
 //! 4. [`store`]: under the network's lock the attachment is written down, before the first change.
 //! 5. [`cni::delegate`], [`lease`]: the IPAM is asked; beside it runs

@@ -69,7 +69,7 @@ impl Store {
             .join(format!(".{container}:{ifname}"))
     }
 
-    /// Marks an attachment as being worked on, so that a DEL of it waits; none where somebody else is at
+    /// Marks an attachment as being worked on, so that a DEL of it waits; none where another verb is at
     /// work on it, or its record is another or gone by now.
     pub fn begin(&self, attachment: &Attachment) -> Option<UnderWay> {
         let (network, ifname) = (&attachment.network, attachment.ifname.as_str());
@@ -137,7 +137,7 @@ impl Store {
     }
 
     /// Whether a network has a record other than this one's. Those of an earlier boot hold nothing on this
-    /// node, only a lease; one that cannot be read may be anybody's.
+    /// node, only a lease; the owner of one that cannot be read cannot be told.
     ///
     /// # Errors
     /// [`StoreError::File`].
@@ -211,7 +211,7 @@ impl Store {
     /// Takes the lock of a network together with others that join it.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] when somebody held it alone all the time.
+    /// [`StoreError::Locked`] when another process held it alone all the time.
     pub fn share(&self, network: &str) -> Result<Lock, StoreError> {
         self.lock(network, How::Shared)
     }
@@ -219,7 +219,7 @@ impl Store {
     /// Takes the lock of a network alone.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] when somebody else held it all the time.
+    /// [`StoreError::Locked`] when another process held it all the time.
     pub fn hold(&self, network: &str) -> Result<Lock, StoreError> {
         self.lock(network, How::Alone)
     }
@@ -232,7 +232,7 @@ impl Store {
         self.lock(SHARED, How::Alone)
     }
 
-    /// Removes the lock's file of a network that this node is not on. While somebody else has the lock,
+    /// Removes the lock's file of a network that this node is not on. While another process has the lock,
     /// it is left to them; left behind, it does no harm.
     pub fn forget_lock(&self, network: &str) {
         let unused = |_: &Lock| {
@@ -268,8 +268,8 @@ fn read(path: PathBuf, network: &str) -> Option<(PathBuf, Found)> {
     Some((path, found))
 }
 
-/// Makes a folder and does something in it; again where the folder vanishes between the two: whoever
-/// leaves a network as the last one takes the folder along, while another may be joining it.
+/// Makes a folder and does something in it; again where the folder vanishes between the two: the
+/// last attachment to leave a network takes the folder along, while another may be joining it.
 fn in_a_folder<T>(dir: &Path, act: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
     let vanished = |error: &StoreError| match error {
         // A folder that was there when it was to be made, and no more when it was looked at.

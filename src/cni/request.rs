@@ -174,7 +174,7 @@ impl Request {
         })
     }
 
-    /// The same question about one attachment whose namespace nobody knows, also to a delegate.
+    /// The same question about one attachment whose namespace is not known, also to a delegate.
     pub fn of_attachment(&self, container: String, ifname: String) -> Self {
         let variables = vec![
             ("CNI_CONTAINERID", container.clone()),
@@ -208,7 +208,7 @@ impl Request {
     }
 }
 
-/// `CNI_ARGS`: `KEY=VALUE;KEY=VALUE`. Keys that nobody knows are kept: the IPAM may.
+/// `CNI_ARGS`: `KEY=VALUE;KEY=VALUE`. Keys that are not known are kept: the IPAM may.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Args(BTreeMap<String, String>);
 

@@ -118,7 +118,7 @@ impl Config {
         }
     }
 
-    /// Reads what can be read: for DEL, which must not wait until somebody mends the configuration.
+    /// Reads what can be read: for DEL, which must not wait until the configuration is mended.
     pub fn read_leniently(value: &Value) -> Self {
         let faults = Faults::default();
         Self::walk(&At::top(value, &faults), &faults)
@@ -349,7 +349,7 @@ pub fn requested_ips(runtime: &At<'_>, args: &At<'_>) -> Option<(&'static str, V
         .or_else(|| strings(&cni).map(|ips| ("args.cni.ips", ips)))
 }
 
-/// The addresses asked for by whoever is asked first, as [`requested_ips`] tells, else in `CNI_ARGS IP=`.
+/// The addresses of the first source that asks for any, as [`requested_ips`] tells, else in `CNI_ARGS IP=`.
 pub fn asked_ips(
     told: Option<(&'static str, Vec<String>)>,
     args: &Args,

@@ -248,7 +248,7 @@ impl Network {
         })
     }
 
-    /// Says why an address can be no container's here, whoever chose it; `None` when it can.
+    /// Says why an address can be no container's here, wherever it comes from; `None` when it can.
     pub fn is_no_host(&self, wanted: IpAddr) -> Option<String> {
         let Some(cidr) = self.cidrs.iter().find(|cidr| cidr.contains(wanted)) else {
             let subnets = self

@@ -62,7 +62,7 @@ pub struct RouteTable {
 pub enum RouteTableVerb {
     /// Shows every claimed address: owner, since when, on which device, claimed elsewhere or not
     List,
-    /// Puts back claims that were flushed and drops those that nobody owns
+    /// Puts back claims that were flushed and drops those that are orphaned
     Reconcile,
 }
 
@@ -83,7 +83,7 @@ pub struct Shared {
   vxlan status                 every network and everybody on it
   vxlan status shop/web-1      one pod, by its namespace and name
   vxlan status 3f2a            one container, by the start of its id
-  vxlan status 10.1.0.23       whoever has this address
+  vxlan status 10.1.0.23       the attachment that has this address
   vxlan status --json          the same for a program")]
 pub struct StatusOptions {
     /// Only this pod (NAMESPACE/NAME or NAME), container (id or its start) or address

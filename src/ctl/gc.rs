@@ -31,10 +31,10 @@ use crate::route_table::{reconcile, session};
 use crate::session::Session;
 use crate::store::{Attachment, Found};
 
-/// Where a runtime's plugins are if nobody says anything else: containerd, CRI-O, and Debian's packages.
+/// Where a runtime's plugins are by default: containerd, CRI-O, and Debian's packages.
 const PLUGINS: [&str; 3] = ["/opt/cni/bin", "/usr/libexec/cni", "/usr/lib/cni"];
 
-/// Shows what nobody living holds and, where that is wanted, removes it.
+/// Shows what is stale and, where that is wanted, removes it.
 ///
 /// # Errors
 /// When the configuration, the records or the kernel's state cannot be read.
@@ -71,7 +71,7 @@ pub fn run(shared: &Shared, options: &GcOptions) -> Result<Said, CniError> {
     Ok(said.if_well(done.failed.is_empty()))
 }
 
-/// Asks, where there is somebody to ask.
+/// Asks, where there is a terminal.
 fn is_wanted(dead: &Dead<'_>) -> bool {
     if !std::io::stdin().is_terminal() {
         return false;
@@ -82,17 +82,17 @@ fn is_wanted(dead: &Dead<'_>) -> bool {
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
-/// What nobody living holds.
+/// What is stale.
 struct Dead<'a> {
     /// Attachments whose namespace is gone, and how that is known.
     attachments: Vec<(&'a Attachment, String)>,
-    /// Networks whose devices nobody uses.
+    /// Networks whose devices are not in use.
     idle: Vec<&'a Network>,
     /// Claims without an owner, and owners of an earlier boot.
     claims: Vec<String>,
     /// The uses of our IPAM in which those claims are.
     ipams: Vec<Ipam>,
-    /// What is left alone because nobody can tell.
+    /// What is left alone because it cannot be told.
     unclear: Vec<String>,
 }
 
@@ -144,7 +144,7 @@ impl<'a> Dead<'a> {
         }
     }
 
-    /// Claims that are nobody's.
+    /// Claims that are orphaned.
     fn strays(&mut self, system: &System, node: &Node) -> Result<(), CniError> {
         for ipam in ipams(&node.raw) {
             let journal = Journal::new(&ipam.log_file, "LIST", "");
@@ -284,7 +284,7 @@ impl Done {
     }
 }
 
-/// The definitions of a network of the configuration that nobody is on, and whose devices are there.
+/// The definitions of a network of the configuration without attachments, whose devices are there.
 fn idle<'a>(
     system: &System,
     node: &'a Node,
@@ -323,7 +323,7 @@ fn own<'a>(system: &'a System, journal: &'a Journal) -> Session<'a> {
     }
 }
 
-/// Takes one attachment off, unless somebody else has meanwhile, or it is another by now.
+/// Takes one attachment off, unless another verb has meanwhile, or it is another by now.
 fn take(system: &System, node: &Node, record: &Attachment) -> Result<(), CniError> {
     match node.store.find(&record.container, record.ifname.as_str())? {
         Some(Found::Whole(now)) if *now == *record && !node.store.is_under_way(record) => {

@@ -135,7 +135,7 @@ impl Follow {
         })
     }
 
-    /// Shows what is there, then each line as it comes, until it is told to end or nobody reads any more.
+    /// Shows what is there, then each line as it comes, until it is told to end or its reader is gone.
     fn run(mut self) -> Result<Said, CniError> {
         let system = System::until_sigterm();
         let mut shown = self.all_there_is()?;

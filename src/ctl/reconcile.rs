@@ -7,7 +7,7 @@ use crate::cni::CniError;
 use crate::exec::System;
 use crate::route_table::reconcile::reconcile;
 
-/// Puts back what was flushed, drops what nobody owns, and tells both.
+/// Puts back what was flushed, drops what is orphaned, and tells both.
 ///
 /// # Errors
 /// When the configuration, the records or the table cannot be read.

@@ -68,7 +68,7 @@ fn repair(system: &System, node: &Node) -> Result<Done, CniError> {
     Ok(done)
 }
 
-/// Makes the node's side of a network true; `None` where nobody is on it any more.
+/// Makes the node's side of a network true; `None` where no attachment is on it any more.
 fn side(
     system: &System,
     node: &Node,
@@ -79,7 +79,7 @@ fn side(
     let journal = journal(node, &on.name, "-", "");
     let session = session(system, &journal);
     let _alone = node.store.clone().until(system.stop()).hold(&on.name)?;
-    // The last container may have left since the records were read: nothing is made for nobody.
+    // The last container may have left since the records were read: nothing is made for a container that has gone.
     if !node.store.is_used_by_others(&on.name, "", "")? {
         return Ok(None);
     }
@@ -166,7 +166,7 @@ fn is_well(found: &Found<'_>) -> bool {
     facts.is_ok_and(|facts| facts.iter().all(|(_, verdict)| *verdict == Verdict::Holds))
 }
 
-/// Mends one container, unless somebody else is at work on it or it has gone meanwhile.
+/// Mends one container, unless another verb is at work on it or it has gone meanwhile.
 fn container(
     system: &System,
     node: &Node,

@@ -1,6 +1,6 @@
 //! `vxlan replay`: an attachment's commands from the journals, as a script or run.
 //!
-//! What stands of them, the node's side with it, whoever made that: run on a blank node with the same
+//! What stands of them, the node's side with it, whichever ADD made that: run on a blank node with the same
 //! underlay, they rebuild the attachment's state.
 
 use std::path::Path;
@@ -55,7 +55,7 @@ fn as_they_were<'a>(deeds: &[&'a Deed]) -> Vec<(&'a Deed, String)> {
     deeds.iter().flat_map(lines).collect()
 }
 
-/// The last ADD that succeeded of each attachment that is meant; where nobody is named, of those that
+/// The last ADD that succeeded of each attachment that is meant; where none is named, of those that
 /// have not left since.
 fn attached<'a>(node: &'a [Deed], wanted: &Filter) -> Vec<&'a Deed> {
     let mut attached: Vec<&Deed> = Vec::new();

@@ -17,7 +17,7 @@ use crate::store::Attachment;
 /// Shows the node, or one of those on it.
 ///
 /// # Errors
-/// When the configuration, the records or the devices cannot be read, and when nobody is what was asked for.
+/// When the configuration, the records or the devices cannot be read, and when no attachment is what was asked for.
 pub fn run(shared: &Shared, options: &StatusOptions) -> Result<Said, CniError> {
     let mut node = Node::open(shared)?;
     if let Some(wanted) = &options.of {
@@ -33,7 +33,7 @@ pub fn run(shared: &Shared, options: &StatusOptions) -> Result<Said, CniError> {
     Ok(Said::either(shared, || seen.document(), || text))
 }
 
-/// Leaves nobody but who was asked for.
+/// Leaves what was asked for alone.
 fn only(node: &mut Node, wanted: &str) -> Result<(), CniError> {
     for network in &mut node.networks {
         let is_wanted = |one: &Recorded| one.record().is_some_and(|record| is(record, wanted));

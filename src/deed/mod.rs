@@ -26,7 +26,7 @@ pub struct Deed {
     pub started: String,
     /// When it began, which is before it had something to write.
     pub began: String,
-    /// The journal's file; empty where nobody told.
+    /// The journal's file; empty where it is not known.
     pub journal: String,
     /// `ADD`, `DEL`, `RECONCILE` and the like.
     pub verb: String,

@@ -122,7 +122,7 @@ fn rules_go(left: &mut Vec<Standing<'_>>, netns: Option<&str>, dev: &str) {
 
 /// The commands that make the node what some verbs found or left, and those of these verbs.
 ///
-/// That is: their own, and those given for the same containers since; what stands of their networks on the node, whoever made it; and the switches that
+/// That is: their own, and those given for the same containers since; what stands of their networks on the node, whichever ADD made it; and the switches that
 /// are the whole node's.
 pub fn of_verbs<'a>(deeds: &'a [Deed], until: usize, wanted: &[&'a Deed]) -> Vec<Standing<'a>> {
     // What was done for the same container since, as a repair, is its own too.

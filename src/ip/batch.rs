@@ -170,7 +170,7 @@ impl Batch {
             reads.then(|| printed.next()).flatten()
         };
         let documents = self.lines.iter().enumerate().map(&mut answer).collect();
-        // Where `ip` gave up without naming a line nobody knows how far it came: the failure is told anyway.
+        // Where `ip` gave up without naming a line it cannot be told how far it came: the failure is told anyway.
         let gave_up = failures.iter().any(|failure| failure.line.is_none());
         match seen == wanted || gave_up {
             true => Ok(Answers {

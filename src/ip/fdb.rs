@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::command::{Command, Program};
 use super::name::{IfName, Mac};
 
-/// The MAC that stands for every destination nobody has learnt (head-end replication).
+/// The MAC that stands for every destination that is not learnt (head-end replication).
 const UNKNOWN: &str = "00:00:00:00:00:00";
 
 /// `bridge fdb append 00:00:00:00:00:00 dev NAME dst VTEP`: one more VTEP for what is not known.
@@ -64,7 +64,7 @@ pub struct FdbRecord {
 }
 
 impl FdbRecord {
-    /// Whether it leads what nobody has learnt to a VTEP.
+    /// Whether it leads what is not learnt to a VTEP.
     pub fn floods_to(&self, vtep: IpAddr) -> bool {
         self.mac == UNKNOWN && self.dst == Some(vtep)
     }

@@ -13,7 +13,7 @@ pub use record::{
     vxlan_differences,
 };
 
-/// A vxlan device's identity: what the kernel lets nobody change once the device is there.
+/// A vxlan device's identity: what the kernel lets no command change once the device is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vxlan {
     /// VXLAN network identifier (`id`).

@@ -99,7 +99,7 @@ pub fn flush(address: IpAddr, dev: &IfName) -> Command {
         .pair("nud", "all")
 }
 
-/// `ip neigh show to ADDRESS dev NAME nud all`: also where the kind of the device asks nobody.
+/// `ip neigh show to ADDRESS dev NAME nud all`: also where a device of that kind asks no host.
 pub fn show(address: IpAddr, dev: &IfName) -> Command {
     Command::ip(&["neigh", "show"])
         .pair("to", address)

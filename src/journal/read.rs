@@ -1,6 +1,6 @@
 //! A journal's file, read: whole, or as it grows.
 //!
-//! What was put aside as `PATH.1` comes first. Whoever put it aside, this program or logrotate, nothing
+//! What was put aside as `PATH.1` comes first. Put aside by this program or logrotate, nothing
 //! is lost and nothing comes twice.
 
 use std::fs::File;

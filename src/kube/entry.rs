@@ -140,7 +140,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Refuses what nobody here knows.
+    /// Refuses what is not known here.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), Fault> {
         match self
             .object

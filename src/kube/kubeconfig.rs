@@ -1,7 +1,7 @@
 //! A kubeconfig: YAML in, the one cluster and user of its current context out. Reads no file.
 //!
-//! What it does not know it refuses: somebody who is not who the kubeconfig says is not a lesser fault than
-//! nobody. No value is ever repeated in a fault, since any of them may be a secret in the wrong place.
+//! What it does not know it refuses: another identity than the kubeconfig's is not a lesser fault than
+//! none. No value is ever repeated in a fault, since any of them may be a secret in the wrong place.
 
 use std::path::{Path, PathBuf};
 
@@ -188,7 +188,7 @@ impl Cluster {
             (None, true) => Trust::Nothing,
             (None, false) => Trust::System,
             (Some(authority), false) => Trust::Authority(authority),
-            // As client-go: one of the two is a mistake, and nobody can tell which.
+            // As client-go: one of the two is a mistake, and which one cannot be told.
             (Some(_), true) => {
                 let why = "set together with a certificate-authority: take one of them out";
                 return Err(at.fault("insecure-skip-tls-verify", why));
@@ -246,7 +246,7 @@ impl User {
     }
 }
 
-/// Somebody else than who the kubeconfig says must not be asked as.
+/// The API must not be asked as another than the kubeconfig says.
 fn refuse_impersonation(at: &Entry<'_>) -> Result<(), Fault> {
     for key in ["as", "as-uid", "as-groups", "as-user-extra"] {
         if at.value(key).is_some() {

@@ -40,7 +40,7 @@ pub enum AnswerError {
         /// What it says it is.
         found: String,
     },
-    /// It is about somebody else.
+    /// It is about another pod.
     #[error("is about the pod `{found}`")]
     OtherPod {
         /// Who.

@@ -31,7 +31,7 @@ pub fn del(system: &System, request: &Request) -> Result<(), CniError> {
     take_off(system, &config, &store, request)
 }
 
-/// Takes one attachment off, as DEL does and GC for each that nobody needs.
+/// Takes one attachment off, as DEL does and GC for each that is stale.
 ///
 /// # Errors
 /// As [`del`].
@@ -327,7 +327,7 @@ impl Known {
                 name,
                 format!("nothing is known of network {name}: its devices are left alone"),
             ),
-            // Without a record there was no attachment, or nobody can tell; `vxlan gc` looks at devices without one.
+            // Without a record there was no attachment, or none that can be told; `vxlan gc` looks at devices without one.
             (_, None) => Ok(()),
         }
     }

@@ -1,5 +1,5 @@
-//! GC: removes what belongs to no attachment on the runtime's list, and the node's side of networks that
-//! nobody is on.
+//! GC: removes what belongs to no attachment on the runtime's list, and the node's side of networks
+//! without attachments.
 
 use super::del::take_off;
 use super::ipams::ask_ipams;
@@ -34,7 +34,7 @@ pub fn gc(system: &System, request: &Request) -> Result<(), CniError> {
     all(errors)
 }
 
-/// Leaves a network that nobody is on.
+/// Leaves a network without attachments.
 fn leave_idle(
     system: &System,
     config: &Config,
@@ -52,7 +52,7 @@ fn leave_idle(
 }
 
 /// The recorded attachments of this CNI network that are not on the list. What cannot be read is left:
-/// nobody can tell whose it is, and a DEL of its container removes it. One that an ADD is at work on
+/// its owner cannot be told, and a DEL of its container removes it. One that an ADD is at work on
 /// is too young for the list.
 fn stale(
     store: &Store,

@@ -1,6 +1,6 @@
 //! How a node leaves a network: the record goes, and with the last one the node's side.
 //!
-//! Under the network's lock, held alone: whoever joins meanwhile waits, and makes the node's side anew.
+//! Under the network's lock, held alone: an ADD that comes meanwhile waits, and makes the node's side anew.
 
 use super::{ending, guard};
 use crate::cni::{CniError, Code};
@@ -33,7 +33,7 @@ pub fn leave(
     Ok(())
 }
 
-/// Takes the node's side away of a network that nobody is on, neither by a record nor by what listens
+/// Takes the node's side away of a network without attachments, neither by a record nor by what listens
 /// through its device: when records were lost no DEL comes that would.
 ///
 /// # Errors
@@ -47,7 +47,7 @@ pub fn leave_if_idle(
         return Ok(());
     }
     let alone = store.hold(&network.name)?;
-    // Somebody may have joined meanwhile.
+    // Another ADD may have joined meanwhile.
     if store.is_used_by_others(&network.name, "", "")? {
         return Ok(());
     }
@@ -59,7 +59,7 @@ pub fn leave_if_idle(
     taken
 }
 
-/// Whether something of the node's side of a network is there that nobody is on.
+/// Whether something of the node's side of a network is there without attachments.
 ///
 /// # Errors
 /// When the records or the state cannot be read.
@@ -71,7 +71,7 @@ pub fn is_left_over(
     Ok(!store.is_used_by_others(&network.name, "", "")? && is_idle(session, store, network)?)
 }
 
-/// Whether something of the node's side is there, and nobody listens through it. One look: what is about
+/// Whether something of the node's side is there, and nothing listens through it. One look: what is about
 /// to go waits for the next time.
 fn is_idle(session: &Session<'_>, store: &Store, network: &Network) -> Result<bool, CniError> {
     let mut questions = questions(network);
@@ -110,7 +110,7 @@ pub fn planned(
 }
 
 /// After an ADD that failed: forgets the attachment if everything else was taken back, and takes the
-/// node's side back unless somebody else joined meanwhile: all of it where this program made it,
+/// node's side back unless another attachment joined meanwhile: all of it where this program made it,
 /// whichever ADD that was, else the steps of this one. Tells what could not be done.
 pub fn leave_after_failure(
     session: &Session<'_>,
@@ -196,7 +196,7 @@ fn take_away(session: &Session<'_>, store: &Store, network: &Network) -> Result<
     }
 }
 
-/// Looks at the node's side; where somebody else still listens through the vxlan, again for a while: the
+/// Looks at the node's side; where another device still listens through the vxlan, again for a while: the
 /// devices of a namespace that has just gone are taken down by the kernel at its own time.
 fn look_until_released(
     session: &Session<'_>,

@@ -76,7 +76,7 @@ pub fn unwritable(folder: &Path) -> Option<CniError> {
 }
 
 /// The node's side as far as STATUS looks at it: each underlay device must be there, up, and large
-/// enough, and no device of somebody else's may have a network's VNI and port.
+/// enough, and no other device may have a network's VNI and port.
 fn node<'a>(system: &System, config: &'a Config) -> Result<Vec<(&'a str, CniError)>, CniError> {
     let journal = Journal::new(&config.log_file, "STATUS", "");
     let session = Session {

@@ -361,7 +361,7 @@ fn route_is_seen(seen: &Observed, side: Side, route: &Route, witness: Option<Loo
             .any(|record| route.is(record))
 }
 
-/// Whether the list shows a rule; where nobody asked for the list, whether the look-up ends in its table.
+/// Whether the list shows a rule; where the list was not asked for, whether the look-up ends in its table.
 fn rule_is_seen(seen: &Observed, rule: &Rule, witness: Lookup) -> bool {
     match seen.rules(rule.family(), rule.pref) {
         Some(listed) => listed.iter().any(|record| rule.is(record)),

@@ -176,7 +176,7 @@ pub fn broken<'a>(facts: &'a [Fact], seen: &Observed) -> Vec<(&'a Fact, Verdict)
 }
 
 /// The devices that are there and are another than wanted: no command makes them what they should be,
-/// and taking them away is nobody's business but their owner's.
+/// and taking them away is their owner's business alone.
 pub fn foreign<'a>(facts: &'a [Fact], seen: &Observed) -> Vec<(&'a Fact, Verdict)> {
     let device = |fact: &Fact| matches!(fact, Fact::Vxlan { .. } | Fact::Macvlan { .. });
     let broken = broken(facts, seen).into_iter();

@@ -375,7 +375,7 @@ impl Observed {
         self.sysctls.get(&(side, key.clone())) == Some(&None)
     }
 
-    /// A switch; `None` where it is not there or nobody asked.
+    /// A switch; `None` where it is not there or was not asked for.
     pub fn sysctl(&self, side: Side, key: &SysctlKey) -> Option<&str> {
         self.sysctls.get(&(side, key.clone()))?.as_deref()
     }

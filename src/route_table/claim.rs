@@ -1,4 +1,4 @@
-//! ADD: claims an address of each pool and waits until it is seen to be nobody else's.
+//! ADD: claims an address of each pool and waits until it is seen to be no other owner's.
 //!
 //! Record → route → wait → look again, for all pools at once, so there is one wait. A claim that turns
 //! out to be another's is withdrawn and the next address tried; one that was asked for is refused.
@@ -249,7 +249,7 @@ impl Claims<'_> {
         all: &[IpAddr],
     ) -> Result<(Vec<Option<String>>, Observed), CniError> {
         let outcome = self.claim_and_look(round, all).inspect_err(|_| {
-            // Nobody knows how far it came; removing what was not added does no harm.
+            // How far it came cannot be told; removing what was not added does no harm.
             round
                 .iter_mut()
                 .for_each(|claim| claim.state = State::Routed);
@@ -305,7 +305,7 @@ impl Claims<'_> {
         wire::run_and_ask(session, system, lines, questions, &after)
     }
 
-    /// What is seen of a claim; where somebody else makes one too, who of them keeps the address.
+    /// What is seen of a claim; where another node makes one too, which of them keeps the address.
     fn evidence(
         &self,
         claim: &Claim,

@@ -103,7 +103,7 @@ pub struct Ipam {
 }
 
 impl Ipam {
-    /// For how long somebody else who claims the same address may take to give way. They do within the time
+    /// For how long another claimant of the same address may take to give way. They do within the time
     /// that a claim takes to be seen, unless their node is busy.
     pub fn contest(&self) -> Duration {
         (self.propagation * 10).max(CONTEST_LEAST)
@@ -122,7 +122,7 @@ impl Ipam {
         }
     }
 
-    /// Reads what can be read: for what must not wait until somebody mends the configuration.
+    /// Reads what can be read: for what must not wait until the configuration is mended.
     pub fn read_leniently(request: &Request) -> Self {
         Self::of(&request.config, &request.args)
     }

@@ -37,9 +37,9 @@ const STEP: (Duration, Duration) = (
 /// What came of a claim once everybody could see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evidence {
-    /// It is seen, and nobody else has or claims the address.
+    /// It is seen, and no other owner has or claims the address.
     Alone,
-    /// Somebody else has it.
+    /// Another owner has it.
     Taken(Taker),
     /// It is not seen at all.
     Unseen,
@@ -61,7 +61,7 @@ impl Taker {
     }
 }
 
-/// Somebody else who claims the same address.
+/// Another claimant of the same address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rival {
     /// By an answer on the wire: the MAC of their device.
@@ -75,7 +75,7 @@ pub enum Rival {
         /// The route in words.
         shown: String,
     },
-    /// Nobody knows: the answers were removed before they were read.
+    /// It cannot be told: the answers were removed before they were read.
     Unknown,
 }
 
@@ -128,7 +128,7 @@ fn towards(via: IpAddr, link: &LinkRecord) -> Option<IpAddr> {
 /// What is seen of a claim. The wire comes first: there both have the same two numbers to compare.
 ///
 /// # Errors
-/// Somebody else who claims the address at this moment: [`Contest::settle`] tells what comes of that.
+/// Another claimant of the address at this moment: [`Contest::settle`] tells what comes of that.
 pub fn evidence(route: &Route, ipam: &Ipam, seen: &Observed) -> Result<Evidence, Rival> {
     let (address, dev) = (route.dst.ip(), &route.dev);
     if let Some(mac) = wire::holder(address, dev, seen) {

@@ -33,7 +33,7 @@ fn is_ours(ipam: &Value) -> bool {
 pub struct Ledger {
     /// The owner records, by address.
     pub entries: Vec<Entry>,
-    /// Claims on this node's devices that nobody has a record of.
+    /// Claims on this node's devices without an owner record.
     pub orphans: Vec<RouteRecord>,
 }
 
@@ -44,7 +44,7 @@ pub struct Entry {
     pub held: Held,
     /// Whether its claim is in the table.
     pub claim: Claimed,
-    /// The route that the kernel prefers to the claim: somebody else's.
+    /// The route that the kernel prefers to the claim: another node's.
     pub elsewhere: Option<RouteRecord>,
 }
 
@@ -57,7 +57,7 @@ pub enum Claimed {
     Missing,
     /// It went with an earlier boot.
     EarlierBoot,
-    /// The record is cut short, so nobody can tell.
+    /// The record is cut short, so its owner cannot be told.
     Unreadable,
     /// It is in the table and an attachment has the address, but the record is gone.
     Unrecorded,

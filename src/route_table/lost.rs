@@ -50,7 +50,7 @@ pub fn owner(attachment: &Attachment, route: Route) -> Owner {
     }
 }
 
-/// What one attachment has without an owner record; nothing that has one, whoever's that is.
+/// What one attachment has without an owner record; nothing that has one, its own or another's.
 ///
 /// # Errors
 /// When the records cannot be listed.

@@ -3,7 +3,7 @@
 //! An address is claimed by a host route (/32, /128) on the gateway's device, marked by its protocol; a
 //! routing daemon that spreads those routes makes the table a cluster-wide one. A claim counts once it
 //! has been seen to stand alone: in the table, where a claim heard from elsewhere is preferred to the
-//! own one, and on the wire, where whoever has the address answers for it.
+//! own one, and on the wire, where the host that has the address answers for it.
 
 pub mod claim;
 pub mod config;

@@ -2,7 +2,7 @@
 //!
 //! One file for each address, by two names: `dataDir/address/ADDRESS.json`, which only one can make, so
 //! that it is the lock for the address on this node, and `dataDir/owner/CONTAINER:IFNAME/ADDRESS.json`,
-//! by which a DEL finds what is its own without looking at anybody else's. The names alone tell address
+//! by which a DEL finds what is its own without looking at other owners'. The names alone tell address
 //! and owner, so a file cut short still frees the right address.
 
 use std::fs::File;
@@ -91,7 +91,7 @@ impl Owners {
             .join(format!("{address}{ENDING}"))
     }
 
-    /// Takes an address for an owner on this node. `false` where somebody else of this boot has it.
+    /// Takes an address for an owner on this node. `false` where another owner of this boot has it.
     ///
     /// # Errors
     /// [`StoreError::File`]; nothing is taken then.
@@ -218,7 +218,7 @@ impl Owners {
     }
 }
 
-/// Gives a record its second name, unless somebody of the same boot has it.
+/// Gives a record its second name, unless another owner of the same boot has it.
 fn link_alone(own: &Path, common: &Path, owner: &Owner) -> io::Result<bool> {
     loop {
         match std::fs::hard_link(own, common) {
@@ -237,7 +237,7 @@ fn is_of_another_boot(common: &Path, owner: &Owner) -> bool {
     matches!(read(common), Some(other) if other.boot != owner.boot)
 }
 
-/// A record; none where it is not there, is no record, or is not whole: whose the address is nobody can tell then, and its
+/// A record; none where it is not there, is no record, or is not whole: the owner of the address cannot be told then, and its
 /// name still says that it is taken.
 fn read(path: &Path) -> Option<Owner> {
     let bytes = safe::read(path).ok()?;

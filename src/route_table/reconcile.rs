@@ -1,8 +1,8 @@
 //! `route-table reconcile`: puts back claims that a link that went down, `networkctl reload` or a daemon's
-//! restart has flushed, and drops what nobody owns.
+//! restart has flushed, and drops what is orphaned.
 //!
 //! Looks twice, with a pause between: a claim that an ADD is about to make is missing only at the first
-//! look, and one whose record is being removed is nobody's only at the second.
+//! look, and one whose record is being removed is orphaned only at the second.
 
 use std::time::Duration;
 

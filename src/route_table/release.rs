@@ -1,7 +1,7 @@
 //! DEL and GC: gives addresses back, each by its owner only.
 //!
 //! What the owner's records name is removed and nothing else: a late or repeated DEL finds no record
-//! and frees nobody else's address. Every step is tried; a record stays while its route does.
+//! and frees no other owner's address. Every step is tried; a record stays while its route does.
 
 use std::net::IpAddr;
 
@@ -52,7 +52,7 @@ pub fn gc(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniErro
     let mut errors = Vec::new();
     for (container, ifname) in owners.all()? {
         let held = owners.held_by(&container, &ifname)?;
-        // A record that cannot be read is left: nobody can tell whose network it is, and a DEL frees it.
+        // A record that cannot be read is left: its network cannot be told, and a DEL frees it.
         let ours = |held: &Held| {
             let name = held.owner.as_ref().map(|owner| &owner.name);
             name == Some(&request.name)

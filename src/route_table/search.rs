@@ -30,7 +30,7 @@ const SIFT_MOST: usize = 64;
 /// What one exact look-up tells of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Use {
-    /// Nobody has it; the device through which the kernel would reach it, if it is on one.
+    /// No owner has it; the device through which the kernel would reach it, if it is on one.
     Free(Option<IfName>),
     /// A host route leads to it.
     Taken(RouteRecord),
@@ -58,7 +58,7 @@ impl Use {
     }
 }
 
-/// The route that the kernel prefers to a claim: somebody else's. None where the record is cut short.
+/// The route that the kernel prefers to a claim: another node's. None where the record is cut short.
 pub fn preferred(held: &Held, seen: &Observed) -> Option<RouteRecord> {
     let owner = held.owner.as_ref()?;
     match Use::of(held.address, seen) {
@@ -285,7 +285,7 @@ fn questions(addresses: &[IpAddr]) -> Vec<Read> {
     addresses.iter().map(question).collect()
 }
 
-/// The error for an address asked for that somebody has.
+/// The error for an address asked for that is taken.
 pub fn taken(address: IpAddr, who: &str) -> CniError {
     CniError::new(Code::TRY_AGAIN, format!("{address} is taken: {who}"))
         .details("ask for another address, or remove who has it")

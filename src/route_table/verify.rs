@@ -1,4 +1,4 @@
-//! CHECK and STATUS: is every claim seen, and nobody else's; could another be made.
+//! CHECK and STATUS: is every claim seen, and no other owner's; could another be made.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! The wire as evidence: whoever has an address on the network answers for it, and so does a claim.
+//! The wire as evidence: the host that has an address on the network answers for it, and so does a claim.
 //!
 //! A container that is not up yet cannot answer for its address, and the node must not take its traffic.
-//! So a claim puts another address up, its beacon, which follows from the claimed one, which nobody
-//! sends anything to, and which answers for the claim until the container does. The kernel takes it off
+//! So a claim puts another address up, its beacon, which follows from the claimed one, to which no
+//! host sends anything, and which answers for the claim until the container does. The kernel takes it off
 //! again by itself.
 //!
 //! The kernel is told to resolve address and beacon on the claim's device (ARP, neighbour solicitation), by
@@ -35,7 +35,7 @@ pub fn is_asked(ipam: &Ipam) -> bool {
 /// itself. The kernel counts whole seconds.
 const BEACON: Duration = Duration::from_secs(30);
 
-/// Where beacons are: `240.0.0.0/4`, which nobody's traffic goes to (RFC 1112, "reserved"), which Linux
+/// Where beacons are: `240.0.0.0/4`, to which no traffic goes (RFC 1112, "reserved"), which Linux
 /// resolves and answers for like any other, and which BIRD and FRR do not spread.
 const BEACONS: u32 = 0xf000_0000;
 
@@ -387,7 +387,7 @@ pub fn is_told(address: IpAddr, dev: &IfName, seen: &Observed) -> bool {
     entry(address) && entry(beacon(address))
 }
 
-/// Whether nobody can be asked on a device: it is known, and it has no neighbours (`arp_constructor`,
+/// Whether no host can be asked on a device: it is known, and it has no neighbours (`arp_constructor`,
 /// `net/ipv4/arp.c`). Then only the table tells.
 pub fn is_silent(dev: &IfName, seen: &Observed) -> bool {
     const SILENT: [&str; 2] = ["LOOPBACK", "POINTOPOINT"];
@@ -401,7 +401,7 @@ pub fn holder<'a>(address: IpAddr, dev: &IfName, seen: &'a Observed) -> Option<&
     seen.neighbour(dev, address)?.answered()
 }
 
-/// The MAC of the device on which somebody else claims an address.
+/// The MAC of the device on which another node claims an address.
 pub fn rival<'a>(address: IpAddr, dev: &IfName, seen: &'a Observed) -> Option<&'a str> {
     seen.neighbour(dev, beacon(address))?.answered()
 }

@@ -43,7 +43,7 @@ pub enum StoreError {
         /// How long.
         waited: Duration,
     },
-    /// Somebody else held the lock all the time.
+    /// Another process held the lock all the time.
     #[error("the lock {path} was held by others for {} s", .waited.as_secs())]
     Locked {
         /// The lock.

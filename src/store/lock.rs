@@ -35,7 +35,7 @@ impl Lock {
     /// Takes the lock in a file, which is made where it is not there.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] when somebody else held it all the time, [`StoreError::Interrupted`] when
+    /// [`StoreError::Locked`] when another process held it all the time, [`StoreError::Interrupted`] when
     /// this program was told to end meanwhile.
     pub(super) fn take(path: PathBuf, how: How, stop: &Stop) -> Result<Self, StoreError> {
         let failed = |source| StoreError::File {
@@ -71,7 +71,7 @@ impl Lock {
         }
     }
 
-    /// Takes the lock in a file that is there alone, where nobody has it at this moment.
+    /// Takes the lock in a file that is there alone, where it is free at this moment.
     pub(super) fn take_if_free(path: PathBuf) -> Option<Self> {
         let file = reopen(&path).ok()?;
         let free = file.try_lock().is_ok() && is_still(&file, &path);
@@ -79,7 +79,7 @@ impl Lock {
     }
 
     /// Notes, before it is made, that the node's side is this program's work: who fails last takes it
-    /// away, whoever made it. Folder and note go with the boot, as the devices do.
+    /// away, whichever ADD made it. Folder and note go with the boot, as the devices do.
     ///
     /// # Errors
     /// [`StoreError::File`].
@@ -115,7 +115,7 @@ fn reopen(path: &Path) -> io::Result<File> {
     options().open(path)
 }
 
-/// For writing, without following a link somebody may have put there.
+/// For writing, without following a link that may have been put there.
 fn options() -> OpenOptions {
     let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
     let mut options = OpenOptions::new();

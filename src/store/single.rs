@@ -21,7 +21,7 @@ impl Store {
     }
 
     /// Waits until no ADD of an attachment is at work any more, whatever became of the program that
-    /// carried it out; nobody begins anything with it as long as the answer lives.
+    /// carried it out; no verb begins anything with it as long as the answer lives.
     ///
     /// # Errors
     /// [`StoreError::UnderWay`] when one was all the time, [`StoreError::File`].

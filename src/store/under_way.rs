@@ -29,7 +29,7 @@ pub struct UnderWay {
 }
 
 impl UnderWay {
-    /// Locks a record that nobody else can know of yet.
+    /// Locks a record that no other process can know of yet.
     pub(super) fn mark(record: File) -> io::Result<Self> {
         record.try_lock_shared()?;
         fcntl_setfd(&record, FdFlags::empty())?;
@@ -44,31 +44,31 @@ pub struct Leaving {
     _record: File,
 }
 
-/// Marks what a record that others know of tells as being worked on; none where somebody else is at work
+/// Marks what a record that others know of tells as being worked on; none where another verb is at work
 /// on it, or it is gone.
 pub(super) fn mark_if_free(record: &Path) -> Option<UnderWay> {
     let mark = UnderWay::mark(safe::open(record).ok()?).ok()?;
     is_still(&mark._record, record).then_some(mark)
 }
 
-/// Whether somebody is still at work on what a file records. One that is not there, or cannot be
-/// opened, is nobody's.
+/// Whether a process is still at work on what a file records. One that is not there, or cannot be
+/// opened, is at rest.
 pub(super) fn is_under_way(record: &Path) -> bool {
     locked(record).is_some()
 }
 
-/// A file that somebody has locked.
+/// A file that another process has locked.
 fn locked(path: &Path) -> Option<File> {
     safe::open(path)
         .ok()
         .filter(|file| file.try_lock().is_err())
 }
 
-/// Waits until nobody is at work on what a file records, and keeps others from beginning; none where there
+/// Waits until no process is at work on what a file records, and keeps others from beginning; none where there
 /// is no such file.
 ///
 /// # Errors
-/// [`StoreError::UnderWay`] when somebody was all the time.
+/// [`StoreError::UnderWay`] when one was all the time.
 pub(super) fn wait(record: PathBuf) -> Result<Option<Leaving>, StoreError> {
     let (start, mut pause) = (Instant::now(), Duration::from_millis(1));
     loop {
@@ -92,7 +92,7 @@ pub(super) fn wait(record: PathBuf) -> Result<Option<Leaving>, StoreError> {
     }
 }
 
-/// Removes a draft that nobody is writing any more. Nothing there is fine.
+/// Removes a draft that no process is writing any more. Nothing there is fine.
 pub(super) fn remove_abandoned(draft: &Path) -> Result<(), StoreError> {
     if is_under_way(draft) {
         return Ok(());

@@ -161,7 +161,7 @@ mod tests {
         }
     }
 
-    // What each prints on a wire where 10.1.0.9 is a neighbour's and 10.1.0.77 nobody's.
+    // What each prints on a wire where 10.1.0.9 is a neighbour's and 10.1.0.77 no host's.
 
     #[test]
     fn iputils_and_busybox_are_read_alike() {

@@ -33,7 +33,7 @@ pub fn folders(node: &Node) -> Vec<Ipam> {
     found
 }
 
-/// Looks at them; none where nobody uses this IPAM.
+/// Looks at them; none where this IPAM is not in use.
 pub fn claims(system: &System, node: &Node) -> Option<Section> {
     let folders = folders(node);
     if folders.is_empty() {

@@ -148,7 +148,7 @@ impl<'a> Looked<'a> {
         section
     }
 
-    /// The facts of everybody on it, and whether somebody is who has no record.
+    /// The facts of all attachments, and the devices on it that no record knows of.
     fn facts(
         &self,
         system: &System,
@@ -320,7 +320,7 @@ fn told(found: &Found<'_>) -> (String, Vec<Finding>) {
     (found.of.shown(), findings)
 }
 
-/// Macvlans on the vxlan that no record knows of: a record that was deleted, or somebody else's.
+/// Macvlans on the vxlan that no record knows of: a record that was deleted, or another program's.
 fn strangers(network: &Network, seen: &Observed, found: &[Found<'_>]) -> Option<Finding> {
     let listeners = seen.maddr(&network.vx)?.listeners();
     let is_up = |dev: &IfName, judged: &[Judged]| {

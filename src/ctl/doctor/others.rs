@@ -115,7 +115,7 @@ fn lines(file: &Path) -> Vec<String> {
     text.lines().map(|line| line.trim().to_owned()).collect()
 }
 
-/// Whether a switch is off; the last line counts, and what nobody says is on.
+/// Whether a switch is off; the last line counts, and what no line says is on.
 fn is_off(lines: &[String], key: &str) -> bool {
     let value = |line: &String| {
         let (name, value) = line.split_once('=')?;

@@ -10,7 +10,7 @@ use crate::lease;
 use crate::ops::status::unwritable;
 use crate::route_table::ledger::ipams;
 
-/// Where plugins are when nobody says (the CNI project's convention).
+/// Where plugins are by default (the CNI project's convention).
 const PLUGINS: &str = "/opt/cni/bin";
 
 /// Looks at the configuration, folders and plugins.

@@ -1,4 +1,4 @@
-//! Whether a container's address is somebody else's too, as it can be where nodes were cut off from each other
+//! Whether a container's address is another host's too, as it can be where nodes were cut off from each other
 //! while both handed addresses out, and no routing daemon tells them afterwards.
 
 use std::net::IpAddr;

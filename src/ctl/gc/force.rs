@@ -72,7 +72,7 @@ fn find<'a>(node: &'a Node, wanted: &str) -> Result<&'a Attachment, CniError> {
     }
 }
 
-/// What to do where what is meant may be a record that cannot be read: nobody can tell whose it is.
+/// What to do where what is meant may be a record that cannot be read: its owner cannot be told.
 fn unreadable(node: &Node) -> String {
     let all = node.networks.iter().flat_map(|on| &on.attachments);
     let unreadable = all.filter(|recorded| matches!(recorded.state, State::Damaged(_)));

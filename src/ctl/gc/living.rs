@@ -19,7 +19,7 @@ pub enum Fate {
     Alive,
     /// It is gone; how that is known.
     Gone(String),
-    /// Nobody can tell; why.
+    /// It cannot be told; why.
     Unclear(String),
 }
 

@@ -25,7 +25,7 @@ use crate::select::{Selection, select};
 use crate::session::{Session, refuse_foreign};
 use crate::store::Found;
 
-/// The name of a namespace that nobody has said yet.
+/// The name of a namespace that is not known yet.
 const POD: &str = "POD";
 
 /// What an ADD would run.

@@ -15,7 +15,7 @@ use crate::store::Attachment;
 /// What a DEL of an attachment would run; every interface of a container, where none is named.
 ///
 /// # Errors
-/// When nobody is meant, or the node cannot be looked at.
+/// When no attachment is meant, or the node cannot be looked at.
 pub fn script(system: &System, node: &Node, of: &str) -> Result<Script, CniError> {
     let mut script = Script::default();
     let all = Attached::all(node);

@@ -1,4 +1,4 @@
-//! A script: commands and remarks, with variables for what nobody knows yet.
+//! A script: commands and remarks, with variables for what is not known yet.
 
 use crate::ip::command::shell_line;
 use crate::ip::{Command, Netns};

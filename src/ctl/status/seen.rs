@@ -77,7 +77,7 @@ impl<'a> Seen<'a> {
         })
     }
 
-    /// The state of an attachment's claims; none where its addresses are nobody's claims.
+    /// The state of an attachment's claims; none where its addresses are no claims.
     pub fn claim(&self, recorded: &Recorded) -> Option<String> {
         let record = recorded.record()?;
         let own = self.claims.iter().filter(|entry| {

@@ -120,7 +120,7 @@ fn attachments(seen: &Seen<'_>, on: &OnNode, width: Option<usize>) -> String {
     }
 }
 
-/// Leaves out the columns that say nothing of anybody.
+/// Leaves out the columns that are empty in each row.
 fn without_empty(rows: &[Vec<String>]) -> Vec<Vec<String>> {
     let said: Vec<bool> = (0..HEADS.len())
         .map(|column| rows.iter().skip(1).any(|row| row[column] != "-"))

@@ -143,7 +143,7 @@ pub struct AddrRecord {
     /// IPv6: duplicate address detection has not ended.
     #[serde(default, deserialize_with = "flag")]
     pub tentative: bool,
-    /// IPv6: somebody else has it.
+    /// IPv6: another host has it.
     #[serde(default, deserialize_with = "flag")]
     pub dadfailed: bool,
     /// IPv6: it ends by itself, as one that a router advertises.

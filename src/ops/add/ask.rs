@@ -1,5 +1,5 @@
-//! What ADD asks the Kubernetes API, and when: before any lock, only if so configured, only for what nobody
-//! has said yet.
+//! What ADD asks the Kubernetes API, and when: before any lock, only if so configured, only for what is
+//! not known yet.
 
 use crate::cni::{Args, CniError, Code};
 use crate::config::{ApiAnnotations, Config};
@@ -38,7 +38,7 @@ pub fn with_annotations(config: Config, system: &System, args: &Args) -> Result<
 }
 
 /// A container that no runtime calls a pod: on a node of the kubelet it is podman's, or a pod whose runtime does
-/// not say so. The second may have chosen a network that nobody can look up, so neither gets the default one.
+/// not say so. The second may have chosen a network that cannot be looked up, so neither gets the default one.
 fn no_pod(config: &Config) -> CniError {
     let msg = "k8sReadAnnotations: CNI_ARGS has neither K8S_POD_NAMESPACE nor K8S_POD_NAME, so there is no pod \
                whose annotations could name the network";

@@ -41,7 +41,7 @@ impl Attempt<'_> {
     }
 
     /// Forgets the attachment of an earlier boot. Its namespace and devices went with that; its lease goes
-    /// here: an IPAM may refuse a container a second one, and nobody would ask it for the first again.
+    /// here: an IPAM may refuse a container a second one, and no verb would ask it for the first again.
     fn forget_earlier_boot(&self) -> Result<(), CniError> {
         let (container, ifname) = (&self.request.container, &self.request.ifname);
         let Some(Found::Whole(old)) = self.store.find(container, ifname)? else {
