@@ -10,6 +10,7 @@ pub mod journals;
 pub mod list;
 pub mod log;
 pub mod look;
+pub mod meant;
 pub mod node;
 pub mod plan;
 pub mod progress;

@@ -7,6 +7,7 @@ mod text;
 use self::seen::Seen;
 use super::Said;
 use super::args::{Shared, StatusOptions};
+use super::meant::Meant;
 use super::node::{Node, Recorded, State};
 use super::terminal::width;
 use crate::cni::{CniError, Code};
@@ -35,8 +36,11 @@ pub fn run(shared: &Shared, options: &StatusOptions) -> Result<Said, CniError> {
 
 /// Leaves what was asked for alone.
 fn only(node: &mut Node, wanted: &str) -> Result<(), CniError> {
+    let all = node.networks.iter().flat_map(|on| &on.attachments);
+    let meant = Meant::among(wanted, all.filter_map(Recorded::record));
     for network in &mut node.networks {
-        let is_wanted = |one: &Recorded| one.record().is_some_and(|record| is(record, wanted));
+        let is = |record: &Attachment| meant.is(record) || is_pod_or_address(record, wanted);
+        let is_wanted = |one: &Recorded| one.record().is_some_and(is);
         network.attachments.retain(is_wanted);
     }
     node.networks
@@ -51,14 +55,14 @@ fn only(node: &mut Node, wanted: &str) -> Result<(), CniError> {
     }
 }
 
-/// Whether an attachment is meant by a pod, the start of a container's id, or an address.
-pub fn is(record: &Attachment, wanted: &str) -> bool {
+/// Whether an attachment is meant by its pod or an address.
+fn is_pod_or_address(record: &Attachment, wanted: &str) -> bool {
     let pod = record.pod.as_deref().unwrap_or_default();
     let by_pod = !pod.is_empty() && (pod == wanted || pod.rsplit('/').next() == Some(wanted));
     let by_address = addresses(record)
         .iter()
         .any(|address| address.split('/').next() == Some(wanted) || address == wanted);
-    by_pod || by_address || record.id() == wanted || record.container.starts_with(wanted)
+    by_pod || by_address
 }
 
 fn addresses(record: &Attachment) -> Vec<String> {

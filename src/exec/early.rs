@@ -34,6 +34,14 @@ impl Early {
     }
 }
 
+impl Early {
+    /// Ends them all.
+    fn end(&self) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.clear();
+    }
+}
+
 impl fmt::Debug for Early {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Early")
@@ -52,6 +60,12 @@ impl System {
         if let Ok(child) = self.spawn(&invocation) {
             self.early.keep(invocation.argv, child);
         }
+    }
+
+    /// Ends the processes that were started early and were not told anything. They have done nothing, but until one is
+    /// itself it still has what this program has open, locks among it.
+    pub fn end_early(&self) {
+        self.early.end();
     }
 
     /// Tells a process that was started early what it shall do; its time counts from now on.

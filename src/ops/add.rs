@@ -146,7 +146,10 @@ impl<'a> Attempt<'a> {
         let alone = self.store.hold_attachment(container, ifname)?;
         let recorded = self.record_under_the_lock(taken);
         alone.remove();
-        recorded.inspect_err(|_| self.store.forget_lock(&self.network.name))
+        recorded.inspect_err(|_| {
+            self.system.end_early();
+            self.store.forget_lock(&self.network.name);
+        })
     }
 
     fn make(&self, made: &mut Made) -> Result<CniResult, CniError> {

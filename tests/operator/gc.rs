@@ -419,6 +419,41 @@ fn a_record_that_cannot_be_read_harms_no_other_attachment_and_no_verb() {
 }
 
 #[test]
+fn an_exact_id_means_its_attachment_alone_and_no_other_that_starts_with_it() {
+    let scene = Scene::new();
+    let a = scene.joined("a", 0);
+    let ab = scene.node().pod("b");
+    let ab = ab.with_container(&format!("{}b", a.container));
+    let config = scene.config.clone().joining(&scene.nets[0]);
+    scene.node().ask(&config, &ab).add();
+    let says = |words: &[&str]| well(scene.node(), &scene.conf, words);
+    let status = says(&["status", &a.container, "--json"]);
+    let status: Value = serde_json::from_str(&status).unwrap();
+    let shown = status["networks"][0]["attachments"].as_array().unwrap();
+    assert_eq!(shown.len(), 1, "{status}");
+    assert_eq!(shown[0]["container"], *a.container);
+    for words in [
+        &["plan", "del", &a.container][..],
+        &["replay", &a.container],
+    ] {
+        let said = says(words);
+        assert!(
+            said.contains(&*a.container) && !said.contains(&*ab.container),
+            "{said}"
+        );
+    }
+    let start = &a.container[..a.container.len() - 1];
+    let status: Value = serde_json::from_str(&says(&["status", start, "--json"])).unwrap();
+    assert_eq!(
+        status["networks"][0]["attachments"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+}
+
+#[test]
 fn claims_of_living_pods_outlive_their_owner_records_and_go_with_their_pods() {
     let scene = Scene::new();
     let node = scene.node();

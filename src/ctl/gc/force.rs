@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{Shared, is_in, own, take};
 use crate::cni::{CniError, Code};
 use crate::ctl::Said;
+use crate::ctl::meant::Meant;
 use crate::ctl::node::{Node, Recorded, State};
 use crate::exec::System;
 use crate::journal::Journal;
@@ -48,11 +49,10 @@ pub fn run(shared: &Shared, node: &Node, wanted: &str) -> Result<Said, CniError>
 /// The one attachment that is meant by its container, or the start of it, and its interface.
 fn find<'a>(node: &'a Node, wanted: &str) -> Result<&'a Attachment, CniError> {
     let all = node.networks.iter().flat_map(|on| &on.attachments);
-    let records = all.filter_map(Recorded::record);
-    let is = |record: &&Attachment| {
-        record.id() == wanted || record.container.starts_with(wanted) && !wanted.is_empty()
-    };
-    let found: Vec<&Attachment> = records.filter(is).collect();
+    let records: Vec<&Attachment> = all.filter_map(Recorded::record).collect();
+    let meant = Meant::among(wanted, records.iter().copied());
+    let found = records.into_iter().filter(|record| meant.is(record));
+    let found: Vec<&Attachment> = found.collect();
     match found[..] {
         [record] => Ok(record),
         [] => {

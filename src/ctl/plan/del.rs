@@ -3,14 +3,14 @@
 use super::script::Script;
 use crate::cni::{CniError, Code};
 use crate::ctl::look::{Attached, no_journal, session};
-use crate::ctl::node::{Node, State};
+use crate::ctl::meant::Meant;
+use crate::ctl::node::{Node, Recorded, State};
 use crate::exec::System;
 use crate::ip::{Netns, link};
 use crate::ops::leave::planned;
 use crate::plan::{Read, Side, Verdict, anti_spoof, container};
 use crate::sanitize::printable;
 use crate::session::Session;
-use crate::store::Attachment;
 
 /// What a DEL of an attachment would run; every interface of a container, where none is named.
 ///
@@ -19,8 +19,10 @@ use crate::store::Attachment;
 pub fn script(system: &System, node: &Node, of: &str) -> Result<Script, CniError> {
     let mut script = Script::default();
     let all = Attached::all(node);
-    let meant: Vec<&Attached<'_>> = all.iter().filter(|one| is(one.record, of)).collect();
-    if meant.is_empty() && !damaged(node, of, &mut script) {
+    let records = node.networks.iter().flat_map(|on| &on.attachments);
+    let is = Meant::among(of, records.filter_map(Recorded::record));
+    let meant: Vec<&Attached<'_>> = all.iter().filter(|one| is.is(one.record)).collect();
+    if meant.is_empty() && !damaged(node, is, &mut script) {
         let msg = format!("no attachment on this node is `{}`", printable(of));
         return Err(CniError::new(Code::UNKNOWN_CONTAINER, msg)
             .details("`vxlan status` lists the attachments"));
@@ -31,20 +33,15 @@ pub fn script(system: &System, node: &Node, of: &str) -> Result<Script, CniError
     Ok(script)
 }
 
-/// By `CONTAINER/IFNAME`, or by the start of the container's id.
-fn is(record: &Attachment, of: &str) -> bool {
-    record.id() == of || record.container.starts_with(of)
-}
-
 /// Records that are not whole: what a DEL does with them cannot be told from here.
-fn damaged(node: &Node, of: &str, script: &mut Script) -> bool {
+fn damaged(node: &Node, meant: Meant<'_>, script: &mut Script) -> bool {
     let all = node
         .networks
         .iter()
         .flat_map(|network| &network.attachments);
     let others = all.filter(|one| !matches!(one.state, State::Whole(..)));
     let before = script.clone();
-    for one in others.filter(|one| one.record().is_some_and(|record| is(record, of))) {
+    for one in others.filter(|one| one.record().is_some_and(|record| meant.is(record))) {
         script.remark(format!(
             "{}: {}; a DEL releases its lease and removes the record",
             one.path.display(),
