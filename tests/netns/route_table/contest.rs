@@ -94,8 +94,8 @@ fn a_claim_that_answers_only_every_third_question_is_not_taken_for_gone() {
     for (first, second) in [(0, 1), (1, 0)] {
         // As where the node is so busy that its answer comes late.
         let rules = "add table arp busy; \
-                     add chain arp busy in { type filter hook input priority 0; }; \
-                     add rule arp busy in arp daddr ip 250.9.0.60 numgen inc mod 3 != 0 drop";
+                     add chain arp busy input { type filter hook input priority 0; }; \
+                     add rule arp busy input arp daddr ip 250.9.0.60 numgen inc mod 3 != 0 drop";
         lab.node(first).run(&["nft", rules]);
         ipams[first].wanting("a", WANTED).run().ok();
         let said = ipams[second].wanting("a", WANTED).run().error(11);
