@@ -49,9 +49,9 @@ impl fmt::Debug for Early {
 }
 
 impl System {
-    /// Starts a process that is told what to do later, by [`Exec::start`] with the same argv: its start is half of
+    /// Starts a process that is told what to do later, by [`super::Exec::start`] with the same argv: its start is half of
     /// what a short process costs, and can run beside something else. One that is never told does nothing. Where it
-    /// cannot be started [`Exec::start`] says why.
+    /// cannot be started [`super::Exec::start`] says why.
     pub fn start_early(&self, argv: Vec<String>) {
         let invocation = Invocation {
             stdin: Stdin::Fed,
