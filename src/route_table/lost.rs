@@ -11,30 +11,38 @@ use crate::ip::route::Route;
 use crate::store::{Attachment, Found, Store};
 
 /// The addresses that attachments of this boot have of this IPAM's pools, by their records; none where no plugin of ours
-/// keeps any.
+/// keeps any. Reads every record of the node: for the operator's verbs alone.
 ///
 /// # Errors
 /// When the records cannot be listed.
 pub fn leased(ipam: &Ipam) -> Result<Vec<(IpAddr, Attachment)>, CniError> {
-    let Some(folder) = &ipam.attachments else {
+    let Some(store) = attachments(ipam) else {
         return Ok(Vec::new());
     };
-    let store = Store::new(folder, Path::new(""));
     let mut leased = Vec::new();
     for network in store.networks()? {
         for (_, found) in store.attachments(&network)? {
-            let Found::Whole(record) = found else {
-                continue;
-            };
-            let ours = record.ipam["type"] == "route-table" && !record.is_of_an_earlier_boot();
-            let ips = record.lease.iter().flat_map(|lease| &lease.ips);
-            let ips = ips.map(|ip| ip.address.ip()).filter(|_| ours);
-            let of_pool =
-                |address: &IpAddr| ipam.pools.iter().any(|pool| pool.range(*address).is_some());
-            leased.extend(ips.filter(of_pool).map(|ip| (ip, (*record).clone())));
+            if let Found::Whole(record) = found {
+                let addresses = addresses_of(&record, ipam);
+                leased.extend(addresses.map(|address| (address, (*record).clone())));
+            }
         }
     }
     Ok(leased)
+}
+
+/// The attachments' records, where a plugin of ours keeps them.
+fn attachments(ipam: &Ipam) -> Option<Store> {
+    let folder = ipam.attachments.as_ref()?;
+    Some(Store::new(folder, Path::new("")))
+}
+
+/// The addresses of this IPAM's pools that an attachment of this boot has from it.
+fn addresses_of(record: &Attachment, ipam: &Ipam) -> impl Iterator<Item = IpAddr> {
+    let ours = record.ipam["type"] == "route-table" && !record.is_of_an_earlier_boot();
+    let ips = record.lease.iter().flat_map(|lease| &lease.ips);
+    let addresses = ips.map(|ip| ip.address.ip()).filter(move |_| ours);
+    addresses.filter(|address| ipam.pools.iter().any(|pool| pool.range(*address).is_some()))
 }
 
 /// The owner record that an attachment had, with the claim that the table shows.
@@ -53,20 +61,23 @@ pub fn owner(attachment: &Attachment, route: Route) -> Owner {
 /// What one attachment has without an owner record; nothing that has one, its own or another's.
 ///
 /// # Errors
-/// When the records cannot be listed.
+/// When the attachment's record cannot be looked for.
 pub fn held_by(
     ipam: &Ipam,
     owners: &Owners,
     container: &str,
     ifname: &str,
 ) -> Result<Vec<Held>, CniError> {
-    let mut held = Vec::new();
-    for (address, record) in leased(ipam)? {
-        let its = record.container == container && record.ifname.as_str() == ifname;
-        if its && !owners.is_recorded(address) {
-            let owner = None;
-            held.push(Held { address, owner });
-        }
-    }
-    Ok(held)
+    let Some(store) = attachments(ipam) else {
+        return Ok(Vec::new());
+    };
+    let Some(Found::Whole(record)) = store.find(container, ifname)? else {
+        return Ok(Vec::new());
+    };
+    let lost = addresses_of(&record, ipam).filter(|address| !owners.is_recorded(*address));
+    let held = lost.map(|address| Held {
+        address,
+        owner: None,
+    });
+    Ok(held.collect())
 }
