@@ -98,12 +98,7 @@ struct Dead<'a> {
 
 impl<'a> Dead<'a> {
     fn look(system: &System, node: &'a Node) -> Result<Self, CniError> {
-        let all = || {
-            node.networks
-                .iter()
-                .flat_map(|network| &network.attachments)
-        };
-        let mut living = Living::look(all().filter_map(Recorded::record));
+        let mut living = Living::look(node.records());
         let mut dead = Self {
             attachments: Vec::new(),
             idle: Vec::new(),
@@ -111,7 +106,7 @@ impl<'a> Dead<'a> {
             ipams: Vec::new(),
             unclear: Vec::new(),
         };
-        for recorded in all() {
+        for recorded in node.attachments() {
             dead.judge(system, recorded, &mut living);
         }
         for network in &node.networks {

@@ -1,6 +1,11 @@
 //! Which attachment an operator means by a word.
 
+use crate::cni::{CniError, Code};
+use crate::sanitize::printable;
 use crate::store::Attachment;
+
+/// Where the attachments are shown.
+pub const LISTED: &str = "`vxlan status` lists the attachments";
 
 /// A container's id, with its interface or without; where no attachment has exactly that, the start of one.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +28,12 @@ impl<'a> Meant<'a> {
     pub fn is(&self, record: &Attachment) -> bool {
         is_exactly(record, self.word) || self.by_start && record.container.starts_with(self.word)
     }
+}
+
+/// The error where no attachment is meant.
+pub fn nothing(word: &str) -> CniError {
+    let msg = format!("no attachment on this node is `{}`", printable(word));
+    CniError::new(Code::UNKNOWN_CONTAINER, msg)
 }
 
 fn is_exactly(record: &Attachment, word: &str) -> bool {

@@ -84,6 +84,18 @@ impl Node {
         }
     }
 
+    /// Every attachment, also one whose record cannot be read.
+    pub fn attachments(&self) -> impl Iterator<Item = &Recorded> {
+        self.networks
+            .iter()
+            .flat_map(|network| &network.attachments)
+    }
+
+    /// The records that can be read.
+    pub fn records(&self) -> impl Iterator<Item = &Attachment> {
+        self.attachments().filter_map(Recorded::record)
+    }
+
     /// Reads the configuration and every record.
     ///
     /// # Errors

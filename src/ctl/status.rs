@@ -7,12 +7,11 @@ mod text;
 use self::seen::Seen;
 use super::Said;
 use super::args::{Shared, StatusOptions};
-use super::meant::Meant;
+use super::meant::{self, LISTED, Meant};
 use super::node::{Node, Recorded, State};
 use super::terminal::width;
-use crate::cni::{CniError, Code};
+use crate::cni::CniError;
 use crate::exec::System;
-use crate::sanitize::printable;
 use crate::store::Attachment;
 
 /// Shows the node, or one of those on it.
@@ -36,8 +35,7 @@ pub fn run(shared: &Shared, options: &StatusOptions) -> Result<Said, CniError> {
 
 /// Leaves what was asked for alone.
 fn only(node: &mut Node, wanted: &str) -> Result<(), CniError> {
-    let all = node.networks.iter().flat_map(|on| &on.attachments);
-    let meant = Meant::among(wanted, all.filter_map(Recorded::record));
+    let meant = Meant::among(wanted, node.records());
     for network in &mut node.networks {
         let is = |record: &Attachment| meant.is(record) || is_pod_or_address(record, wanted);
         let is_wanted = |one: &Recorded| one.record().is_some_and(is);
@@ -47,11 +45,7 @@ fn only(node: &mut Node, wanted: &str) -> Result<(), CniError> {
         .retain(|network| !network.attachments.is_empty());
     match node.networks.is_empty() {
         false => Ok(()),
-        true => {
-            let msg = format!("no attachment on this node is `{}`", printable(wanted));
-            Err(CniError::new(Code::UNKNOWN_CONTAINER, msg)
-                .details("`vxlan status` lists the attachments"))
-        }
+        true => Err(meant::nothing(wanted).details(LISTED)),
     }
 }
 

@@ -359,6 +359,10 @@ fn what_its_ipam_never_releases_is_forgotten_by_force_once_its_interface_is_gone
     assert!(forced.stdout.contains("never"), "{forced:?}");
     assert!(!record.exists());
     assert_eq!(scene.node().device("vx_blue"), Value::Null);
+    // The log shows that it was begun, and that it ended well.
+    let log = std::fs::read_to_string(scene.node().log()).unwrap();
+    let entry = format!(" GC blue {}/eth0 ok ", pod.container);
+    assert!(log.contains(&entry), "{log}");
 }
 
 #[test]

@@ -14,11 +14,7 @@ const MEND: &str = "vxlan repair, or route-table reconcile";
 /// The folders of claims: those of the configuration, and those that attachments were made with.
 pub fn folders(node: &Node) -> Vec<Ipam> {
     let mut found = ipams(&node.raw);
-    let records = node
-        .networks
-        .iter()
-        .flat_map(|network| &network.attachments);
-    for record in records.filter_map(|one| one.record()) {
+    for record in node.records() {
         let same = |one: &Ipam, other: &Ipam| {
             (&one.data_dir, one.protocol, one.table)
                 == (&other.data_dir, other.protocol, other.table)
@@ -74,10 +70,7 @@ fn is_young(node: &Node, entry: &Entry) -> bool {
     let Some(owner) = &entry.held.owner else {
         return false;
     };
-    let all = node
-        .networks
-        .iter()
-        .flat_map(|network| &network.attachments);
+    let all = node.attachments();
     all.filter_map(|one| match &one.state {
         State::Unfinished {
             record,

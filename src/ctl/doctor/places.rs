@@ -77,11 +77,7 @@ fn plugins(node: &Node) -> Vec<Finding> {
     }
     let configured = node.config.networks.iter();
     let named = configured.map(|network| lease::ipam(node.config.ipam.as_ref(), network));
-    let kept = node
-        .networks
-        .iter()
-        .flat_map(|network| &network.attachments);
-    let kept = kept.filter_map(|one| one.record().map(|record| record.ipam.clone()));
+    let kept = node.records().map(|record| record.ipam.clone());
     let names: BTreeSet<String> = named
         .chain(kept)
         .filter_map(|ipam| ipam["type"].as_str().map(str::to_owned))

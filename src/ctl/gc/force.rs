@@ -7,12 +7,12 @@ use serde_json::json;
 use super::{Shared, is_in, own, take};
 use crate::cni::{CniError, Code};
 use crate::ctl::Said;
-use crate::ctl::meant::Meant;
+use crate::ctl::meant::{self, LISTED, Meant};
 use crate::ctl::node::{Node, Recorded, State};
 use crate::exec::System;
 use crate::journal::Journal;
 use crate::ops::leave::leave;
-use crate::ops::{kept, namespace_inode};
+use crate::ops::{ending, kept, namespace_inode};
 use crate::sanitize::printable;
 use crate::store::Attachment;
 
@@ -48,17 +48,11 @@ pub fn run(shared: &Shared, node: &Node, wanted: &str) -> Result<Said, CniError>
 
 /// The one attachment that is meant by its container, or the start of it, and its interface.
 fn find<'a>(node: &'a Node, wanted: &str) -> Result<&'a Attachment, CniError> {
-    let all = node.networks.iter().flat_map(|on| &on.attachments);
-    let records: Vec<&Attachment> = all.filter_map(Recorded::record).collect();
-    let meant = Meant::among(wanted, records.iter().copied());
-    let found = records.into_iter().filter(|record| meant.is(record));
-    let found: Vec<&Attachment> = found.collect();
+    let meant = Meant::among(wanted, node.records());
+    let found: Vec<&Attachment> = node.records().filter(|record| meant.is(record)).collect();
     match found[..] {
         [record] => Ok(record),
-        [] => {
-            let msg = format!("no attachment on this node is `{}`", printable(wanted));
-            Err(CniError::new(Code::UNKNOWN_CONTAINER, msg).details(unreadable(node)))
-        }
+        [] => Err(meant::nothing(wanted).details(unreadable(node))),
         _ => {
             let ids: Vec<String> = found.iter().map(|record| record.id()).collect();
             let msg = format!(
@@ -74,15 +68,15 @@ fn find<'a>(node: &'a Node, wanted: &str) -> Result<&'a Attachment, CniError> {
 
 /// What to do where what is meant may be a record that cannot be read: its owner cannot be told.
 fn unreadable(node: &Node) -> String {
-    let all = node.networks.iter().flat_map(|on| &on.attachments);
-    let unreadable = all.filter(|recorded| matches!(recorded.state, State::Damaged(_)));
-    let files: Vec<String> = unreadable
+    let is_unreadable = |recorded: &&Recorded| matches!(recorded.state, State::Damaged(_));
+    let files: Vec<String> = node
+        .attachments()
+        .filter(is_unreadable)
         .map(|recorded| recorded.path.display().to_string())
         .collect();
-    let hint = "`vxlan status` lists the attachments".to_owned();
     match files.is_empty() {
-        true => hint,
-        false => format!("{hint}; cannot be read: {}", files.join(", ")),
+        true => LISTED.to_owned(),
+        false => format!("{LISTED}; cannot be read: {}", files.join(", ")),
     }
 }
 
@@ -112,18 +106,13 @@ fn forget(system: &System, node: &Node, record: &Attachment) -> Result<(), CniEr
     let journal = Journal::new(&node.config.log_file, &head, "");
     let on = node.networks.iter().find(|on| on.name == record.network);
     let configured = || on.and_then(|on| on.configured.clone());
-    match kept(store, record).ok().or_else(configured) {
-        Some(network) => leave(
-            &own(system, &journal),
-            store,
-            &network,
-            &record.container,
-            ifname,
-        ),
-        None => {
-            store.remove(&record.network, &record.container, ifname)?;
-            store.forget_lock(&record.network);
-            Ok(())
-        }
-    }
+    let Some(network) = kept(store, record).ok().or_else(configured) else {
+        store.remove(&record.network, &record.container, ifname)?;
+        store.forget_lock(&record.network);
+        return Ok(());
+    };
+    let session = own(system, &journal);
+    let left = leave(&session, store, &network, &record.container, ifname);
+    journal.end(&ending(&left));
+    left
 }

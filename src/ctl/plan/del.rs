@@ -1,10 +1,10 @@
 //! What a DEL would run.
 
 use super::script::Script;
-use crate::cni::{CniError, Code};
+use crate::cni::CniError;
 use crate::ctl::look::{Attached, no_journal, session};
-use crate::ctl::meant::Meant;
-use crate::ctl::node::{Node, Recorded, State};
+use crate::ctl::meant::{self, LISTED, Meant};
+use crate::ctl::node::{Node, State};
 use crate::exec::System;
 use crate::ip::{Netns, link};
 use crate::ops::leave::planned;
@@ -19,15 +19,12 @@ use crate::session::Session;
 pub fn script(system: &System, node: &Node, of: &str) -> Result<Script, CniError> {
     let mut script = Script::default();
     let all = Attached::all(node);
-    let records = node.networks.iter().flat_map(|on| &on.attachments);
-    let is = Meant::among(of, records.filter_map(Recorded::record));
-    let meant: Vec<&Attached<'_>> = all.iter().filter(|one| is.is(one.record)).collect();
-    if meant.is_empty() && !damaged(node, is, &mut script) {
-        let msg = format!("no attachment on this node is `{}`", printable(of));
-        return Err(CniError::new(Code::UNKNOWN_CONTAINER, msg)
-            .details("`vxlan status` lists the attachments"));
+    let meant = Meant::among(of, node.records());
+    let whole: Vec<&Attached<'_>> = all.iter().filter(|one| meant.is(one.record)).collect();
+    if whole.is_empty() && !damaged(node, meant, &mut script) {
+        return Err(meant::nothing(of).details(LISTED));
     }
-    for one in meant {
+    for one in whole {
         attachment(system, node, one, &mut script)?;
     }
     Ok(script)
@@ -35,11 +32,9 @@ pub fn script(system: &System, node: &Node, of: &str) -> Result<Script, CniError
 
 /// Records that are not whole: what a DEL does with them cannot be told from here.
 fn damaged(node: &Node, meant: Meant<'_>, script: &mut Script) -> bool {
-    let all = node
-        .networks
-        .iter()
-        .flat_map(|network| &network.attachments);
-    let others = all.filter(|one| !matches!(one.state, State::Whole(..)));
+    let others = node
+        .attachments()
+        .filter(|one| !matches!(one.state, State::Whole(..)));
     let before = script.clone();
     for one in others.filter(|one| one.record().is_some_and(|record| meant.is(record))) {
         script.remark(format!(
