@@ -273,8 +273,8 @@ impl Exec for System {
                 line: invocation.line(),
             });
         }
-        let child = match self.early.take(invocation) {
-            Some(child) => self.tell(child, invocation)?,
+        let child = match self.take_early(invocation)? {
+            Some(child) => child,
             None => self.spawn(invocation)?,
         };
         Ok(Box::new(child))

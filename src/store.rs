@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 
 use crate::exec::Stop;
 use crate::ip::IfName;
-use attachment::parse;
 pub use attachment::{Attachment, Found};
+use attachment::{damaged, parse};
 pub use error::StoreError;
 use lock::How;
 pub use lock::Lock;
@@ -137,7 +137,7 @@ impl Store {
     }
 
     /// Whether a network has a record other than this one's. Those of an earlier boot hold nothing on this
-    /// node, only a lease; the owner of one that cannot be read cannot be told.
+    /// node, only a lease; the owner of one that cannot be read is unknown.
     ///
     /// # Errors
     /// [`StoreError::File`].
@@ -254,16 +254,10 @@ impl Store {
 /// The record in a file of a network; none where it is gone by now.
 fn read(path: PathBuf, network: &str) -> Option<(PathBuf, Found)> {
     let found = match safe::read(&path) {
-        Ok(bytes) => parse(&path, network.to_owned(), &bytes),
+        Ok(bytes) => parse(&path, network, &bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         // It harms no other attachment.
-        Err(error) => Found::Damaged {
-            network: network.to_owned(),
-            why: StoreError::Damaged {
-                path: path.clone(),
-                why: error.to_string(),
-            },
-        },
+        Err(error) => damaged(&path, network, error.to_string()),
     };
     Some((path, found))
 }

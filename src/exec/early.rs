@@ -1,13 +1,13 @@
 //! Processes that were started before what they shall do is known.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::pacer::Pacer;
 use super::{COMMAND_TIMEOUT, Child, ExecError, Invocation, Stdin, System};
 
-/// Those that were not told yet, by their argv. Ended with the last that knows of them.
+/// Those that have no commands yet, by their argv. Ended with the last that knows of them.
 #[derive(Clone, Default)]
 pub(super) struct Early(Arc<Mutex<Vec<Waiting>>>);
 
@@ -15,30 +15,15 @@ pub(super) struct Early(Arc<Mutex<Vec<Waiting>>>);
 type Waiting = (Vec<String>, Child);
 
 impl Early {
-    /// Keeps one.
-    pub fn keep(&self, argv: Vec<String>, child: Child) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.push((argv, child));
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One that can do what an invocation says; none for a plugin, which has variables of its own.
-    pub fn take(&self, invocation: &Invocation) -> Option<Child> {
-        if invocation.stdin == Stdin::Fed {
-            return None;
-        }
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = waiting
-            .iter()
-            .position(|(argv, _)| *argv == invocation.argv)?;
+    /// One with this argv; none for a plugin, which is never started early.
+    pub fn take(&self, argv: &[String]) -> Option<Child> {
+        let mut waiting = self.waiting();
+        let at = waiting.iter().position(|(own, _)| own == argv)?;
         Some(waiting.swap_remove(at).1)
-    }
-}
-
-impl Early {
-    /// Ends them all.
-    fn end(&self) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.clear();
     }
 }
 
@@ -49,8 +34,8 @@ impl fmt::Debug for Early {
 }
 
 impl System {
-    /// Starts a process that is told what to do later, by [`super::Exec::start`] with the same argv: its start is half of
-    /// what a short process costs, and can run beside something else. One that is never told does nothing. Where it
+    /// Starts a process that gets its commands later, by [`super::Exec::start`] with the same argv: its start is half of
+    /// what a short process costs, and can run beside something else. One that gets none does nothing. Where it
     /// cannot be started [`super::Exec::start`] says why.
     pub fn start_early(&self, argv: Vec<String>) {
         let invocation = Invocation {
@@ -58,37 +43,35 @@ impl System {
             ..Invocation::own(argv, COMMAND_TIMEOUT)
         };
         if let Ok(child) = self.spawn(&invocation) {
-            self.early.keep(invocation.argv, child);
+            self.early.waiting().push((invocation.argv, child));
         }
     }
 
-    /// Ends the processes that were started early and were not told anything. They have done nothing, but until one is
-    /// itself it still has what this program has open, locks among it.
+    /// Ends the processes that were started early and got no commands. They have done nothing, but until a child
+    /// runs its own program it has what this program has open, locks among it.
     pub fn end_early(&self) {
-        self.early.end();
+        self.early.waiting().clear();
     }
 
-    /// Tells a process that was started early what it shall do; its time counts from now on.
-    pub(super) fn tell(
-        &self,
-        mut child: Child,
-        invocation: &Invocation,
-    ) -> Result<Child, ExecError> {
+    /// A process that was started early and gets the commands of an invocation now; its time counts from now on. None
+    /// where none waits, or where the invocation has no commands yet.
+    pub(super) fn take_early(&self, invocation: &Invocation) -> Result<Option<Child>, ExecError> {
+        let (first, later) = match &invocation.stdin {
+            Stdin::Bytes(bytes) => (bytes, &[][..]),
+            Stdin::Paced(first, later) => (first, &later[..]),
+            Stdin::Fed => return Ok(None),
+        };
+        let Some(mut child) = self.early.take(&invocation.argv) else {
+            return Ok(None);
+        };
         if let Some(pipe) = child.feed.take() {
-            let pacer = match &invocation.stdin {
-                Stdin::Bytes(bytes) => Pacer::on(pipe, bytes, &[]),
-                Stdin::Paced(first, later) => Pacer::on(pipe, first, later),
-                Stdin::Fed => {
-                    child.feed = Some(pipe);
-                    Ok(Pacer::default())
-                }
-            };
+            let pacer = Pacer::on(pipe, first, later);
             child.pacer = pacer.map_err(|source| child.start(source))?;
         }
         child.started = Instant::now();
         child.deadline = self.deadline_of(invocation);
         child.system = self.alone();
-        Ok(child)
+        Ok(Some(child))
     }
 
     /// What a process needs of it: not the processes that were started early, which would keep themselves.

@@ -33,7 +33,7 @@ impl Opened {
     /// Lets it do what the first line of a batch says.
     ///
     /// # Errors
-    /// [`ExecError`] when it cannot be told.
+    /// [`ExecError`] when it cannot get its commands.
     pub fn carry_out(mut self, batch: Batch) -> Result<Pending, ExecError> {
         let script = batch.lines().iter().flat_map(|line| line.words()).next();
         self.running

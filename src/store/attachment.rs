@@ -113,14 +113,8 @@ impl Found {
 }
 
 /// Reads a record that was found in the folder of a network.
-pub(super) fn parse(path: &Path, network: String, bytes: &[u8]) -> Found {
-    let damaged = |why: String| Found::Damaged {
-        network: network.clone(),
-        why: StoreError::Damaged {
-            path: path.to_owned(),
-            why,
-        },
-    };
+pub(super) fn parse(path: &Path, network: &str, bytes: &[u8]) -> Found {
+    let damaged = |why: String| damaged(path, network, why);
     match serde_json::from_slice::<Attachment>(bytes) {
         Ok(attachment) if attachment.format != FORMAT => {
             damaged(format!("format is {}, wanted {FORMAT}", attachment.format))
@@ -136,6 +130,17 @@ pub(super) fn parse(path: &Path, network: String, bytes: &[u8]) -> Found {
         )),
         Ok(attachment) => Found::Whole(Box::new(attachment)),
         Err(error) => damaged(error.to_string()),
+    }
+}
+
+/// A record in the folder of a network that cannot be read.
+pub(super) fn damaged(path: &Path, network: &str, why: String) -> Found {
+    Found::Damaged {
+        network: network.to_owned(),
+        why: StoreError::Damaged {
+            path: path.to_owned(),
+            why,
+        },
     }
 }
 

@@ -8,10 +8,20 @@ use super::{Attachment, Store, StoreError, UnderWay, in_a_folder, write_durably}
 /// A record that is on the disk under another name, which no list has. Dropped, it goes.
 #[derive(Debug)]
 pub struct Draft {
-    mark: Option<UnderWay>,
+    mark: UnderWay,
+    unnamed: Unnamed,
     dir: PathBuf,
-    draft: PathBuf,
     path: PathBuf,
+}
+
+/// The other name, until it is dropped. Where the record has its own by then, there is nothing of this one.
+#[derive(Debug)]
+struct Unnamed(PathBuf);
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl Store {
@@ -40,17 +50,14 @@ impl Store {
         let text = serde_json::to_vec(attachment).map_err(|source| failed(source.into()))?;
         let dir = self.data.join(network);
         // The dot keeps half-written ones out of every list.
-        let draft = self.draft(network, container, ifname);
-        let written = in_a_folder(&dir, || write_durably(&draft, &text).map_err(failed));
-        // From here on it is removed with the answer.
-        let mut answer = Draft {
-            mark: None,
+        let unnamed = Unnamed(self.draft(network, container, ifname));
+        let record = in_a_folder(&dir, || write_durably(&unnamed.0, &text).map_err(failed))?;
+        Ok(Draft {
+            mark: UnderWay::mark(record).map_err(failed)?,
+            unnamed,
             dir,
-            draft,
             path: path.clone(),
-        };
-        answer.mark = Some(UnderWay::mark(written?).map_err(failed)?);
-        Ok(answer)
+        })
     }
 }
 
@@ -59,24 +66,16 @@ impl Draft {
     ///
     /// # Errors
     /// [`StoreError::File`].
-    pub fn publish(mut self) -> Result<UnderWay, StoreError> {
+    pub fn publish(self) -> Result<UnderWay, StoreError> {
         let failed = |source| StoreError::File {
             what: "write",
             path: self.path.clone(),
             source,
         };
-        std::fs::rename(&self.draft, &self.path).map_err(failed)?;
+        std::fs::rename(&self.unnamed.0, &self.path).map_err(failed)?;
         File::open(&self.dir)
             .and_then(|dir| dir.sync_all())
             .map_err(failed)?;
-        let lost = || failed(std::io::ErrorKind::NotFound.into());
-        self.mark.take().ok_or_else(lost)
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // Where it has its name by now there is nothing of this one.
-        let _ = std::fs::remove_file(&self.draft);
+        Ok(self.mark)
     }
 }

@@ -1,4 +1,4 @@
-//! Opens what should be a record, whatever is there: nothing here waits, follows a link or reads without end.
+//! Opens what should be a record, be it one or not: nothing here waits, follows a link or reads without end.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};

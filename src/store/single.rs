@@ -3,7 +3,7 @@
 //! The lock of a network is shared by all that join it, so that two ADDs of one attachment, as a runtime sends that
 //! asks again too soon, would both find no record and both write one; and the one that fails would take the other's
 //! record and lease along. The lock of an attachment is held for as long as it takes to look for its record and
-//! to write one: milliseconds. What is at work on it after that is told by the record ([`super::under_way`]).
+//! to write one: milliseconds. The record shows what is at work on it after that ([`super::under_way`]).
 
 use super::lock::{How, Lock};
 use super::{Leaving, Store, StoreError, make_dir, under_way};
