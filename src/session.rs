@@ -268,7 +268,7 @@ impl<'a> Session<'a> {
         let all: Vec<Step> = lines.iter().filter_map(write).collect();
         let outcome = self
             .run(lines, OnError::Stop)
-            // How far it came cannot be told; undoing what was not made does no harm.
+            // How far it came is unknown; undoing what was not made does no harm.
             .inspect_err(|_| done.extend(all))?;
         done.extend(outcome.done.iter().cloned());
         match outcome.gave_up() {

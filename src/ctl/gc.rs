@@ -92,7 +92,7 @@ struct Dead<'a> {
     claims: Vec<String>,
     /// The uses of our IPAM in which those claims are.
     ipams: Vec<Ipam>,
-    /// What is left alone because it cannot be told.
+    /// What is left alone because it is unknown.
     unclear: Vec<String>,
 }
 

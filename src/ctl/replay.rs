@@ -72,7 +72,7 @@ fn attached<'a>(node: &'a [Deed], wanted: &Filter) -> Vec<&'a Deed> {
             _ => {}
         }
     }
-    // Whose id it is exactly, before others' that start with it.
+    // The attachment with exactly this id, before others that start with it.
     let id = wanted.container.as_deref().map(|of| of.split('/').next());
     if let Some(id) = id.filter(|id| attached.iter().any(|deed| deed.container() == *id)) {
         attached.retain(|deed| deed.container() == id);

@@ -144,7 +144,7 @@ impl Batch {
     /// something print none.
     ///
     /// # Errors
-    /// [`BatchError`] when the documents cannot be told apart.
+    /// [`BatchError`] when the documents cannot be matched to their lines.
     pub fn answers(
         &self,
         code: Option<i32>,
@@ -170,7 +170,7 @@ impl Batch {
             reads.then(|| printed.next()).flatten()
         };
         let documents = self.lines.iter().enumerate().map(&mut answer).collect();
-        // Where `ip` gave up without naming a line it cannot be told how far it came: the failure is told anyway.
+        // Where `ip` gave up without naming a line it is unknown how far it came: the failure is told anyway.
         let gave_up = failures.iter().any(|failure| failure.line.is_none());
         match seen == wanted || gave_up {
             true => Ok(Answers {

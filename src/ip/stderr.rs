@@ -46,7 +46,7 @@ impl Failure {
     }
 }
 
-/// Kinds and the words of their messages, first match wins; `*` stands for whatever is between. Each was seen with
+/// Kinds and the words of their messages, first match wins; `*` is any text in between. Each was seen with
 /// iproute2 6.1.0 on Linux 6.18 (tests/golden/stderr). No regular expressions: these would take a millisecond to
 /// compile, and an ADD meets a message each time, since the interface is not there yet.
 const KINDS: [(Kind, &[&str]); 10] = [

@@ -188,7 +188,7 @@ impl Cluster {
             (None, true) => Trust::Nothing,
             (None, false) => Trust::System,
             (Some(authority), false) => Trust::Authority(authority),
-            // As client-go: one of the two is a mistake, and which one cannot be told.
+            // As client-go: one of the two is a mistake, and which one is unknown.
             (Some(_), true) => {
                 let why = "set together with a certificate-authority: take one of them out";
                 return Err(at.fault("insecure-skip-tls-verify", why));

@@ -393,8 +393,8 @@ impl<'a> Attempt<'a> {
             let whole = lease::config(&self.request.config, &self.attachment.ipam, self.addresses);
             let released = self.ipam.run(&uninterruptible, Verb::Del, &whole).err();
             // A configuration that the IPAM refuses it refuses at each verb: nothing was leased by it.
-            let told = released.filter(|error| Some(error) != made.refused.as_ref());
-            left.extend(told.map(|error| error.msg));
+            let kept = released.filter(|error| Some(error) != made.refused.as_ref());
+            left.extend(kept.map(|error| error.msg));
         }
         left.extend(leave_after_failure(
             &session,

@@ -327,7 +327,7 @@ impl Known {
                 name,
                 format!("nothing is known of network {name}: its devices are left alone"),
             ),
-            // Without a record there was no attachment, or none that can be told; `vxlan gc` looks at devices without one.
+            // Without a record there was no attachment, or none that is known; `vxlan gc` looks at devices without one.
             (_, None) => Ok(()),
         }
     }

@@ -52,7 +52,7 @@ fn leave_idle(
 }
 
 /// The recorded attachments of this CNI network that are not on the list. What cannot be read is left:
-/// its owner cannot be told, and a DEL of its container removes it. One that an ADD is at work on
+/// its owner is unknown, and a DEL of its container removes it. One that an ADD is at work on
 /// is too young for the list.
 fn stale(
     store: &Store,

@@ -16,7 +16,7 @@ use crate::plan::{Observed, Read, Side, underlay};
 use crate::session::Session;
 
 /// Tells whether ADD can be served: for pods that name no network, and for at least one network. A runtime takes the whole
-/// node out of service where it is not, so that one network of several is no reason; it is told in the journal.
+/// node out of service where it is not, so that one network of several is no reason; it is in the journal.
 ///
 /// # Errors
 /// Code 50 with every reason, 51 where containers that run are cut off too.
@@ -38,20 +38,21 @@ pub fn status(system: &System, request: &Request) -> Result<(), CniError> {
         unserved.extend(networks.into_iter().map(|name| (name, error.clone())));
     }
     let refused = !errors.is_empty() || takes_the_node_out(&config, &unserved);
-    let mut told: Vec<CniError> = Vec::new();
+    let mut reasons: Vec<CniError> = Vec::new();
     for (_, error) in unserved {
-        if !told.contains(&error) {
-            told.push(error);
+        if !reasons.contains(&error) {
+            reasons.push(error);
         }
     }
     if !refused {
         let journal = Journal::new(&config.log_file, "STATUS", "");
-        told.iter()
+        reasons
+            .iter()
             .for_each(|error| journal.remark(&format!("{error}; {}", error.details)));
         return Ok(());
     }
-    errors.extend(told);
-    // The graver one is the code that is told.
+    errors.extend(reasons);
+    // The graver one is the code of the answer.
     errors.sort_by_key(|error| std::cmp::Reverse(error.code.0));
     all(errors)
 }

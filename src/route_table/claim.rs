@@ -249,7 +249,7 @@ impl Claims<'_> {
         all: &[IpAddr],
     ) -> Result<(Vec<Option<String>>, Observed), CniError> {
         let outcome = self.claim_and_look(round, all).inspect_err(|_| {
-            // How far it came cannot be told; removing what was not added does no harm.
+            // How far it came is unknown; removing what was not added does no harm.
             round
                 .iter_mut()
                 .for_each(|claim| claim.state = State::Routed);

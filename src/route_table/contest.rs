@@ -75,7 +75,7 @@ pub enum Rival {
         /// The route in words.
         shown: String,
     },
-    /// It cannot be told: the answers were removed before they were read.
+    /// It is unknown: the answers were removed before they were read.
     Unknown,
 }
 
@@ -99,7 +99,7 @@ impl Rival {
         }
     }
 
-    /// Whether they give way: this node's number is lower than theirs. One that cannot be told is not.
+    /// Whether they give way: this node's number is lower than theirs. One that is unknown is not.
     fn gives_way(&self, dev: &IfName, seen: &Observed) -> bool {
         let order = match self {
             Self::Mac(theirs) => seen

@@ -57,7 +57,7 @@ pub enum Claimed {
     Missing,
     /// It went with an earlier boot.
     EarlierBoot,
-    /// The record is cut short, so its owner cannot be told.
+    /// The record is cut short, so its owner is unknown.
     Unreadable,
     /// It is in the table and an attachment has the address, but the record is gone.
     Unrecorded,

@@ -237,7 +237,7 @@ fn is_of_another_boot(common: &Path, owner: &Owner) -> bool {
     matches!(read(common), Some(other) if other.boot != owner.boot)
 }
 
-/// A record; none where it is not there, is no record, or is not whole: the owner of the address cannot be told then, and its
+/// A record; none where it is not there, is no record, or is not whole: the owner of the address is unknown then, and its
 /// name still says that it is taken.
 fn read(path: &Path) -> Option<Owner> {
     let bytes = safe::read(path).ok()?;

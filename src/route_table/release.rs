@@ -52,7 +52,7 @@ pub fn gc(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniErro
     let mut errors = Vec::new();
     for (container, ifname) in owners.all()? {
         let held = owners.held_by(&container, &ifname)?;
-        // A record that cannot be read is left: its network cannot be told, and a DEL frees it.
+        // A record that cannot be read is left: its network is unknown, and a DEL frees it.
         let ours = |held: &Held| {
             let name = held.owner.as_ref().map(|owner| &owner.name);
             name == Some(&request.name)

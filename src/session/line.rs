@@ -49,7 +49,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The failure after which it cannot be told which of the lines ran: the process named none.
+    /// The failure after which it is unknown which of the lines ran: the process named none.
     pub fn gave_up(&self) -> Option<&Failed> {
         self.failures
             .iter()

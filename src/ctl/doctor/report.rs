@@ -85,12 +85,12 @@ pub enum State {
     Ok,
     /// It is not.
     Failed,
-    /// It cannot be told from here.
+    /// It is unknown from here.
     Unknown,
 }
 
 impl State {
-    /// How much it matters: what has failed is an error, what cannot be told a warning.
+    /// How much it matters: what has failed is an error, what is unknown a warning.
     fn severity(self) -> &'static str {
         match self {
             Self::Ok => "info",
@@ -147,7 +147,7 @@ impl Finding {
         Self::new(id, State::Failed, message)
     }
 
-    /// It cannot be told.
+    /// It is unknown.
     pub fn unknown(id: Id, message: impl Into<String>) -> Self {
         Self::new(id, State::Unknown, message)
     }

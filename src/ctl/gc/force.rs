@@ -16,7 +16,7 @@ use crate::ops::{ending, kept, namespace_inode};
 use crate::sanitize::printable;
 use crate::store::Attachment;
 
-/// Takes the attachment off as a DEL does, and forgets it whatever the IPAM says.
+/// Takes the attachment off as a DEL does, and forgets it also where the IPAM refuses.
 ///
 /// # Errors
 /// When no attachment, or more than one, is meant; when it is alive; when not even its record can be removed.
@@ -66,7 +66,7 @@ fn find<'a>(node: &'a Node, wanted: &str) -> Result<&'a Attachment, CniError> {
     }
 }
 
-/// What to do where what is meant may be a record that cannot be read: its owner cannot be told.
+/// What to do where what is meant may be a record that cannot be read: its owner is unknown.
 fn unreadable(node: &Node) -> String {
     let is_unreadable = |recorded: &&Recorded| matches!(recorded.state, State::Damaged(_));
     let files: Vec<String> = node

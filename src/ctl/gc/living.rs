@@ -19,7 +19,7 @@ pub enum Fate {
     Alive,
     /// It is gone; how that is known.
     Gone(String),
-    /// It cannot be told; why.
+    /// It is unknown; why.
     Unclear(String),
 }
 

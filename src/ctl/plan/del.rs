@@ -30,7 +30,7 @@ pub fn script(system: &System, node: &Node, of: &str) -> Result<Script, CniError
     Ok(script)
 }
 
-/// Records that are not whole: what a DEL does with them cannot be told from here.
+/// Records that are not whole: what a DEL does with them is unknown from here.
 fn damaged(node: &Node, meant: Meant<'_>, script: &mut Script) -> bool {
     let others = node
         .attachments()
