@@ -1,13 +1,12 @@
 //! When the API is asked, for what, and how often.
 
-use std::os::unix::fs::PermissionsExt;
-
 use serde_json::{Value, json};
 
 use crate::api::{green, ok, pod};
 use crate::scene::{POD, Scene, TOKEN, joins_green};
 use crate::stand_in::got_past;
 use crate::support::plugin::Program;
+use crate::support::program;
 
 const NETWORK: &str = "vxlan-cni.phdata.io/NetworkName";
 const ADDRESS: &str = "vxlan-cni.phdata.io/RequestedAddress";
@@ -229,8 +228,7 @@ fn the_reason_is_in_the_journal_and_in_the_record() {
         "#!/bin/sh\ncp -r {0}data {0}copy 2>/dev/null\nexec ip-itself \"$@\"\n",
         folder.display()
     );
-    let ip = scene.file("bin/ip", &script);
-    std::fs::set_permissions(&ip, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program::put(script.as_bytes(), &bin.join("ip"));
     let call = scene
         .add(&config)
         .env("CNI_NETNS", "/proc/self/ns/net")

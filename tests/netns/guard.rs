@@ -1,12 +1,10 @@
 //! The guard: no pod speaks vxlan, whatever it sends to and wherever it is, and other traffic is left alone.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
-
 use serde_json::json;
 
 use crate::support::lab::{Config, Lab, Net, Node, Ns, Pod, Snapshot, address, ipv6, nft, until};
 use crate::support::plugin::{Call, Program};
+use crate::support::program;
 
 /// The MAC that a forged frame comes from, by which a device that took it is known.
 const FORGED: &str = "02:66:66:66:66:66";
@@ -380,8 +378,7 @@ fn where_the_kernel_has_no_nftables_a_first_pod_is_refused_with_what_to_do_and_d
     let stand_in = lab.dir().join("nft");
     let script = "#!/bin/sh\ncase $* in *list*) echo 'Error: No such file or directory' ;; \
                   *) echo 'Error: Could not process rule: Operation not supported' ;; esac >&2\nexit 1\n";
-    std::fs::write(&stand_in, script).unwrap();
-    std::fs::set_permissions(&stand_in, Permissions::from_mode(0o755)).unwrap();
+    program::put(script.as_bytes(), &stand_in);
     let script = in_the_place_of_nft(stand_in.to_str().unwrap());
     let replace = ["unshare", "--mount", "sh", "-c", &script, "sh"];
     let said = node.ask(&config, &pod).behind(&replace).add_refused(100);

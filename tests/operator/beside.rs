@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 use crate::stage::{Stage, claimed};
 use crate::support::lab::{Lab, Net, mac, until};
 use crate::support::plugin::{Call, Program, Said};
+use crate::support::program;
 
 #[test]
 fn what_an_add_is_at_work_on_is_left_to_it() {
@@ -118,7 +119,7 @@ struct Named(Child);
 impl Named {
     fn start(stage: &Stage, name: &str) -> Self {
         let file = stage.node().dir().join(name);
-        std::fs::copy("/bin/sleep", &file).unwrap();
+        program::put(&std::fs::read("/bin/sleep").unwrap(), &file);
         let mut command = stage.node().command(&[file.to_str().unwrap(), "600"]);
         let child = command.stdout(Stdio::null()).spawn().unwrap();
         let comm = format!("/proc/{}/comm", child.id());

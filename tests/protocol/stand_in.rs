@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
 use crate::support::plugin::{Call, Program, Said};
+use crate::support::program;
 
 /// Both programs.
 pub const PROGRAMS: [Program; 2] = [Program::Vxlan, Program::RouteTable];
@@ -108,11 +108,7 @@ impl World {
     fn program(&self, name: &str, script: &str) {
         let path = self.path(name);
         let text = script.replace("$DIR", self.dir.to_str().unwrap());
-        // Written under another name: a program that is still open for writing cannot be started.
-        let draft = self.path("draft");
-        fs::write(&draft, text).unwrap();
-        fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();
-        fs::rename(&draft, path).unwrap();
+        program::put(text.as_bytes(), &path);
     }
 
     /// Puts another copy of the IPAM somewhere.

@@ -10,6 +10,7 @@ use crate::stand_in::{environment, lease, says};
 use crate::support::lab::ask::CNI_PLUGINS;
 use crate::support::lab::{address, until};
 use crate::support::plugin::{Said, signal};
+use crate::support::program;
 
 /// What the stand-in says where nothing is wrong.
 fn leases() -> String {
@@ -176,7 +177,6 @@ fn c43_an_ipam_that_stays_being_written_is_told_and_the_record_waits_for_a_del()
 
 #[test]
 fn c37_an_ipam_that_cannot_be_executed_is_told_and_leaves_nothing() {
-    use std::os::unix::fs::PermissionsExt;
     let scene = Scene::new(&[]);
     let pod = scene.node().pod("web");
     let before = scene.node().snapshot();
@@ -195,10 +195,7 @@ fn c37_an_ipam_that_cannot_be_executed_is_told_and_leaves_nothing() {
         ),
         ("no program", 0o755, 100, "Exec format error"),
     ] {
-        let new = scene.ipam.dir().join("new");
-        std::fs::write(&new, content).unwrap();
-        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode)).unwrap();
-        std::fs::rename(new, scene.ipam.file()).unwrap();
+        program::put_with_mode(content.as_bytes(), &scene.ipam.file(), mode);
         let said = scene.ask(&pod).say("ADD").error(code);
         assert!(said.contains("stand-in") && said.contains(why), "{said}");
         assert!(!pod.is_linked());

@@ -1,12 +1,12 @@
 //! A stand-in for an IPAM: a script that does what a test says and keeps what it was asked.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use crate::support::lab::{Ask, Config, Node};
+use crate::support::program;
 
 /// Names and values, byte for byte.
 pub type Environment = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -39,11 +39,7 @@ impl StandIn {
              echo $$ >{here}/pid\necho $CNI_COMMAND >>{here}/calls\ncase $CNI_COMMAND in\n{cases}esac\n"
         );
         let _ = std::fs::remove_file(self.dir.join("calls"));
-        // A new file and a rename: one that is being written cannot be executed.
-        let new = self.dir.join("new");
-        std::fs::write(&new, script).unwrap();
-        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).unwrap();
-        std::fs::rename(new, self.file()).unwrap();
+        program::put(script.as_bytes(), &self.file());
     }
 
     /// The script.

@@ -4,7 +4,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -15,6 +14,8 @@ mod order;
 mod pages;
 mod pipes;
 mod prerequisites;
+#[path = "../support/program.rs"]
+mod program;
 mod races;
 mod routing;
 mod trace;
@@ -90,9 +91,7 @@ impl Folder {
     /// Writes a program of shell lines into it; what was there under that name goes.
     fn program(&self, name: &str, body: &str) {
         let path = self.path(name);
-        let _ = std::fs::remove_file(&path);
-        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        program::put(format!("#!/bin/sh\n{body}\n").as_bytes(), &path);
     }
 }
 

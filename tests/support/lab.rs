@@ -27,7 +27,7 @@ pub mod raw;
 pub mod snapshot;
 pub mod state;
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -95,11 +95,7 @@ impl Lab {
     pub fn script(&self, folder: &str, name: &str, body: &str) -> PathBuf {
         let dir = self.dir.join(folder);
         std::fs::create_dir_all(&dir).unwrap();
-        let (file, draft) = (dir.join(name), dir.join(format!(".{name}")));
-        std::fs::write(&draft, format!("#!/bin/sh\n{body}\n")).unwrap();
-        std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o755)).unwrap();
-        // Renamed into place: a program that is open for writing cannot be started.
-        std::fs::rename(draft, file).unwrap();
+        super::program::put(format!("#!/bin/sh\n{body}\n").as_bytes(), &dir.join(name));
         dir
     }
 

@@ -10,4 +10,5 @@
 pub mod frames;
 pub mod lab;
 pub mod plugin;
+pub mod program;
 pub mod streams;

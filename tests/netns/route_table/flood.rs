@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Ipam;
 use crate::support::lab::{Lab, Net, address, until};
+use crate::support::program;
 
 /// How many devices hear every broadcast on the node of the pod whose address is asked for.
 const DEVICES: usize = 40;
@@ -74,7 +75,8 @@ impl Scene {
     /// Starts the flood, by a process that may do nothing but open sockets.
     fn flood(&mut self) {
         let program = self.lab.dir().join("sender");
-        std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        let itself = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        program::put(&itself, &program);
         let name = "route_table::flood::sender";
         let pod = crate::support::lab::Ns::named(&format!("{}-p", node_name(&self.lab, 2)));
         let user = "setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all";
