@@ -3,6 +3,7 @@
 //! Commands of one namespace, program and family share a process; processes that do not wait for each
 //! other run side by side; every changing command is in the journal before it runs.
 
+mod broken;
 pub mod line;
 mod paced;
 pub mod release;
@@ -20,6 +21,7 @@ use crate::plan::{self, Fact, Observed, Plan, Probe, Read, Side, Step, host};
 use crate::session::line::{
     Failed, Line, Outcome, group, nft_outcome, outcome, runs, sysctl_outcome, unreadable, write,
 };
+pub use broken::{not_true, refuse_foreign, told};
 
 /// How often a plan is made and applied: downing a link drops its routes, so one repair can bring
 /// another to light, but not for ever.
@@ -260,7 +262,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Carries lines out up to the first that fails. What was made, or may have been, is added to `done`.
+    /// Carries lines out up to the first that fails. What was made, or may have been, is added to `done`. Nothing is seen
+    /// where a list changed while it was read.
     ///
     /// # Errors
     /// When the process cannot be run, or did not say which of its lines ran.
@@ -268,6 +271,7 @@ impl<'a> Session<'a> {
         let all: Vec<Step> = lines.iter().filter_map(write).collect();
         let outcome = self
             .run(lines, OnError::Stop)
+            .map(Outcome::without_interrupted)
             // How far it came is unknown; undoing what was not made does no harm.
             .inspect_err(|_| done.extend(all))?;
         done.extend(outcome.done.iter().cloned());
@@ -400,54 +404,6 @@ impl Started {
     }
 }
 
-/// A device of ours that is another than wanted is refused, never made anew under running containers.
-///
-/// # Errors
-/// Code 101 that names the device, what it is, and what to do.
-pub fn refuse_foreign(network: &Network, facts: &[Fact], seen: &Observed) -> Result<(), CniError> {
-    let foreign = plan::foreign(facts, seen);
-    let Some((Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. }, _)) = foreign.first() else {
-        return Ok(());
-    };
-    let error = not_true(&foreign, &Netns::Own);
-    let msg = format!("network \"{}\": {}", network.name, error.msg);
-    let mend = format!(
-        "correct the configuration, or, when the device is in use no longer: ip link del dev {name}"
-    );
-    Err(CniError::new(error.code, msg)
-        .details(error.details)
-        .and(&mend))
-}
-
-/// The error that names every fact that does not hold, and the command that shows it.
-pub fn not_true(broken: &[(&Fact, plan::Verdict)], pod: &Netns) -> CniError {
-    let Some((first, others)) = broken.split_first() else {
-        return CniError::new(Code::INTERNAL, "no fact is broken, but that was an error");
-    };
-    let msg = match others.len() {
-        0 => format!("a fact does not hold: {}", told(first, pod)),
-        more => format!("facts do not hold: {} and {more} more", told(first, pod)),
-    };
-    let others: Vec<String> = others.iter().map(|other| told(other, pod)).collect();
-    CniError::new(Code::FACTS_DO_NOT_HOLD, msg).details(others.join("; "))
-}
-
-/// A fact that does not hold, what was found, and the pasteable command that shows it.
-pub fn told((fact, verdict): &(&Fact, plan::Verdict), pod: &Netns) -> String {
-    let found = match verdict {
-        plan::Verdict::Differs { found } => format!("{fact}: found {found}"),
-        _ => format!("{fact}: missing"),
-    };
-    let netns = match fact.side() {
-        Side::Host => &Netns::Own,
-        Side::Pod => pod,
-    };
-    match fact.show() {
-        Some(command) => format!("{found} (`{}`)", command.shown_in(netns)),
-        None => found,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -456,8 +412,8 @@ mod tests {
 
     use super::*;
     use crate::exec::{ExecError, Invocation, Output, Running};
-    use crate::ip::Family;
     use crate::ip::sysctl::SysctlKey;
+    use crate::ip::{Family, IfName};
 
     /// Starts nothing: each process says what is next in the list.
     struct Scripted(RefCell<Vec<Output>>);
@@ -513,6 +469,28 @@ mod tests {
         assert_eq!(left, 0);
         let (seen, left) = observe(vec![says(0, "[]", INTERRUPTED); LOOKS]);
         assert_eq!((seen.unwrap_err().code, left), (Code::TRY_AGAIN, 0));
+    }
+
+    #[test]
+    fn b62_what_is_made_beside_a_list_that_changed_is_made_and_nothing_is_seen() {
+        let rule = r#"[{"priority":19200,"src":"all","table":"192"}]"#;
+        let exec = Scripted(RefCell::new(vec![says(0, rule, INTERRUPTED)]));
+        let session = Session {
+            exec: &exec,
+            journal: &Journal::new(Path::new("/dev/null"), "", ""),
+            pod: &Netns::Own,
+        };
+        let Line::Write(step) =
+            removing(Side::Host, crate::ip::link::del(&IfName::new("a").unwrap()))
+        else {
+            panic!("a change")
+        };
+        let (rules, mut done) = (Read::Rules(Family::V4, 19200), Vec::new());
+        let lines = vec![Line::Read(rules), Line::Write(step.clone())];
+        let outcome = session.make(lines, &mut done).unwrap();
+        assert_eq!((done, outcome.done.len()), (vec![step], 1));
+        assert!(outcome.failures.is_empty());
+        assert!(outcome.seen.rules(Family::V4, 19200).is_none());
     }
 
     #[test]

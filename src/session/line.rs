@@ -55,6 +55,17 @@ impl Outcome {
             .iter()
             .find(|failed| failed.failure.line.is_none())
     }
+
+    /// Forgets what it has seen where a list changed while it was read: every line ran, but what was read may lack
+    /// something.
+    pub fn without_interrupted(mut self) -> Self {
+        let all = self.failures.len();
+        self.failures.retain(|failed| !failed.is_interrupted());
+        if self.failures.len() < all {
+            self.seen = Observed::default();
+        }
+        self
+    }
 }
 
 /// A command that failed.
@@ -76,6 +87,11 @@ impl Failed {
     /// Whether it failed because something else has what it asked for.
     pub fn is_in_use(&self) -> bool {
         self.failure.kind() == Kind::Busy
+    }
+
+    /// Whether it is no more than that a list changed while it was read.
+    fn is_interrupted(&self) -> bool {
+        self.failure.kind() == Kind::Again && self.failure.line.is_none() && self.code == Some(0)
     }
 
     /// The error for the runtime, with what to do about it.
