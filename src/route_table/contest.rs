@@ -28,6 +28,10 @@ use crate::session::line::Line;
 /// How often it is looked again within the time a claim takes to be seen.
 const LOOKS: u32 = 4;
 
+/// How often whose number is lower looks at the least before it gives way, however long a look takes: on a node that is so
+/// busy the other one takes as long to give way, and else nobody would get the address.
+const LOOKS_LEAST: u32 = 8;
+
 /// The shortest and the longest time between two looks.
 const STEP: (Duration, Duration) = (
     Duration::from_millis(2 * wire::WAY_LEAST.as_millis() as u64),
@@ -193,8 +197,10 @@ impl Contest<'_> {
         {
             return Ok(settled);
         }
+        let mut looks = 0;
         loop {
             let patience = match (&rival, rival.gives_way(dev, &seen)) {
+                (_, true) if looks < LOOKS_LEAST => self.deadline,
                 (_, true) => end,
                 // A daemon takes its time to withdraw the route of one who gave way, who may be the last
                 // one; whose is lower waits for longer, so that of two who are both there one stays.
@@ -206,6 +212,7 @@ impl Contest<'_> {
             if Instant::now() >= patience || Instant::now() + step >= self.deadline {
                 return Ok(Evidence::Taken(rival.taker(dev)));
             }
+            looks += 1;
             seen.absorb(self.look(&rival, step)?);
             let mut found = evidence(self.route, self.ipam, &seen);
             if found == Ok(Evidence::Alone) && matches!(rival, Rival::Mac(_)) {
