@@ -254,6 +254,9 @@ impl System {
             pacer,
             started: Instant::now(),
             deadline: self.deadline_of(invocation),
+            interrupted_at: invocation
+                .interrupted_after
+                .map(|time| Instant::now() + time),
             line: invocation.line(),
             group: invocation.stderr == Stderr::PassedOn,
             system: self.alone(),
@@ -300,6 +303,8 @@ struct Child {
     pacer: Pacer,
     started: Instant,
     deadline: Instant,
+    /// When it gets a SIGINT.
+    interrupted_at: Option<Instant>,
     line: String,
     /// Whether it leads a process group.
     group: bool,
@@ -321,10 +326,12 @@ impl Running for Child {
     fn wait(mut self: Box<Self>) -> Result<Output, ExecError> {
         let code = loop {
             let tick = Instant::now() + TICK;
-            let next = self.pacer.next().map_or(tick, |time| time.min(tick));
+            let due = [self.pacer.next(), self.interrupted_at];
+            let next = due.into_iter().flatten().fold(tick, Instant::min);
             if let Some(code) = self.ended_by(next)? {
                 break code;
             }
+            self.interrupt();
             let told = self.pacer.tell(&self.stdout, &self.stderr);
             told.map_err(|source| self.start(source))?;
             if self.system.is_hurried() {
@@ -432,7 +439,25 @@ mod tests {
             variables: vec![("LC_ALL".into(), "C".into())],
             stderr: Stderr::Read,
             timeout,
+            interrupted_after: None,
         }
+    }
+
+    #[test]
+    fn a_process_that_is_interrupted_sums_up_what_it_knows() {
+        let script = "trap 'echo heard; exit 3' INT; while :; do sleep 0.01; done";
+        let mut invocation = Invocation {
+            interrupted_after: Some(Duration::from_millis(50)),
+            ..sh(script, "", COMMAND_TIMEOUT)
+        };
+        // A shell traps no signal that is ignored where it is started, as behind an `&`.
+        let default = ["env", "--default-signal=INT"].map(String::from);
+        invocation.argv.splice(..0, default);
+        let output = System::default().run(&invocation).unwrap();
+        assert_eq!(
+            (output.code, &output.stdout[..]),
+            (Some(3), &b"heard\n"[..])
+        );
     }
 
     #[test]

@@ -83,6 +83,7 @@ impl Delegate {
             variables,
             stderr: Stderr::PassedOn,
             timeout: TIMEOUT,
+            interrupted_after: None,
         };
         let running =
             start_unless_busy(exec, &invocation).map_err(|error| self.failed(verb, &error))?;

@@ -32,6 +32,17 @@ impl Child {
         ended().map_err(|source| self.start(source))
     }
 
+    /// Lets it sum up, once its time for that has come.
+    pub(super) fn interrupt(&mut self) {
+        if self
+            .interrupted_at
+            .take_if(|at| *at <= Instant::now())
+            .is_some()
+        {
+            self.signal(Signal::INT);
+        }
+    }
+
     /// What it had started may be about to end still, and carry out what it has just asked the kernel for. Where
     /// no process collects the dead it is waited for no longer than it can take.
     fn outlast_the_group(&self) {

@@ -21,6 +21,9 @@ pub struct Invocation {
     pub stderr: Stderr,
     /// How long it may take.
     pub timeout: Duration,
+    /// After which time it gets a SIGINT, if it is still at work: `arping`, which waits for whole seconds, then sums up
+    /// what it has heard and ends.
+    pub interrupted_after: Option<Duration>,
 }
 
 /// What a process reads from stdin.
@@ -57,6 +60,7 @@ impl Invocation {
             ],
             stderr: Stderr::Read,
             timeout,
+            interrupted_after: None,
         }
     }
 

@@ -78,6 +78,7 @@ fn invocation(plugin: &Plugin, cluster: &Value, timeout: Duration) -> Invocation
         variables,
         stderr: Stderr::Read,
         timeout,
+        interrupted_after: None,
     }
 }
 

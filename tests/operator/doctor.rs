@@ -259,6 +259,7 @@ fn what_waits_for_an_answer_of_the_wire_waits_at_the_same_time() {
     let wait = |of: &str| {
         format!(
             "real=${{PATH#*:}}\n\
+             trap '' INT\n\
              case \"$*\" in *-V*|*-D*) PATH=$real exec {of} \"$@\";; esac\n\
              : >{0}/{of}.$$\n\
              PATH=$real\n\

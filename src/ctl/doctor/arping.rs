@@ -1,7 +1,9 @@
 //! Asking a wire who has an address. `arping` of iputils and that of busybox take the same options and say the
 //! same; Habets' takes these options for others, would ask in the gateway's own name and says something else.
 
-use super::probe::{Answer, ask, start};
+use std::time::Duration;
+
+use super::probe::{Answer, ask, start_and_interrupt};
 use super::report::{Finding, Id};
 use crate::exec::{Output, Running, System};
 
@@ -10,6 +12,9 @@ const VERSION: [&str; 2] = ["arping", "-V"];
 
 /// Words by which the right ones are known in what they say of their version.
 const RIGHT: [&str; 2] = ["iputils", "BusyBox"];
+
+/// How long an answer is waited for: its own option counts in whole seconds, and a host answers in milliseconds.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The `arping` of this node.
 pub struct Arping<'a> {
@@ -61,8 +66,11 @@ impl<'a> Arping<'a> {
                 why: fault.clone(),
                 fix: Some("install iputils-arping"),
             }),
-            None => start(self.system, &line.split(' ').collect::<Vec<_>>())
-                .map_err(|error| Unasked::because(&line, error.to_string())),
+            None => {
+                let argv: Vec<&str> = line.split(' ').collect();
+                start_and_interrupt(self.system, &argv, PATIENCE)
+                    .map_err(|error| Unasked::because(&line, error.to_string()))
+            }
         };
         Question { line, running }
     }

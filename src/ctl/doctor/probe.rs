@@ -19,6 +19,22 @@ pub fn start(system: &System, argv: &[&str]) -> Result<Box<dyn Running>, ExecErr
     system.start(&Invocation::own(argv, LIMIT))
 }
 
+/// The same; after some time it is to sum up what it knows and end.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_and_interrupt(
+    system: &System,
+    argv: &[&str],
+    after: Duration,
+) -> Result<Box<dyn Running>, ExecError> {
+    let argv = argv.iter().map(|&word| word.to_owned()).collect();
+    system.start(&Invocation {
+        interrupted_after: Some(after),
+        ..Invocation::own(argv, LIMIT)
+    })
+}
+
 /// Runs one to its end.
 ///
 /// # Errors

@@ -116,7 +116,7 @@ fn silence(peer: IpAddr, small: Answer) -> String {
 }
 
 /// Asks a network's wire whether another host has its gateway's address: by a probe without a sender
-/// (RFC 5227, 2.1.1), which changes no host's memory of the owner. Silence takes a second.
+/// (RFC 5227, 2.1.1), which changes no host's memory of the owner. Silence takes half a second.
 pub fn probe(arping: &Arping<'_>, network: &Network) -> Option<Question> {
     let gateway = network.cidr(Family::V4)?.ip();
     let mv = &network.mv;
