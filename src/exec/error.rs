@@ -32,7 +32,7 @@ pub enum ExecError {
         source: io::Error,
     },
     /// It did not end in time and was killed.
-    #[error("`{line}` did not end within {:.1} s and was killed", .allowed.as_secs_f64())]
+    #[error("{}", timeout(.line, *.allowed))]
     Timeout {
         /// The pasteable line.
         line: String,
@@ -53,6 +53,17 @@ pub enum ExecError {
         /// Why.
         source: BatchError,
     },
+}
+
+/// A process that had next to no time is not to blame, nor is the node.
+fn timeout(line: &str, allowed: Duration) -> String {
+    match allowed < Duration::from_millis(50) {
+        true => format!("the time was over before `{line}` could end"),
+        false => format!(
+            "`{line}` did not end within {:.1} s and was killed",
+            allowed.as_secs_f64()
+        ),
+    }
 }
 
 impl From<ExecError> for CniError {

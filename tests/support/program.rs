@@ -16,7 +16,7 @@ pub fn put_with_mode(text: &[u8], place: &Path, mode: u32) {
     let mut install = Command::new("install")
         .arg("-m")
         .arg(format!("{mode:o}"))
-        .arg("/dev/stdin")
+        .arg("/proc/self/fd/0")
         .arg(&draft)
         .stdin(Stdio::piped())
         .spawn()
