@@ -6,6 +6,7 @@
 //! stands, alone while that side is made or taken away.
 
 mod attachment;
+mod definitions;
 mod draft;
 mod error;
 mod filter;

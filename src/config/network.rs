@@ -116,7 +116,7 @@ pub enum MacChoice {
 }
 
 /// What the plugin's configuration says for all its networks.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Common {
     /// Table of the bypass routes.
     pub table: TableId,
@@ -146,6 +146,12 @@ impl Network {
             filter,
             ..self
         }
+    }
+
+    /// Whether it is by the same words of the configuration, but for what those say of other networks.
+    pub fn is_defined_as(&self, other: &Self) -> bool {
+        let words = |network: &Self| (network.table, network.pref, network.guard);
+        self.raw == other.raw && words(self) == words(other)
     }
 
     /// Reads a network; `None` where so much is wrong that nothing can be said of it.

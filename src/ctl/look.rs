@@ -12,6 +12,7 @@ use crate::ip::link::Vxlan;
 use crate::ip::{IfName, Netns};
 use crate::journal::Journal;
 use crate::ops::facts::{Facts, Promised};
+use crate::ops::host_side::HostSide;
 use crate::ops::namespace_inode;
 use crate::plan::{self, Fact, Observed, Probe, Read, Side, Verdict, host};
 use crate::session::{Asked, Session};
@@ -50,8 +51,9 @@ pub fn judge(facts: Vec<Fact>, seen: &Observed) -> Vec<Judged> {
 }
 
 /// The questions about a network's node side: its facts, who listens, and which other vxlans there are.
-pub fn host_reads(network: &Network) -> Vec<Read> {
-    let mut reads = host::reads(network, Probe::List);
+pub fn host_reads(side: &HostSide) -> Vec<Read> {
+    let network = &side.network;
+    let mut reads = side.reads(Probe::List);
     reads.extend(plan::reads(
         &host::listed(network, &Observed::default()),
         Probe::List,
@@ -66,9 +68,9 @@ pub fn host_reads(network: &Network) -> Vec<Read> {
 ///
 /// # Errors
 /// When the underlay is not there or too small.
-pub fn host_facts(network: &Network, seen: &Observed) -> Result<Vec<Fact>, CniError> {
-    let mut facts = host::facts(network, seen)?;
-    facts.extend(host::listed(network, seen));
+pub fn host_facts(side: &HostSide, seen: &Observed) -> Result<Vec<Fact>, CniError> {
+    let mut facts = side.facts(seen)?;
+    facts.extend(host::listed(&side.network, seen));
     Ok(facts)
 }
 
@@ -98,27 +100,18 @@ pub fn is_listed(network: &Network, seen: &Observed) -> bool {
     seen.was_asked(&Read::Fdb(network.vx.clone()))
 }
 
-impl OnNode {
-    /// The network as it stands on this node: as the last container joined it.
-    pub fn standing(&self) -> Option<&Network> {
-        let whole = self.attachments.iter().filter_map(|one| match &one.state {
-            State::Whole(record, network) => Some((&record.since, network.as_ref())),
-            _ => None,
-        });
-        whole
-            .max_by_key(|(since, _)| *since)
-            .map(|(_, network)| network)
-    }
-}
-
 /// One container that is attached, with what it takes to look at it.
 pub struct Attached<'a> {
     /// Its record.
     pub record: &'a Attachment,
     /// Its network as it was then.
     pub network: &'a Network,
+    /// Its network as it stands.
+    pub side: &'a HostSide,
     /// Its namespace; none where it has gone, or is another container's by now.
     pub netns: Option<Netns>,
+    /// The vxlan's MTU before it was mended, where it was.
+    pub parents_mtu: Option<u32>,
 }
 
 /// What was found of one container.
@@ -131,16 +124,18 @@ pub struct Found<'a> {
 
 impl<'a> Attached<'a> {
     /// Everybody on a network.
-    pub fn of(store: &Store, network: &'a OnNode) -> Vec<Self> {
+    pub fn of(store: &Store, on: &'a OnNode) -> Vec<Self> {
         let attached = |state: &'a State| match state {
             State::Whole(record, network) => Some(Self {
                 record,
                 network,
+                side: on.side.as_ref()?,
                 netns: netns(store, record),
+                parents_mtu: None,
             }),
             _ => None,
         };
-        let all = network.attachments.iter();
+        let all = on.attachments.iter();
         all.filter_map(|one| attached(&one.state)).collect()
     }
 
@@ -162,7 +157,8 @@ impl<'a> Attached<'a> {
     /// # Errors
     /// When the record is not whole.
     pub fn facts(&self) -> Result<Facts<'_>, CniError> {
-        Facts::of(self.record, self.network, promised(self.record))
+        let facts = Facts::of(self.record, self.network, self.side, promised(self.record))?;
+        Ok(facts.with_parents_mtu(self.parents_mtu))
     }
 
     /// Looks closely at it, with what was seen of the node.
@@ -193,14 +189,22 @@ impl<'a> Attached<'a> {
         let mut seen = host.clone();
         match asked.and_then(Asked::answers) {
             Ok(looked_up) => seen.absorb(looked_up),
-            Err(_) => return Ok(judge(self.facts()?.own(host)?, &self.look(session, host)?)),
+            Err(_) => return self.judge_closely(session, host),
         }
         let facts = self.facts()?.own(&seen)?;
         if plan::broken(&facts, &seen).is_empty() {
             return Ok(judge(facts, &seen));
         }
+        self.judge_closely(session, host)
+    }
+
+    fn judge_closely(
+        &self,
+        session: &Session<'_>,
+        host: &Observed,
+    ) -> Result<Vec<Judged>, CniError> {
         let seen = self.look(session, host)?;
-        Ok(judge(facts, &seen))
+        Ok(judge(self.facts()?.own(&seen)?, &seen))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::cni::CniError;
 use crate::config::{Config, Network};
 use crate::conflist::{self, Wanted};
 use crate::ops;
+use crate::ops::host_side::HostSide;
 use crate::store::{Attachment, Found, Store};
 
 /// Which configuration is looked for.
@@ -42,6 +43,8 @@ pub struct OnNode {
     pub name: String,
     /// As the configuration has it.
     pub configured: Option<Network>,
+    /// As it stands where an attachment is on it, else as the next one would find it.
+    pub side: Option<HostSide>,
     /// Its attachments, by container.
     pub attachments: Vec<Recorded>,
 }
@@ -77,6 +80,7 @@ impl Node {
     /// What its networks need of the packet filter.
     pub fn filters(&self) -> Filters {
         let kept = self.networks.iter().filter_map(OnNode::standing);
+        let kept = kept.map(|side| &side.network);
         let all: Vec<&Network> = self.config.networks.iter().chain(kept).collect();
         Filters {
             guard: all.iter().any(|network| network.guard),
@@ -122,18 +126,39 @@ fn networks(config: &Config, store: &Store) -> Result<Vec<OnNode>, CniError> {
     names.extend(recorded.filter(|name| config.network(name).is_none()));
     let network = |name: String| {
         let found = store.attachments(&name)?.into_iter();
+        let configured = config.network(&name).cloned();
+        let attachments: Vec<Recorded> = found
+            .map(|(path, found)| Recorded::of(store, path, found))
+            .collect();
+        let kept = latest(&attachments).map(|kept| HostSide::of(store, kept));
         Ok(OnNode {
-            configured: config.network(&name).cloned(),
-            attachments: found
-                .map(|(path, found)| Recorded::of(store, path, found))
-                .collect(),
+            side: kept.or_else(|| configured.clone().map(HostSide::alone)),
+            configured,
+            attachments,
             name,
         })
     };
     names.into_iter().map(network).collect()
 }
 
+/// The network of the last that joined it.
+fn latest(attachments: &[Recorded]) -> Option<&Network> {
+    let whole = attachments.iter().filter_map(|one| match &one.state {
+        State::Whole(record, network) => Some((&record.since, network.as_ref())),
+        _ => None,
+    });
+    whole
+        .max_by_key(|(since, _)| *since)
+        .map(|(_, network)| network)
+}
+
 impl OnNode {
+    /// The network as it stands on this node, where a container is on it.
+    pub fn standing(&self) -> Option<&HostSide> {
+        latest(&self.attachments)?;
+        self.side.as_ref()
+    }
+
     /// The networks as they are on this node: as containers joined them, or as the next one would. More
     /// than one where the configuration was changed meanwhile.
     pub fn definitions(&self) -> Vec<&Network> {

@@ -13,13 +13,13 @@ use super::look::{Attached, Found, host_facts, host_reads, look_at, session};
 use super::node::{Node, OnNode};
 use super::progress::Progress;
 use crate::cni::CniError;
-use crate::config::Network;
 use crate::exec::System;
 use crate::ip::{IfName, Netns};
 use crate::journal::Journal;
+use crate::ops::host_side::HostSide;
 use crate::ops::status::clash;
 use crate::ops::{guard, namespace_inode};
-use crate::plan::{self, Observed, Side, Step, Verdict, host};
+use crate::plan::{self, Observed, Side, Step, Verdict};
 use crate::route_table;
 use crate::session::{Session, refuse_foreign};
 use crate::store::Store;
@@ -48,17 +48,22 @@ pub fn run(shared: &Shared, _: &RepairOptions) -> Result<Said, CniError> {
 
 fn repair(system: &System, node: &Node) -> Result<Done, CniError> {
     let mut done = Done::default();
-    let mut seen: Vec<(IfName, Observed)> = Vec::new();
+    let mut seen: Vec<Mended> = Vec::new();
     for on in &node.networks {
-        let Some(network) = on.standing() else {
+        let Some(standing) = on.standing() else {
             continue;
         };
+        let network = &standing.network;
         done.looked += 1;
         let mut steps = Vec::new();
-        let mended = side(system, node, on, network, &mut steps);
+        let mended = side(system, node, on, standing, &mut steps);
         done.tell(&format!("network {}", on.name), &steps, &Netns::Own);
         match mended {
-            Ok(Some(now)) => seen.push((network.vx.clone(), now)),
+            Ok(Some((now, mtu_before))) => seen.push(Mended {
+                vx: network.vx.clone(),
+                now,
+                mtu_before,
+            }),
             Ok(None) => {}
             Err(error) => done.failed.push((format!("network {}", on.name), error)),
         }
@@ -68,14 +73,22 @@ fn repair(system: &System, node: &Node) -> Result<Done, CniError> {
     Ok(done)
 }
 
+/// The node's side of a network, mended.
+struct Mended {
+    vx: IfName,
+    now: Observed,
+    /// The vxlan's MTU before that.
+    mtu_before: Option<u32>,
+}
+
 /// Makes the node's side of a network true; `None` where no attachment is on it any more.
 fn side(
     system: &System,
     node: &Node,
     on: &OnNode,
-    network: &Network,
+    standing: &HostSide,
     steps: &mut Vec<Step>,
-) -> Result<Option<Observed>, CniError> {
+) -> Result<Option<(Observed, Option<u32>)>, CniError> {
     let journal = journal(node, &on.name, "-", "");
     let session = session(system, &journal);
     let _alone = node.store.clone().until(system.stop()).hold(&on.name)?;
@@ -83,7 +96,7 @@ fn side(
     if !node.store.is_used_by_others(&on.name, "", "")? {
         return Ok(None);
     }
-    let mended = make_side(&session, &node.store, network, steps);
+    let mended = make_side(&session, &node.store, standing, steps);
     end(&journal, steps, mended.as_ref().err());
     mended.map(Some)
 }
@@ -91,11 +104,13 @@ fn side(
 fn make_side(
     session: &Session<'_>,
     store: &Store,
-    network: &Network,
+    standing: &HostSide,
     steps: &mut Vec<Step>,
-) -> Result<Observed, CniError> {
-    let seen = session.observe_host(network, host_reads(network))?;
-    let facts = host::facts(network, &seen)?;
+) -> Result<(Observed, Option<u32>), CniError> {
+    let network = &standing.network;
+    let seen = session.observe_host(network, host_reads(standing))?;
+    let mtu_before = seen.link(Side::Host, &network.vx).map(|vx| vx.mtu);
+    let facts = standing.facts(&seen)?;
     refuse_foreign(network, &facts, &seen)?;
     if seen.link(Side::Host, &network.vx).is_none()
         && let Some(fault) = clash(network, &seen)
@@ -104,10 +119,10 @@ fn make_side(
     }
     guard::converge(session, store, network, &facts, seen, steps)?;
     // What the devices bring along is there now; looked at again, only what is still missing is made.
-    let seen = session.observe(host_reads(network))?;
-    let all = host_facts(network, &seen)?;
+    let seen = session.observe(host_reads(standing))?;
+    let all = host_facts(standing, &seen)?;
     session.converge(&all, seen, steps)?;
-    session.observe(host_reads(network))
+    Ok((session.observe(host_reads(standing))?, mtu_before))
 }
 
 /// Puts claims back that went with the gateway's device.
@@ -136,14 +151,16 @@ fn claims(system: &System, node: &Node, done: &mut Done) {
 }
 
 /// Looks at every container and mends those that are not as they should be.
-fn containers(system: &System, node: &Node, seen: &[(IfName, Observed)], done: &mut Done) {
-    let host = |vx: &IfName| {
-        let of = seen.iter().find(|(name, _)| name == vx);
-        of.map(|(_, seen)| seen)
-    };
+fn containers(system: &System, node: &Node, seen: &[Mended], done: &mut Done) {
+    let mended = |vx: &IfName| seen.iter().find(|mended| mended.vx == *vx);
+    let host = |vx: &IfName| mended(vx).map(|mended| &mended.now);
     let attached: Vec<Attached<'_>> = Attached::all(node)
         .into_iter()
-        .filter(|one| one.netns.is_some() && host(&one.network.vx).is_some())
+        .filter(|one| one.netns.is_some())
+        .filter_map(|one| {
+            let parents_mtu = mended(&one.network.vx)?.mtu_before;
+            Some(Attached { parents_mtu, ..one })
+        })
         .collect();
     done.looked += attached.len();
     let mut progress = Progress::new(attached.len());

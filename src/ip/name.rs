@@ -293,6 +293,8 @@ pub struct TableId(u32);
 impl TableId {
     /// The table `main`, which unqualified commands work on (`RT_TABLE_MAIN`, `linux/rtnetlink.h`).
     pub const MAIN: Self = Self(254);
+    /// Every table, where something is listed.
+    pub const ALL: Self = Self(0);
 
     /// Takes a number as a routing table.
     ///
@@ -333,6 +335,7 @@ impl fmt::Display for TableId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::MAIN => f.write_str("main"),
+            Self::ALL => f.write_str("all"),
             Self(number) => number.fmt(f),
         }
     }

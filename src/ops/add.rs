@@ -199,6 +199,11 @@ impl<'a> Attempt<'a> {
         if network.guard && !self.store.filter(&network.name).is_some_and(stands) {
             return Ok(false);
         }
+        // Before the IPAM is asked, which may look for the subnet on the gateway's device.
+        let all = self.store.definitions(&network.name);
+        if !all.iter().any(|one| one.is_defined_as(network)) {
+            return Ok(false);
+        }
         for dev in [&self.network.vx, &self.network.mv] {
             let read = Read::Sysctl(Side::Host, Device(Family::V4, dev.clone(), "forwarding"));
             let Read::Sysctl(side, key) = &read else {
@@ -228,6 +233,7 @@ impl<'a> Attempt<'a> {
         if seen.link(Side::Host, &self.network.vx).is_none() {
             alone.note_made()?;
         }
+        self.store.note_definition(self.network)?;
         guard::converge(
             &self.session,
             &self.store,

@@ -4,6 +4,7 @@
 //! shows it; what later plugins added is none of its business.
 
 use super::facts::{Facts, Promised};
+use super::host_side::HostSide;
 use super::{Sandbox, all, journal, kept, prev_result, store};
 use crate::cni::delegate::Delegate;
 use crate::cni::{CniError, Code, Request, Verb};
@@ -33,6 +34,7 @@ pub fn check(system: &System, request: &Request) -> Result<(), CniError> {
     let sandbox = Sandbox::of(request)?;
     let record = recorded(&config, request)?;
     let network = kept(&store(&config), &record)?;
+    let side = HostSide::of(&store(&config), &network);
     let journal = journal(&config.log_file, request, &network.name, "");
     let session = Session {
         exec: system,
@@ -46,7 +48,7 @@ pub fn check(system: &System, request: &Request) -> Result<(), CniError> {
         &lease::config(&request.config, &record.ipam, &[]),
     )?;
     let promised = Promised::of(&result, &request.netns, &record.ifname);
-    let mut facts = Facts::of(&record, &network, promised)?;
+    let mut facts = Facts::of(&record, &network, &side, promised)?;
     let held = hold(&mut facts, &session);
     all([held.err(), asked.wait().err()]
         .into_iter()

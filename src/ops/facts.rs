@@ -3,31 +3,35 @@
 //! CHECK and the operator's verbs ask the same: the record tells what ADD made, the result that the
 //! runtime keeps tells what later plugins have changed since.
 
+use super::host_side::HostSide;
 use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code};
 use crate::config::Network;
-use crate::ip::{IfName, Mac, Netns};
+use crate::ip::{IfName, Mac, Netns, TableId};
 use crate::nft::Table;
 use crate::plan::container::{self, Container};
-use crate::plan::{self, Fact, Observed, Probe, Read, Side, Verdict, host, underlay};
+use crate::plan::{self, Fact, Observed, Probe, Read, Side, Verdict, underlay};
 use crate::session::{Session, not_true};
 use crate::store::Attachment;
 
 /// What must hold for one attachment.
 pub struct Facts<'a> {
-    network: &'a Network,
+    side: &'a HostSide,
     container: Container<'a>,
     promised: Promised,
+    /// The vxlan's MTU before it was mended, where it was.
+    parents_mtu: Option<u32>,
 }
 
 impl<'a> Facts<'a> {
-    /// Of a record, with the network it keeps.
+    /// Of a record, with the network it keeps, and that network as it stands.
     ///
     /// # Errors
     /// When the record is one of an ADD that has not ended.
     pub fn of(
         record: &'a Attachment,
         network: &'a Network,
+        side: &'a HostSide,
         promised: Promised,
     ) -> Result<Self, CniError> {
         let Some(lease) = &record.lease else {
@@ -48,10 +52,19 @@ impl<'a> Facts<'a> {
             lease,
         };
         Ok(Self {
-            network,
+            side,
             container,
             promised,
+            parents_mtu: None,
         })
+    }
+
+    /// The same, where the vxlan had another MTU before it was mended.
+    pub fn with_parents_mtu(self, parents_mtu: Option<u32>) -> Self {
+        Self {
+            parents_mtu,
+            ..self
+        }
     }
 
     /// Looks at both sides.
@@ -59,15 +72,15 @@ impl<'a> Facts<'a> {
     /// # Errors
     /// When something cannot be seen.
     pub fn observe(&self, session: &Session<'_>, probe: Probe) -> Result<Observed, CniError> {
-        session.observe_host(self.network, self.reads(probe))
+        session.observe_host(&self.side.network, self.reads(probe))
     }
 
     /// The questions about both sides.
     fn reads(&self, probe: Probe) -> Vec<Read> {
-        let mut reads = host::reads(self.network, probe);
+        let mut reads = self.side.reads(probe);
         reads.extend(self.own_reads(probe));
         // Beside the rest, and not by its look-ups alone: without the guard everything else looks well.
-        reads.extend(self.network.guard.then_some(Read::Nft(Table::Node)));
+        reads.extend((self.side.network.guard).then_some(Read::Nft(Table::Node)));
         reads
     }
 
@@ -76,7 +89,15 @@ impl<'a> Facts<'a> {
         let mut reads = plan::reads(&self.container.facts(), probe);
         reads.extend(plan::reads(&self.promised.addresses, probe));
         let rules = Table::Pod(self.container.ifname.clone());
-        reads.extend(self.network.anti_spoof.then_some(Read::Nft(rules)));
+        reads.extend((self.container.network.anti_spoof).then_some(Read::Nft(rules)));
+        if probe == Probe::List {
+            // A later plugin may have moved our routes to another table.
+            let families = self.container.families().into_iter();
+            let dev = &self.container.ifname;
+            reads.extend(
+                families.map(|family| Read::Routes(Side::Pod, family, TableId::ALL, dev.clone())),
+            );
+        }
         reads
     }
 
@@ -85,7 +106,7 @@ impl<'a> Facts<'a> {
     /// # Errors
     /// When the underlay is not there or too small.
     pub fn all(&mut self, seen: &Observed) -> Result<Vec<Fact>, CniError> {
-        let mut facts = host::facts(self.network, seen)?;
+        let mut facts = self.side.facts(seen)?;
         facts.extend(self.own(seen)?);
         Ok(facts)
     }
@@ -95,19 +116,30 @@ impl<'a> Facts<'a> {
     /// # Errors
     /// When the underlay is not there or too small: the MTU follows from it.
     pub fn own(&mut self, seen: &Observed) -> Result<Vec<Fact>, CniError> {
-        self.container.mtu = self.promised.mtu.or(underlay::mtu(self.network, seen)?);
-        self.container.ipv6 = underlay::has_ipv6(seen, self.container.mtu);
+        let mtu = underlay::mtu(&self.side.network, seen)?;
+        self.container.mtu = self.promised.mtu.or(mtu);
+        // As it is, where a later plugin has made it smaller.
+        let link = seen.link(Side::Pod, &self.container.ifname);
+        let least = link
+            .map(|link| link.mtu)
+            .into_iter()
+            .chain(self.container.mtu);
+        self.container.ipv6 = underlay::has_ipv6(seen, least.min());
         let mut facts = self.container.facts();
         let more = self.promised.addresses.iter();
         let more: Vec<Fact> = more.filter(|fact| !facts.contains(fact)).cloned().collect();
         facts.extend(more);
+        let parent = seen.link(Side::Host, &self.side.network.vx);
+        let mtu = self.parents_mtu.or(parent.map(|link| link.mtu));
+        facts.retain(|fact| !container::may_be_a_later_plugins(fact, seen, mtu));
         Ok(facts)
     }
 
     /// The error for facts that do not hold.
     pub fn explain(&self, broken: &[(&Fact, Verdict)], pod: &Netns) -> CniError {
         let error = not_true(broken, pod);
-        let msg = format!("network \"{}\": {}", self.network.name, error.msg);
+        let name = &self.side.network.name;
+        let msg = format!("network \"{name}\": {}", error.msg);
         CniError::new(error.code, msg).details(error.details)
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! Under the network's lock, held alone: an ADD that comes meanwhile waits, and makes the node's side anew.
 
+use super::host_side::{Latest, forget_former};
 use super::{ending, guard};
 use crate::cni::{CniError, Code};
 use crate::config::Network;
-use crate::ip::{Command, IfName, link, rule};
-use crate::plan::{Observed, Read, Side, Step, host};
+use crate::ip::rule::{self, Rule};
+use crate::ip::{Command, IfName, link};
+use crate::plan::{Observed, Probe, Read, Side, Step, host};
 use crate::session::Session;
 use crate::session::release::wait_for_release;
 use crate::store::{Attachment, Store};
@@ -25,7 +27,17 @@ pub fn leave(
 ) -> Result<(), CniError> {
     let alone = store.hold(&network.name)?;
     if store.is_used_by_others(&network.name, container, ifname)? {
-        return Ok(store.remove(&network.name, container, ifname)?);
+        let left = forget_former(
+            session,
+            store,
+            &network.name,
+            (container, ifname),
+            Latest::Stays,
+        )?;
+        return match left.first() {
+            None => Ok(store.remove(&network.name, container, ifname)?),
+            Some(_) => Err(not_removed(network, &left)),
+        };
     }
     take_away(session, store, network)?;
     store.remove(&network.name, container, ifname)?;
@@ -74,11 +86,12 @@ pub fn is_left_over(
 /// Whether something of the node's side is there, and nothing listens through it. One look: what is about
 /// to go waits for the next time.
 fn is_idle(session: &Session<'_>, store: &Store, network: &Network) -> Result<bool, CniError> {
-    let mut questions = questions(network);
+    let rules = rules(store, network)?;
+    let mut questions = questions(network, &rules);
     questions.extend(guard::question(store, network));
     let seen = session.observe(questions)?;
-    let left =
-        !removals(network, &seen).is_empty() || !guard::removals(store, network, &seen).is_empty();
+    let left = !removals(network, &rules, &seen).is_empty()
+        || !guard::removals(store, network, &seen).is_empty();
     Ok(other_users(network, &seen) == 0 && left)
 }
 
@@ -98,10 +111,11 @@ pub fn planned(
     if store.is_used_by_others(&network.name, container, ifname)? {
         return Ok(Vec::new());
     }
-    let mut questions = questions(network);
+    let rules = rules(store, network)?;
+    let mut questions = questions(network, &rules);
     questions.extend(guard::question(store, network));
     let seen = session.observe(questions)?;
-    let mut commands = removals(network, &seen);
+    let mut commands = removals(network, &rules, &seen);
     commands.extend(guard::removals(store, network, &seen));
     match other_users(network, &seen) > own {
         true => Ok(Vec::new()),
@@ -131,13 +145,18 @@ pub fn leave_after_failure(
         Err(error) => return told(error.into()),
     };
     let mut left = match (used, alone.is_made()) {
-        (true, _) => Vec::new(),
+        (true, _) => {
+            let leaving = (container.as_str(), ifname);
+            take_edit_back(session, store, network, leaving).unwrap_or_else(told)
+        }
         (false, true) => take_away(session, store, network)
             .err()
             .map_or(Vec::new(), told),
         (false, false) => {
             let mut left = session.undo(steps);
             left.extend(guard::remove(session, store, network));
+            let forgotten = store.keep_definitions(&network.name, &[]);
+            left.extend(forgotten.err().map(|error| error.to_string()));
             left
         }
     };
@@ -151,12 +170,34 @@ pub fn leave_after_failure(
     left
 }
 
+/// After an ADD that failed on a network in use: where no other attachment is by its definition, what that has brought goes,
+/// and the host side is as the former one has it.
+fn take_edit_back(
+    session: &Session<'_>,
+    store: &Store,
+    network: &Network,
+    leaving: (&str, &str),
+) -> Result<Vec<String>, CniError> {
+    let name = &network.name;
+    let left = forget_former(session, store, name, leaving, Latest::Too)?;
+    let all = store.definitions(name);
+    if let Some(former) = all.last()
+        && !all.iter().any(|one| one.is_defined_as(network))
+    {
+        let seen = session.observe_host(former, host::reads(former, Probe::List))?;
+        let facts = host::facts(former, &seen)?;
+        guard::converge(session, store, former, &facts, seen, &mut Vec::new())?;
+    }
+    Ok(left)
+}
+
 /// Takes the node's side away: the rules, then the vxlan, with which the gateway and its routes go.
 ///
 /// Looks first: a device that is another's, or through which a container without a record still
 /// listens, is left alone.
 fn take_away(session: &Session<'_>, store: &Store, network: &Network) -> Result<(), CniError> {
-    let (seen, users) = look_until_released(session, network)?;
+    let rules = rules(store, network)?;
+    let (seen, users) = look_until_released(session, network, &rules)?;
     if users > 0 {
         session.journal.remark(&format!(
             "{} is left alone: {users} more macvlan on it than this node has records of",
@@ -176,7 +217,7 @@ fn take_away(session: &Session<'_>, store: &Store, network: &Network) -> Result<
             network.options.vxlan.vni
         ));
     }
-    let commands = removals(network, &seen)
+    let commands = removals(network, &rules, &seen)
         .into_iter()
         .map(|command| (Side::Host, command))
         .collect();
@@ -184,16 +225,17 @@ fn take_away(session: &Session<'_>, store: &Store, network: &Network) -> Result<
     // Last, so that no pod gets around it while its device is still there.
     left.extend(guard::remove(session, store, network));
     match left {
-        left if left.is_empty() => Ok(()),
-        left => Err(CniError::new(
-            Code::COMMAND_FAILED,
-            format!(
-                "network \"{}\": the node's side could not be removed: {}",
-                network.name, left[0]
-            ),
-        )
-        .details(left.join("; "))),
+        left if left.is_empty() => Ok(store.keep_definitions(&network.name, &[])?),
+        left => Err(not_removed(network, &left)),
     }
+}
+
+fn not_removed(network: &Network, left: &[String]) -> CniError {
+    let msg = format!(
+        "network \"{}\": the node's side could not be removed: {}",
+        network.name, left[0]
+    );
+    CniError::new(Code::COMMAND_FAILED, msg).details(left.join("; "))
 }
 
 /// Looks at the node's side; where another device still listens through the vxlan, again for a while: the
@@ -201,9 +243,10 @@ fn take_away(session: &Session<'_>, store: &Store, network: &Network) -> Result<
 fn look_until_released(
     session: &Session<'_>,
     network: &Network,
+    rules: &[Rule],
 ) -> Result<(Observed, u32), CniError> {
     let look = || {
-        let seen = session.observe(questions(network))?;
+        let seen = session.observe(questions(network, rules))?;
         let users = other_users(network, &seen);
         Ok((seen, users))
     };
@@ -211,18 +254,34 @@ fn look_until_released(
 }
 
 /// What must be known before anything is removed.
-fn questions(network: &Network) -> Vec<Read> {
+fn questions(network: &Network, rules: &[Rule]) -> Vec<Read> {
     let mut reads = vec![
         Read::Addr(Side::Host, network.mv.clone()),
         Read::Maddr(network.vx.clone()),
         Read::Link(Side::Host, network.vx.clone()),
     ];
-    reads.extend(
-        host::rules(network)
-            .iter()
-            .map(|rule| Read::Rules(rule.family(), rule.pref)),
-    );
+    let listed = rules.iter();
+    reads.extend(listed.map(|rule| Read::Rules(rule.family(), rule.pref)));
     reads
+}
+
+/// The rules that any of a network's definitions has brought, but for those that another network on this node has too: as
+/// one that was renamed while its pods live.
+fn rules(store: &Store, network: &Network) -> Result<Vec<Rule>, CniError> {
+    let mut others = Vec::new();
+    for other in store.definitions_of_others(&network.name)? {
+        if store.is_used_by_others(&other.name, "", "")? {
+            others.extend(host::rules(&other));
+        }
+    }
+    let all = store.definitions(&network.name);
+    let mut rules: Vec<Rule> = Vec::new();
+    for rule in all.iter().chain([network]).flat_map(host::rules) {
+        if !rules.contains(&rule) && !others.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    Ok(rules)
 }
 
 /// Macvlans on the vxlan in whatever namespace, the gateway not counted.
@@ -237,16 +296,16 @@ fn other_users(network: &Network, seen: &Observed) -> u32 {
 }
 
 /// The removing commands for what is there and ours.
-fn removals(network: &Network, seen: &Observed) -> Vec<Command> {
+fn removals(network: &Network, rules: &[Rule], seen: &Observed) -> Vec<Command> {
     let mut commands = Vec::new();
-    for wanted in host::rules(network) {
+    for wanted in rules {
         // `rule del` removes one match at a time.
         let matches = seen
             .rules(wanted.family(), wanted.pref)
             .unwrap_or_default()
             .iter()
             .filter(|found| wanted.is(found));
-        commands.extend(matches.map(|_| rule::del(&wanted)));
+        commands.extend(matches.map(|_| rule::del(wanted)));
     }
     let vx = seen.link(Side::Host, &network.vx);
     commands.extend(

@@ -6,6 +6,7 @@ pub mod del;
 pub mod facts;
 pub mod gc;
 pub mod guard;
+pub mod host_side;
 pub mod ipams;
 pub mod leave;
 pub mod status;

@@ -105,6 +105,34 @@ pub fn switches(network: &Network, ifname: &IfName, ipv6: bool) -> Vec<Fact> {
     facts
 }
 
+/// Whether a fact does not hold in a way that a plugin behind ours may have wanted, and that the network can live with: a
+/// smaller MTU, or a switch at another value. Without `disable_ipv6` at 0 the interface has no addresses of IPv6; and at the
+/// MTU that the vxlan has, or had, it is by the kernel, which makes a device no larger than what it is on.
+pub fn may_be_a_later_plugins(fact: &Fact, seen: &Observed, parents_mtu: Option<u32>) -> bool {
+    match fact {
+        Fact::Setting {
+            side: Side::Pod,
+            dev,
+            setting: Setting::Mtu(mtu),
+            ..
+        } => seen
+            .link(Side::Pod, dev)
+            .is_some_and(|link| link.mtu < *mtu && Some(link.mtu) != parents_mtu),
+        Fact::Sysctl {
+            side: Side::Pod,
+            key,
+            value,
+            ..
+        } => {
+            let another = seen
+                .sysctl(Side::Pod, key)
+                .is_some_and(|found| found != *value);
+            another && !key.to_string().ends_with(".disable_ipv6")
+        }
+        _ => false,
+    }
+}
+
 /// The MAC of an attachment by what its record keeps: the one asked for, its network's definition, its lease. One that
 /// the kernel chose is not known.
 pub fn mac_of_record(
@@ -185,14 +213,7 @@ impl Container<'_> {
                 routes.push(route.clone());
             }
         }
-        let mut families: Vec<Family> = self
-            .lease
-            .ips
-            .iter()
-            .map(|ip| Family::of(ip.address.ip()))
-            .collect();
-        families.dedup();
-        for family in families {
+        for family in self.families() {
             let has =
                 |route: &result::Route| is_default(route.dst, family) && route.table.is_none();
             if self.network.default_route != DefaultRoute::No && !routes.iter().any(has) {
@@ -200,6 +221,15 @@ impl Container<'_> {
             }
         }
         routes
+    }
+
+    /// The families of its addresses.
+    pub fn families(&self) -> Vec<Family> {
+        let ips = self.lease.ips.iter();
+        let mut families: Vec<Family> = ips.map(|ip| Family::of(ip.address.ip())).collect();
+        families.sort();
+        families.dedup();
+        families
     }
 
     fn default_route(&self, family: Family) -> result::Route {

@@ -10,7 +10,7 @@ use crate::ip::link::{LinkRecord, Setting, Vxlan, macvlan_differences, vxlan_dif
 use crate::ip::route::{Lookup, Protocol, Route};
 use crate::ip::rule::Rule;
 use crate::ip::sysctl::SysctlKey;
-use crate::ip::{Command, Family, IfName, Netns, addr, fdb, link, route, rule, sysctl};
+use crate::ip::{Command, Family, IfName, Netns, TableId, addr, fdb, link, route, rule, sysctl};
 use crate::nft::{self, Chain, Ruleset, Table};
 
 /// Something that shall be so.
@@ -353,12 +353,11 @@ fn route_is_seen(seen: &Observed, side: Side, route: &Route, witness: Option<Loo
     let looked = witness.and_then(|witness| seen.lookup(side, witness));
     let shown =
         looked.is_some_and(|record| record.table() == Some(route.table) && route.is(record));
-    let listed = seen.routes(side, route.family(), route.table, &route.dev);
-    shown
-        || listed
-            .unwrap_or_default()
-            .iter()
-            .any(|record| route.is(record))
+    // In another table too, where that was asked for.
+    let tables = [route.table, TableId::ALL].into_iter();
+    let mut listed =
+        tables.filter_map(|table| seen.routes(side, route.family(), table, &route.dev));
+    shown || listed.any(|listed| listed.iter().any(|record| route.is(record)))
 }
 
 /// Whether the list shows a rule; where the list was not asked for, whether the look-up ends in its table.

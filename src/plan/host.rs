@@ -82,20 +82,22 @@ fn facts_with(network: &Network, mtu: Option<u32>, seen: &Observed) -> Vec<Fact>
     facts.extend(switches(network, ipv6));
     facts.push(up(&network.vx, Kind::Vxlan));
     facts.extend(gateway(network));
-    if network.bypass {
-        facts.extend(
-            network
-                .cidrs
-                .iter()
-                .map(|cidr| bypass_route(network, *cidr)),
-        );
-        facts.extend(
-            network
-                .cidrs
-                .iter()
-                .flat_map(|cidr| lookups(network, *cidr)),
-        );
-    }
+    facts.extend(bypass(network));
+    facts
+}
+
+/// What leads around the routes within its subnets.
+fn bypass(network: &Network) -> Vec<Fact> {
+    let cidrs = || network.cidrs.iter().filter(|_| network.bypass);
+    let routes = cidrs().map(|cidr| bypass_route(network, *cidr));
+    let rules = cidrs().flat_map(|cidr| lookups(network, *cidr));
+    routes.chain(rules).collect()
+}
+
+/// What pods need of a definition that is no longer the latest one: their gateway, and its way around the routes.
+pub fn for_its_pods(network: &Network) -> Vec<Fact> {
+    let mut facts = addresses(network);
+    facts.extend(bypass(network));
     facts
 }
 
@@ -237,14 +239,18 @@ fn switches(network: &Network, ipv6: bool) -> Vec<Fact> {
 
 /// The gateway: the node's address in each family.
 fn gateway(network: &Network) -> Vec<Fact> {
+    let mut facts = addresses(network);
+    facts.push(up(&network.mv, Kind::Macvlan));
+    facts
+}
+
+fn addresses(network: &Network) -> Vec<Fact> {
     let address = |cidr: &IpNetwork| Fact::Address {
         side: Side::Host,
         dev: network.mv.clone(),
         address: *cidr,
     };
-    let mut facts: Vec<Fact> = network.cidrs.iter().map(address).collect();
-    facts.push(up(&network.mv, Kind::Macvlan));
-    facts
+    network.cidrs.iter().map(address).collect()
 }
 
 /// The subnet is on the gateway's device, in a table of its own.

@@ -18,6 +18,7 @@ use crate::support::lab::{Config, Lab, Net, Node, Pod, ipv6, nft};
 use crate::support::plugin::{Call, Program};
 
 /// A way to break a fact.
+#[derive(Clone, Copy)]
 struct Break {
     /// The fact, as the error names it.
     fact: &'static str,
@@ -82,6 +83,12 @@ impl Scene {
         self.node().ask(&self.config, &self.pod).check(&self.result);
     }
 
+    /// The command that shows a row's fact.
+    fn shown(&self, row: &Break) -> String {
+        let name = self.pod.path().rsplit('/').next().unwrap();
+        row.show.replace("POD", name)
+    }
+
     /// CHECK must fail, and say of a broken fact what there is and which command shows it.
     fn check_names(&self, row: &Break) {
         let ask = self.node().ask(&self.config, &self.pod);
@@ -89,8 +96,7 @@ impl Scene {
         assert_ne!(said.code, 0, "CHECK is content after: {}", row.by);
         let said = said.error(101);
         assert!(said.starts_with("network \"blue\": "), "{said}");
-        let name = self.pod.path().rsplit('/').next().unwrap();
-        let show = row.show.replace("POD", name);
+        let show = self.shown(row);
         let wanted = format!("{}: {} (`{show}`)", row.fact, row.found);
         assert!(
             said.contains(&wanted),
@@ -166,7 +172,8 @@ fn every_fact_of_a_network_that_has_everything_is_broken_in_one_of_the_tables() 
     let scene = Scene::new();
     let facts = scene.facts();
     let told = |side: Side| facts.iter().filter(move |fact| fact.side() == side);
-    for (side, rows) in [(Side::Host, &host::ROWS[..]), (Side::Pod, &pod::ROWS)] {
+    let of_the_pod = [&pod::ROWS[..], &pod::LIVED_WITH].concat();
+    for (side, rows) in [(Side::Host, &host::ROWS[..]), (Side::Pod, &of_the_pod)] {
         for fact in told(side).map(ToString::to_string) {
             let has = rows.iter().any(|row| row.fact == fact);
             assert!(has, "no row breaks the fact of the {side:?}: {fact}");

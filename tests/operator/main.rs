@@ -11,6 +11,7 @@ mod support;
 mod beside;
 mod broken;
 mod doctor;
+mod edits;
 mod examples;
 mod gc;
 mod graph;

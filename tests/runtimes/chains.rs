@@ -10,6 +10,7 @@ use crate::chain::Chain;
 use crate::prerequisites::require;
 use crate::stand_in::{StandIn, says};
 use crate::support::lab::{Config, Lab, Net, Node, Ns, Pod, address, until};
+use crate::support::plugin::{Call, Program, Said};
 
 /// The versions in which lists of plugins are used: the oldest with a result of interfaces, the oldest
 /// with CHECK, the newest that Debian's plugins speak.
@@ -207,6 +208,75 @@ fn c56_what_later_plugins_add_is_none_of_checks_business() {
         .push(json!({"address": "192.0.2.98/24", "interface": 2}));
     let said = chain.check_ours(&joined).error(101);
     assert!(said.contains("eth0 has 192.0.2.98/24: missing"), "{said}");
+}
+
+/// `vxlan VERB` on a node.
+fn operator(node: &Node, config: &Config, verb: &str) -> Said {
+    let file = node.dir().join("lab.conf");
+    std::fs::write(&file, config.value().to_string()).unwrap();
+    let [nsenter, net] = node.enter();
+    Call::of(Program::Vxlan)
+        .behind(&[nsenter.as_str(), &net])
+        .arg(verb)
+        .arg("--conf")
+        .arg(file.to_str().unwrap())
+        .run()
+}
+
+#[test]
+fn what_tuning_and_sbr_make_otherwise_stays_so_for_check_doctor_and_repair() {
+    require();
+    let lab = Lab::new(1);
+    let node = lab.node(0);
+    let config = node.config(&[&Net::new("blue", 100).dual()]);
+    let before = node.snapshot();
+    let pod = node.pod("web");
+    let switches = [
+        ("net/ipv4/conf/eth0/arp_notify", "0"),
+        ("net/ipv4/conf/eth0/accept_redirects", "1"),
+        ("net/ipv4/conf/eth0/accept_source_route", "1"),
+        ("net/ipv6/conf/eth0/accept_ra", "1"),
+        ("net/ipv6/conf/eth0/ndisc_notify", "0"),
+    ];
+    let sysctl: Value = switches
+        .map(|(key, value)| (key.replace('/', "."), json!(value)))
+        .into_iter()
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let chain = Chain::new(node, &pod, "1.0.0")
+        .ours(&config)
+        .then(json!({"type": "tuning", "dataDir": node.dir().join("tuning"), "mtu": 1300, "sysctl": sysctl}))
+        .then(json!({"type": "sbr"}));
+    let result = chain.add();
+    for (family, table) in [("-4", "100"), ("-6", "101")] {
+        let moved = pod.show(&format!("{family} route show default table {table}"));
+        assert_eq!(moved.as_array().unwrap().len(), 1, "{moved}");
+    }
+    let is_theirs = || {
+        assert_eq!(pod.device("eth0")["mtu"], 1300);
+        for (key, value) in switches {
+            assert_eq!(pod.sysctl(key), value, "{key}");
+        }
+        for family in ["-4", "-6"] {
+            let main = pod.show(&format!("{family} route show default"));
+            assert_eq!(main, json!([]));
+        }
+    };
+    is_theirs();
+    chain.check(&result);
+    let said = operator(node, &config, "doctor");
+    let holds = format!("ok {}/eth0: all ", pod.container);
+    assert!(said.stdout.contains(&holds), "{}", said.stdout);
+    let said = operator(node, &config, "repair");
+    assert!(said.stdout.contains("nothing was done"), "{said:?}");
+    is_theirs();
+    // What the network cannot live with is a fault all the same.
+    pod.ip("link set dev eth0 mtu 1400");
+    pod.ip("route del default table 100");
+    let said = chain.check_ours(&result).error(101);
+    assert!(said.contains("route default via 10.100.0.1"), "{said}");
+    chain.del(&result);
+    node.snapshot().assert_same(&before);
 }
 
 #[test]

@@ -79,11 +79,12 @@ pub fn networks(
 
 impl<'a> Looked<'a> {
     fn of(session: &Session<'_>, node: &'a Node, on: &'a OnNode) -> Self {
-        let network = on.standing().or(on.configured.as_ref());
-        let seen = match network {
+        let network = on.side.as_ref().map(|side| &side.network);
+        let seen = match &on.side {
             None => Ok(Observed::default()),
-            Some(network) => {
-                let mut reads = host_reads(network);
+            Some(side) => {
+                let network = &side.network;
+                let mut reads = host_reads(side);
                 let local = network.options.vxlan.local;
                 reads.extend(local.map(|local| Read::Lookup(Side::Host, Lookup::to(local))));
                 reads.extend(
@@ -136,11 +137,11 @@ impl<'a> Looked<'a> {
         };
         section.findings.extend(underlay::findings(network, seen));
         section.findings.extend(limit(network, seen));
-        if self.standing().is_some() {
+        if let (Some(_), Some(side)) = (self.standing(), &self.on.side) {
             section.findings.extend(filter(network, seen));
             section.findings.extend(learnt::findings(network, seen));
             section.findings.extend(crossing);
-            let facts = host_facts(network, seen);
+            let facts = host_facts(side, seen);
             let facts = facts.map(|facts| findings(&judge(facts, seen), &Netns::Own));
             let facts = facts.unwrap_or_else(|error| vec![failed(&error)]);
             section.facts.push(("the node's side".to_owned(), facts));

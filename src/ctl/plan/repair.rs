@@ -2,14 +2,14 @@
 
 use super::script::Script;
 use crate::cni::CniError;
-use crate::config::Network;
 use crate::ctl::doctor::folders;
 use crate::ctl::look::{Attached, Found, host_facts, host_reads, look_at, no_journal, session};
 use crate::ctl::node::Node;
 use crate::exec::System;
 use crate::ip::{IfName, Netns, route};
+use crate::ops::host_side::HostSide;
 use crate::ops::status::clash;
-use crate::plan::{self, Fact, Observed, Plan, Side, Verdict, host};
+use crate::plan::{self, Fact, Observed, Plan, Side, Verdict};
 use crate::route_table::ledger::{Claimed, Ledger};
 use crate::session::{Session, refuse_foreign};
 
@@ -23,9 +23,10 @@ pub fn script(system: &System, node: &Node) -> Result<Script, CniError> {
     let journal = no_journal();
     let session = session(system, &journal);
     let mut seen: Vec<(IfName, Observed)> = Vec::new();
-    for network in node.networks.iter().filter_map(|on| on.standing()) {
-        let now = session.observe_host(network, host_reads(network))?;
-        match side(network, &now) {
+    for standing in node.networks.iter().filter_map(|on| on.standing()) {
+        let network = &standing.network;
+        let now = session.observe_host(network, host_reads(standing))?;
+        match side(standing, &now) {
             Ok(steps) => {
                 script.steps(&steps, &Netns::Own);
                 seen.push((network.vx.clone(), now));
@@ -41,13 +42,14 @@ pub fn script(system: &System, node: &Node) -> Result<Script, CniError> {
     Ok(script)
 }
 
-fn side(network: &Network, seen: &Observed) -> Result<Plan, CniError> {
-    let facts = host::facts(network, seen)?;
+fn side(standing: &HostSide, seen: &Observed) -> Result<Plan, CniError> {
+    let network = &standing.network;
+    let facts = standing.facts(seen)?;
     refuse_foreign(network, &facts, seen)?;
     let there = seen.link(Side::Host, &network.vx).is_some();
     match clash(network, seen) {
         Some(fault) if !there => Err(fault),
-        _ if there => Ok(plan::plan(&host_facts(network, seen)?, seen, &Netns::Own)),
+        _ if there => Ok(plan::plan(&host_facts(standing, seen)?, seen, &Netns::Own)),
         // What is listed comes with the device.
         _ => Ok(plan::plan(&facts, seen, &Netns::Own)),
     }

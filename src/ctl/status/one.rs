@@ -25,11 +25,11 @@ pub fn text(system: &System, seen: &Seen<'_>) -> Result<String, CniError> {
 
 /// What is to be said of the facts of each, by its id.
 fn facts(system: &System, seen: &Seen<'_>, on: &OnNode) -> Result<Vec<(String, String)>, CniError> {
-    let Some(network) = on.standing() else {
+    let Some(side) = on.standing() else {
         return Ok(Vec::new());
     };
     let journal = no_journal();
-    let host = session(system, &journal).observe_host(network, host_reads(network))?;
+    let host = session(system, &journal).observe_host(&side.network, host_reads(side))?;
     let attached = Attached::of(&seen.node.store, on);
     let found = look_at(system, &attached, |_| Some(&host), |_| {});
     let told = |found: &Found<'_>| match &found.facts {

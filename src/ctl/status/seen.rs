@@ -178,7 +178,7 @@ impl<'a> Seen<'a> {
 
 /// A network as it stands, else as it is configured.
 pub fn network(on: &OnNode) -> Option<&Network> {
-    on.standing().or(on.configured.as_ref())
+    on.side.as_ref().map(|side| &side.network)
 }
 
 fn reads(network: &Network) -> Vec<Read> {

@@ -1,0 +1,154 @@
+//! A network as it stands on this node, whichever of its attachments is looked at: by the latest ADD's definition, and by
+//! what pods of former ones need.
+
+use crate::cni::CniError;
+use crate::config::Network;
+use crate::ip::sysctl::{self, SysctlKey};
+use crate::ip::{Command, Family, Netns};
+use crate::plan::{self, Fact, Observed, Probe, Read, Side, host};
+use crate::session::Session;
+use crate::store::{Found, Store};
+
+/// A network as it stands on this node.
+#[derive(Debug, Clone)]
+pub struct HostSide {
+    /// By the latest ADD's definition.
+    pub network: Network,
+    /// By those of former ones, of which pods may be left.
+    pub former: Vec<Network>,
+}
+
+impl HostSide {
+    /// Of what one attachment's record keeps, where nothing tells of later ones.
+    pub fn of(store: &Store, kept: &Network) -> Self {
+        let mut former = store.definitions(&kept.name);
+        let latest = former.pop().unwrap_or_else(|| kept.clone());
+        Self {
+            network: match store.filter(&latest.name) {
+                Some(filter) => Network { filter, ..latest },
+                None => latest,
+            },
+            former,
+        }
+    }
+
+    /// As the next ADD would have it, where there is none yet.
+    pub fn alone(network: Network) -> Self {
+        Self {
+            network,
+            former: Vec::new(),
+        }
+    }
+
+    /// The questions about the host side.
+    pub fn reads(&self, probe: Probe) -> Vec<Read> {
+        let mut reads = host::reads(&self.network, probe);
+        reads.extend(plan::reads(&self.needed_by_former(&[]), probe));
+        reads
+    }
+
+    /// The facts of the host side.
+    ///
+    /// # Errors
+    /// When the underlay is not there or too small.
+    pub fn facts(&self, seen: &Observed) -> Result<Vec<Fact>, CniError> {
+        let mut facts = host::facts(&self.network, seen)?;
+        let more = self.needed_by_former(&facts);
+        facts.extend(more);
+        Ok(facts)
+    }
+
+    fn needed_by_former(&self, known: &[Fact]) -> Vec<Fact> {
+        let mut facts: Vec<Fact> = Vec::new();
+        for fact in self.former.iter().flat_map(host::for_its_pods) {
+            // Two definitions may look at one rule in two ways.
+            let make = fact.make(&Netns::Own);
+            let is_made = |other: &Fact| other.make(&Netns::Own) == make;
+            if !known.iter().chain(&facts).any(is_made) {
+                facts.push(fact);
+            }
+        }
+        facts
+    }
+}
+
+/// Whether the latest definition stays without an attachment that is by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Latest {
+    /// The next ADD will be by it.
+    Stays,
+    /// It is that of an ADD that failed.
+    Too,
+}
+
+/// Takes away what only former definitions of a network have brought, once their last pod is gone; under the network's
+/// lock, held alone, before the record of the one that leaves is removed. Tells what could not be done.
+///
+/// # Errors
+/// When the node or the records cannot be looked at.
+pub fn forget_former(
+    session: &Session<'_>,
+    store: &Store,
+    network: &str,
+    (container, ifname): (&str, &str),
+    latest: Latest,
+) -> Result<Vec<String>, CniError> {
+    let all = store.definitions(network);
+    if all.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let records = store.attachments(network)?;
+    let others: Vec<&Found> = records
+        .iter()
+        .map(|(_, found)| found)
+        .filter(|found| !is_of(found, container, ifname))
+        .collect();
+    let is_needed = |one: &&Network| {
+        let stays = latest == Latest::Stays && all.last() == Some(*one);
+        stays || others.iter().any(|found| may_be_by(found, one))
+    };
+    let (kept, gone): (Vec<&Network>, Vec<&Network>) = all.iter().partition(is_needed);
+    // Where none is needed the others' records are of before definitions were noted.
+    if gone.is_empty() || kept.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wanted = kept.iter().flat_map(|one| host::for_its_pods(one));
+    let wanted: Vec<_> = wanted.filter_map(|fact| fact.undo()).collect();
+    let is_wanted = |fact: &Fact| fact.undo().is_some_and(|undo| wanted.contains(&undo));
+    let brought = gone.iter().flat_map(|one| host::for_its_pods(one));
+    let brought: Vec<Fact> = brought.filter(|fact| !is_wanted(fact)).collect();
+    let seen = session.observe(plan::reads(&brought, Probe::List))?;
+    let there = brought
+        .iter()
+        .filter(|fact| fact.verdict(&seen) == plan::Verdict::Holds);
+    let mut commands: Vec<(Side, Command)> = there.filter_map(Fact::undo).collect();
+    if !commands.is_empty() {
+        // Else the kernel takes the other addresses of a subnet along with its first one.
+        let key = SysctlKey::Device(Family::V4, kept[0].mv.clone(), "promote_secondaries");
+        commands.insert(0, (Side::Host, sysctl::write(&[(key, "1".to_owned())])));
+    }
+    let left = session.remove(commands);
+    if left.is_empty() {
+        let kept: Vec<Network> = kept.into_iter().cloned().collect();
+        store.keep_definitions(network, &kept)?;
+    }
+    Ok(left)
+}
+
+/// Whether a record is that of an attachment.
+fn is_of(found: &Found, container: &str, ifname: &str) -> bool {
+    matches!(found, Found::Whole(record) if record.container == container && record.ifname.as_str() == ifname)
+}
+
+/// Whether an attachment of this boot joined by a definition; of one whose record cannot be read that is unknown.
+fn may_be_by(found: &Found, network: &Network) -> bool {
+    match found {
+        Found::Whole(record) => {
+            !record.is_of_an_earlier_boot()
+                && record.definition == network.raw
+                && (record.table, record.pref, record.guard)
+                    == (network.table, network.pref, network.guard)
+        }
+        Found::Damaged { .. } => true,
+    }
+}
