@@ -11,7 +11,7 @@ use super::trust;
 use crate::cni::result::{self, CniResult};
 use crate::config::hosts::mac_of;
 use crate::config::{DefaultRoute, MacChoice, Network};
-use crate::ip::link::Setting;
+use crate::ip::link::{LinkRecord, Setting};
 use crate::ip::route::{Lookup, Route};
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Family, IfName, Mac, TableId};
@@ -128,6 +128,16 @@ pub fn may_be_a_later_plugins(fact: &Fact, seen: &Observed, parents_mtu: Option<
                 .sysctl(Side::Pod, key)
                 .is_some_and(|found| found != *value);
             another && !key.to_string().ends_with(".disable_ipv6")
+        }
+        // The kernel takes the routes away of a device that is put into a VRF; whether they come back, into its table, is
+        // up to the plugin that put it there (containernetworking/plugins#874).
+        Fact::Route {
+            side: Side::Pod,
+            route,
+            ..
+        } => {
+            let link = seen.link(Side::Pod, &route.dev);
+            link.is_some_and(LinkRecord::is_in_a_vrf)
         }
         _ => false,
     }
@@ -295,4 +305,52 @@ pub fn everything(family: Family) -> IpNetwork {
 /// Whether a destination is everything of a family.
 fn is_default(dst: IpNetwork, family: Family) -> bool {
     dst.prefix() == 0 && Family::of(dst.ip()) == family
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    /// What is seen of a pod's `eth0`, and what it should be.
+    fn seen(mtu: u32, part: Option<&str>) -> (Observed, Vec<Fact>) {
+        let eth0: IfName = "eth0".parse().unwrap();
+        let mut seen = Observed::default();
+        let link = json!([{"ifindex": 2, "ifname": "eth0", "mtu": mtu, "addr_info": [],
+            "linkinfo": {"info_kind": "macvlan", "info_slave_kind": part}}]);
+        seen.take(&Read::Addr(Side::Pod, eth0.clone()), Some(link))
+            .unwrap();
+        let facts = vec![
+            Fact::Setting {
+                side: Side::Pod,
+                dev: eth0.clone(),
+                kind: Kind::Macvlan,
+                setting: Setting::Mtu(1450),
+            },
+            Fact::Route {
+                side: Side::Pod,
+                route: Route::new(everything(Family::V4), None, &eth0),
+                witness: None,
+            },
+        ];
+        (seen, facts)
+    }
+
+    #[test]
+    fn a_smaller_mtu_is_a_later_plugins_unless_the_vxlan_has_it_too_and_so_are_routes_in_a_vrf() {
+        // As Debian's `vrf` 1.1.1 on Linux 6.1: the routes went when the interface came into the VRF.
+        for (mtu, part, parents, theirs) in [
+            (1300, None, Some(1450), [true, false]),
+            (1300, None, Some(1300), [false, false]),
+            (1500, None, Some(1500), [false, false]),
+            (1450, Some("vrf"), Some(1450), [false, true]),
+            (1450, Some("bridge"), Some(1450), [false, false]),
+        ] {
+            let (seen, facts) = seen(mtu, part);
+            let is = |fact: &Fact| may_be_a_later_plugins(fact, &seen, parents);
+            assert_eq!([is(&facts[0]), is(&facts[1])], theirs, "{mtu} {part:?}");
+        }
+    }
 }

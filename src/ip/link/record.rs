@@ -205,6 +205,12 @@ impl LinkRecord {
             .unwrap_or("")
     }
 
+    /// Whether it belongs to a VRF, whose routing table is its own then.
+    pub fn is_in_a_vrf(&self) -> bool {
+        let info = self.linkinfo.as_ref();
+        info.is_some_and(|info| info.info_slave_kind.as_deref() == Some("vrf"))
+    }
+
     /// As what it belongs to a device that takes whatever arrives; `None` for one that belongs to none. A VRF
     /// only chooses the routing table.
     pub fn enslaved(&self) -> Option<&'static str> {
