@@ -48,6 +48,12 @@ pub fn ipam(plugin_wide: Option<&Value>, network: &Network) -> Value {
     ipam
 }
 
+/// Whether an IPAM leases by the container's own link: it must be there with its MAC before, and until the lease is
+/// released.
+pub fn is_by_the_link(ipam: &Value) -> bool {
+    ipam["type"] == "dhcp"
+}
+
 /// One pool in the words of host-local.
 fn pool(network: &Network, cidr: IpNetwork) -> Option<Value> {
     let (first, last) = network.pool(cidr)?;

@@ -194,6 +194,11 @@ pub fn set(name: &IfName, setting: &Setting) -> Command {
     }
 }
 
+/// `ip link set dev NAME down`.
+pub fn down(name: &IfName) -> Command {
+    Command::ip(&["link", "set"]).pair("dev", name).word("down")
+}
+
 /// `ip link del dev NAME`.
 pub fn del(name: &IfName) -> Command {
     Command::ip(&["link", "del"]).pair("dev", name)

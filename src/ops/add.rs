@@ -156,9 +156,10 @@ impl<'a> Attempt<'a> {
         if !self.seems_to_stand()? {
             self.converge_host(made)?;
         }
-        let whole = lease::config(&self.request.config, &self.attachment.ipam, self.addresses);
-        made.leased = true;
-        made.call = Some(self.ipam.start(self.system, Verb::Add, &whole)?);
+        let by_the_link = lease::is_by_the_link(&self.attachment.ipam);
+        if !by_the_link {
+            self.start_ipam(made)?;
+        }
         let pod = self.session.pod;
         self.start_early(pod);
         if self.network.anti_spoof {
@@ -171,6 +172,11 @@ impl<'a> Attempt<'a> {
         let ipv6 = underlay::has_ipv6(&seen, mtu);
         self.switch(&mut seen, made, ipv6)?;
         self.prepare_rules(made)?;
+        if by_the_link {
+            self.settle_mac(made)?;
+            self.name_and_address(made)?;
+            self.start_ipam(made)?;
+        }
         let lease = self.lease(made)?;
         self.settle_mac(made)?;
         let container = Container {
@@ -189,6 +195,13 @@ impl<'a> Attempt<'a> {
             ..self.attachment.clone()
         })?);
         self.result(&container, &seen)
+    }
+
+    fn start_ipam(&self, made: &mut Made) -> Result<(), CniError> {
+        let whole = lease::config(&self.request.config, &self.attachment.ipam, self.addresses);
+        made.leased = true;
+        made.call = Some(self.ipam.start(self.system, Verb::Add, &whole)?);
+        Ok(())
     }
 
     /// Whether the node's side seems to stand, by files alone; the batch that follows looks properly.
@@ -282,7 +295,8 @@ impl<'a> Attempt<'a> {
             .into_iter()
             .partition(|step| step.command.program() == Program::Nft);
         self.make_rules(filter, made)?;
-        let mut lines: Vec<Line> = steps.into_iter().map(Line::Write).collect();
+        let ready = self.comes_up_anew().into_iter().chain(steps);
+        let mut lines: Vec<Line> = ready.map(Line::Write).collect();
         let inside =
             |read: &Read| read.side() == Side::Pod && read.command().program() == Program::Ip;
         lines.extend(
@@ -390,18 +404,23 @@ impl<'a> Attempt<'a> {
         };
         let link = pod.iter().filter(|step| goes_not_with_it(step));
         let link: Vec<Step> = link.cloned().collect();
-        let mut left = session.undo(if link.is_empty() { &pod } else { &link });
-        left.extend(
-            made.mac
-                .and_then(|asked| self.forget_asked(&session, &asked)),
-        );
-        if made.leased {
+        let release = || {
             let whole = lease::config(&self.request.config, &self.attachment.ipam, self.addresses);
             let released = self.ipam.run(&uninterruptible, Verb::Del, &whole).err();
             // A configuration that the IPAM refuses it refuses at each verb: nothing was leased by it.
             let kept = released.filter(|error| Some(error) != made.refused.as_ref());
-            left.extend(kept.map(|error| error.msg));
-        }
+            kept.map(|error| error.msg)
+        };
+        let by_the_link = lease::is_by_the_link(&self.attachment.ipam);
+        let mut left = Vec::new();
+        left.extend((made.leased && by_the_link).then(release).flatten());
+        left.extend(session.undo(if link.is_empty() { &pod } else { &link }));
+        left.extend(
+            made.mac
+                .as_ref()
+                .and_then(|asked| self.forget_asked(&session, asked)),
+        );
+        left.extend((made.leased && !by_the_link).then(release).flatten());
         left.extend(leave_after_failure(
             &session,
             &self.store.clone().until(uninterruptible.stop()),
@@ -440,8 +459,10 @@ fn attachment(
         guard: selection.network.guard,
         ports: selection.network.ports.clone(),
         cidrs: selection.network.filter.all.clone(),
+        mac: selection
+            .mac
+            .or_else(|| mac::chosen(selection.network, &ipam)),
         ipam,
-        mac: selection.mac.or_else(|| mac::chosen(selection.network)),
         lease: None,
     }
 }

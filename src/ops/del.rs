@@ -186,8 +186,13 @@ impl Known {
     ) -> Result<(), CniError> {
         let started = self.release(session, request, self.ipam.as_ref());
         let mut errors = Vec::new();
-        errors.extend(self.remove_link(session, store, request).err());
-        errors.extend(self.released(session, request, started).err());
+        if self.ipam.as_ref().is_some_and(lease::is_by_the_link) {
+            errors.extend(self.released(session, request, started).err());
+            errors.extend(self.remove_link(session, store, request).err());
+        } else {
+            errors.extend(self.remove_link(session, store, request).err());
+            errors.extend(self.released(session, request, started).err());
+        }
         if errors.is_empty() {
             errors.extend(self.leave(session, store, request).err());
         }

@@ -12,6 +12,7 @@ mod capabilities;
 mod chain;
 mod chains;
 mod delegation;
+mod dhcp;
 mod misbehaving;
 mod prerequisites;
 mod real;

@@ -4,9 +4,11 @@
 use super::{Attempt, Made};
 use crate::cni::CniError;
 use crate::ip::batch::{self, OnError};
+use crate::ip::link::{self, Setting};
 use crate::ip::stderr::Kind;
 use crate::ip::{IfName, Netns, Program};
-use crate::plan::{self, Fact, Observed, Probe, Read, Step, container, host};
+use crate::lease;
+use crate::plan::{self, Fact, Observed, Probe, Read, Side, Step, container, host};
 use crate::session::line::{EGRESS_NEEDS, Failed, Line};
 
 /// The steps by which the container's interface comes to be, as [`plan::plan`] has them.
@@ -112,6 +114,34 @@ impl Attempt<'_> {
         self.name_early(made)?;
         made.filter = Some(self.session.open_filter()?);
         Ok(())
+    }
+
+    /// Gives the interface its name and its MAC before there is a lease, for an IPAM that leases by them.
+    pub(super) fn name_and_address(&self, made: &mut Made) -> Result<(), CniError> {
+        self.name_early(made)?;
+        let address = self.attachment.mac.map(|mac| Fact::Setting {
+            side: Side::Pod,
+            dev: self.ifname.clone(),
+            kind: plan::Kind::Macvlan,
+            setting: Setting::Address(mac),
+        });
+        let steps = self.steps(address.as_slice());
+        let lines = steps.into_iter().map(Line::Write).collect();
+        let outcome = self.session.make(lines, &mut made.steps)?;
+        match outcome.failures.first() {
+            Some(failed) => Err(self.explain(failed, None)),
+            None => Ok(()),
+        }
+    }
+
+    /// Such an IPAM has brought the interface up to lease: it comes up again with its addresses, which it announces then.
+    pub(super) fn comes_up_anew(&self) -> Option<Step> {
+        lease::is_by_the_link(&self.attachment.ipam).then(|| Step {
+            side: Side::Pod,
+            command: link::down(&self.ifname),
+            undo: None,
+            because: format!("{} announces its addresses", self.ifname),
+        })
     }
 
     fn name_early(&self, made: &mut Made) -> Result<(), CniError> {

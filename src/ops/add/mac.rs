@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::{Attempt, Made};
 use crate::cni::{CniError, Code};
 use crate::config::hosts::addresses_of;
@@ -14,6 +16,7 @@ use crate::ip::neigh::{self, NeighRecord};
 use crate::ip::stderr::Kind;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Command, Family, IfName, Mac};
+use crate::lease;
 use crate::ops::namespace_inode;
 use crate::plan::container::mac_of_record;
 use crate::plan::{Observed, Read, Side, Step};
@@ -24,10 +27,12 @@ use crate::store::{Attachment, Found};
 /// How long each of two questions waits for an answer: as long as `route-table` does by default.
 const WAIT: Duration = Duration::from_millis(100);
 
-/// Rules about a MAC need one that is known: then it is drawn here in place of the kernel.
-pub(super) fn chosen(network: &Network) -> Option<Mac> {
+/// Rules about a MAC need one that is known, and an IPAM that leases by the link one that no lease tells: then it is drawn
+/// here in place of the kernel.
+pub(super) fn chosen(network: &Network, ipam: &Value) -> Option<Mac> {
     let drawn = || Mac::local(std::array::from_fn(|_| fastrand::u8(..)));
-    (network.anti_spoof && network.mac == MacChoice::Random).then(drawn)
+    let ruled = network.anti_spoof && network.mac == MacChoice::Random;
+    (ruled || lease::is_by_the_link(ipam)).then(drawn)
 }
 
 /// A question on the wire for a MAC that a pod asks for.
