@@ -89,8 +89,38 @@ pub fn config(whole: &Value, ipam: &Value, addresses: &[IpNetwork]) -> Value {
         make_object(&mut config["args"]);
         make_object(&mut config["args"]["cni"]);
         config["args"]["cni"]["ips"] = json!(ips);
+        with_lengths(&mut config, addresses);
     }
     config
+}
+
+/// The same for a verb behind ADD, with what that has leased.
+pub fn config_of(whole: &Value, ipam: &Value, lease: Option<&CniResult>) -> Value {
+    let mut config = config(whole, ipam, &[]);
+    let ips = lease.iter().flat_map(|lease| &lease.ips);
+    let addresses: Vec<IpNetwork> = ips.map(|ip| ip.address).collect();
+    with_lengths(&mut config, &addresses);
+    config
+}
+
+/// What the runtime asks for may have no length, which an IPAM that reads it itself may want, as `static` does.
+fn with_lengths(config: &mut Value, addresses: &[IpNetwork]) {
+    let Some(ips) = config
+        .pointer_mut("/runtimeConfig/ips")
+        .and_then(Value::as_array_mut)
+    else {
+        return;
+    };
+    for asked in ips {
+        let same = |known: &&IpNetwork| {
+            asked
+                .as_str()
+                .is_some_and(|text| text.parse() == Ok(known.ip()))
+        };
+        if let Some(known) = addresses.iter().find(same) {
+            *asked = json!(known.to_string());
+        }
+    }
 }
 
 /// Makes a value an object where it is none.

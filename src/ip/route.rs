@@ -68,15 +68,24 @@ impl Route {
     /// Whether a record of the wanted table shows this route.
     pub fn is(&self, record: &RouteRecord) -> bool {
         record.destination(self.family()) == Some(self.dst)
-            && record.gateway() == self.via
-            && record
-                .dev
-                .as_deref()
-                .is_none_or(|dev| dev == self.dev.as_str())
+            && self.goes_by(record)
             && record.metric.unwrap_or(0) == self.kernel_metric()
             && self
                 .protocol
                 .is_none_or(|protocol| record.protocol == Some(Protocol::Number(protocol)))
+    }
+
+    /// Whether a record's way, or one of its ways, is this one's.
+    fn goes_by(&self, record: &RouteRecord) -> bool {
+        let is = |gateway: Option<IpAddr>, dev: &Option<String>| {
+            let same = dev.as_deref().is_none_or(|dev| dev == self.dev.as_str());
+            gateway == self.via && same
+        };
+        let way = |way: &NextHop| is(parsed(&way.gateway), &way.dev);
+        match record.nexthops.is_empty() {
+            true => is(record.gateway(), &record.dev),
+            false => record.nexthops.iter().any(way),
+        }
     }
 
     /// How `ip` spells the destination: `default` for everything.
@@ -114,6 +123,11 @@ impl Route {
 /// `ip route add ...`: fails when the same destination and metric are there.
 pub fn add(route: &Route) -> Command {
     route.told(route.words(Command::ip(&["route", "add"])))
+}
+
+/// `ip route append ...`: beside one of the same destination and metric; of IPv6 the two become one with several ways.
+pub fn append(route: &Route) -> Command {
+    route.told(route.words(Command::ip(&["route", "append"])))
 }
 
 /// `ip route replace ...`: idempotent.
@@ -340,6 +354,10 @@ fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
     }))
 }
 
+fn parsed(gateway: &Option<String>) -> Option<IpAddr> {
+    gateway.as_deref()?.parse().ok()
+}
+
 impl RouteRecord {
     /// The destination as a network of a family: `default` is everything, a bare address one host.
     pub fn destination(&self, family: Family) -> Option<IpNetwork> {
@@ -379,9 +397,7 @@ impl RouteRecord {
 
     /// The next hop.
     pub fn gateway(&self) -> Option<IpAddr> {
-        self.gateway
-            .as_deref()
-            .and_then(|gateway| gateway.parse().ok())
+        parsed(&self.gateway)
     }
 
     /// The table it is in.

@@ -45,7 +45,7 @@ pub fn check(system: &System, request: &Request) -> Result<(), CniError> {
     let asked = ipam.start(
         system,
         Verb::Check,
-        &lease::config(&request.config, &record.ipam, &[]),
+        &lease::config_of(&request.config, &record.ipam, record.lease.as_ref()),
     )?;
     let promised = Promised::of(&result, &request.netns, &record.ifname);
     let mut facts = Facts::of(&record, &network, &side, promised)?;

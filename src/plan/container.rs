@@ -184,11 +184,14 @@ impl Container<'_> {
             address: ip.address,
         }));
         facts.push(setting(Setting::Up));
-        facts.extend(
-            self.routes()
-                .into_iter()
-                .map(|route| self.route_fact(route)),
-        );
+        let routes = self.routes();
+        let same = |one: &Route, other: &Route| {
+            (one.dst, one.metric, one.table) == (other.dst, other.metric, other.table)
+        };
+        facts.extend(routes.iter().enumerate().map(|(index, route)| {
+            let beside = routes[..index].iter().any(|earlier| same(earlier, route));
+            route_fact(route.clone(), beside)
+        }));
         facts
     }
 
@@ -205,9 +208,9 @@ impl Container<'_> {
     fn gateway(&self, family: Family) -> Option<IpAddr> {
         let same = |ip: &&result::Ip| Family::of(ip.address.ip()) == family;
         let leased = self.lease.ips.iter().find(same)?;
-        leased
-            .gateway
-            .or_else(|| self.network.cidr(family).map(|cidr| cidr.ip()))
+        // All zeros is how `static` is told that there is none.
+        let given = leased.gateway.filter(|given| !given.is_unspecified());
+        given.or_else(|| self.network.cidr(family).map(|cidr| cidr.ip()))
     }
 
     /// The routes as a result names them: the lease's, the network's, and one default per family.
@@ -275,20 +278,21 @@ impl Container<'_> {
         };
         self.result_routes().into_iter().map(told).collect()
     }
+}
 
-    /// A route as a fact; an IPv6 one is shown by a look-up that shares a process with the rest.
-    fn route_fact(&self, route: Route) -> Fact {
-        let v6_main = route.family() == Family::V6 && route.table == TableId::MAIN;
-        let to = match route.dst.prefix() {
-            // Any address that no other route of ours covers; where one does, the look is repeated closely.
-            0 => IpAddr::from([0x2000, 0, 0, 0, 0, 0, 0, 1]),
-            _ => route.dst.network(),
-        };
-        Fact::Route {
-            side: Side::Pod,
-            route,
-            witness: v6_main.then_some(Lookup::to(to)),
-        }
+/// A route as a fact; an IPv6 one is shown by a look-up that shares a process with the rest.
+fn route_fact(route: Route, beside: bool) -> Fact {
+    let v6_main = route.family() == Family::V6 && route.table == TableId::MAIN;
+    let to = match route.dst.prefix() {
+        // Any address that no other route of ours covers; where one does, the look is repeated closely.
+        0 => IpAddr::from([0x2000, 0, 0, 0, 0, 0, 0, 1]),
+        _ => route.dst.network(),
+    };
+    Fact::Route {
+        side: Side::Pod,
+        route,
+        witness: v6_main.then_some(Lookup::to(to)),
+        beside,
     }
 }
 
@@ -333,6 +337,7 @@ mod tests {
                 side: Side::Pod,
                 route: Route::new(everything(Family::V4), None, &eth0),
                 witness: None,
+                beside: false,
             },
         ];
         (seen, facts)

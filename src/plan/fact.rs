@@ -71,6 +71,8 @@ pub enum Fact {
         route: Route,
         /// A look-up that shows it without listing: destination and source.
         witness: Option<Lookup>,
+        /// Whether it comes beside another of the same destination and metric.
+        beside: bool,
     },
     /// A rule is there.
     Rule {
@@ -225,6 +227,7 @@ impl Fact {
                 side,
                 route,
                 witness,
+                ..
             } => holds(route_is_seen(seen, *side, route, *witness)),
             Self::Rule { rule, witness } => holds(rule_is_seen(seen, rule, *witness)),
             Self::Guard { table, chains, .. } => match seen.ruleset(table) {
@@ -269,6 +272,12 @@ impl Fact {
                 (Side::Host, fdb::append_peer_via(dev, *to, via.as_ref()))
             }
             Self::Address { side, dev, address } => (*side, addr::replace(*address, dev)),
+            Self::Route {
+                side,
+                route,
+                beside: true,
+                ..
+            } => (*side, route::append(route)),
             // Where another interface has the same route, replacing it would take it away from there.
             Self::Route {
                 side: Side::Pod,

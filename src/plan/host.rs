@@ -265,6 +265,7 @@ fn bypass_route(network: &Network, cidr: IpNetwork) -> Fact {
         side: Side::Host,
         route,
         witness,
+        beside: false,
     }
 }
 

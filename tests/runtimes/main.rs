@@ -13,6 +13,7 @@ mod chain;
 mod chains;
 mod delegation;
 mod dhcp;
+mod ipams;
 mod misbehaving;
 mod prerequisites;
 mod real;
