@@ -21,7 +21,7 @@ use crate::plan::{self, Fact, Observed, Plan, Probe, Read, Side, Step, host};
 use crate::session::line::{
     Failed, Line, Outcome, group, nft_outcome, outcome, runs, sysctl_outcome, unreadable, write,
 };
-pub use broken::{not_true, refuse_foreign, told};
+pub use broken::{as_it_is, not_true, refuse_foreign, told};
 
 /// How often a plan is made and applied: downing a link drops its routes, so one repair can bring
 /// another to light, but not for ever.

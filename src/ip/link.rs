@@ -1,5 +1,6 @@
 //! `ip link`: vxlan and macvlan devices, their settings, and the record `ip -j -d` prints of one.
 
+mod identity;
 mod record;
 
 use std::fmt;
@@ -8,10 +9,8 @@ use std::net::IpAddr;
 use super::command::Command;
 use super::name::{IfName, Mac, Vni};
 use super::netns::Netns;
-pub use record::{
-    AddrRecord, LinkData, LinkInfo, LinkRecord, Maddr, MaddrRecord, PortRange, macvlan_differences,
-    vxlan_differences,
-};
+pub use identity::{macvlan_differences, options_of, vxlan_differences};
+pub use record::{AddrRecord, LinkData, LinkInfo, LinkRecord, Maddr, MaddrRecord, PortRange};
 
 /// A vxlan device's identity: what the kernel lets no command change once the device is there.
 #[derive(Debug, Clone, PartialEq, Eq)]

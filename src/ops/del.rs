@@ -6,9 +6,10 @@
 
 use std::path::Path;
 
+use ipnetwork::IpNetwork;
 use serde_json::Value;
 
-use super::leave::leave;
+use super::leave::{leave, leave_if_idle};
 use super::{all, ending, journal, kept, namespace_inode, store};
 use crate::cni::delegate::{Call, Delegate};
 use crate::cni::{CniError, Code, Request, Verb};
@@ -92,6 +93,8 @@ struct Known {
     incomplete: bool,
     /// Whether it was of an earlier boot, and has gone with that but for its lease and its record.
     of_an_earlier_boot: bool,
+    /// Where there is no record: the networks that it may be on.
+    candidates: Vec<Network>,
 }
 
 impl Known {
@@ -123,6 +126,7 @@ impl Known {
             since: record.since.clone(),
             incomplete: record.lease.is_none(),
             of_an_earlier_boot,
+            candidates: Vec::new(),
         }
     }
 
@@ -140,6 +144,7 @@ impl Known {
             since: String::new(),
             incomplete: true,
             of_an_earlier_boot: false,
+            candidates: Vec::new(),
         }
     }
 
@@ -159,6 +164,7 @@ impl Known {
             // The record is written before the link is made.
             incomplete: false,
             of_an_earlier_boot: false,
+            candidates: config.networks.clone(),
         }
     }
 
@@ -186,15 +192,17 @@ impl Known {
     ) -> Result<(), CniError> {
         let started = self.release(session, request, self.ipam.as_ref());
         let mut errors = Vec::new();
+        // Before its link goes.
+        let unrecorded = self.unrecorded(session, request);
         if self.ipam.as_ref().is_some_and(lease::is_by_the_link) {
             errors.extend(self.released(session, request, started).err());
-            errors.extend(self.remove_link(session, store, request).err());
+            errors.extend(self.remove_link(session, store, request, unrecorded).err());
         } else {
-            errors.extend(self.remove_link(session, store, request).err());
+            errors.extend(self.remove_link(session, store, request, unrecorded).err());
             errors.extend(self.released(session, request, started).err());
         }
         if errors.is_empty() {
-            errors.extend(self.leave(session, store, request).err());
+            errors.extend(self.leave(session, store, request, unrecorded).err());
         }
         all(errors)
     }
@@ -241,6 +249,7 @@ impl Known {
         session: &Session<'_>,
         store: &Store,
         request: &Request,
+        unrecorded: Option<&Network>,
     ) -> Result<(), CniError> {
         let Ok(ifname) = IfName::new(&request.ifname) else {
             return Ok(());
@@ -250,7 +259,7 @@ impl Known {
             let temporary = container::temporary(&request.container, &ifname);
             names.extend(Some(temporary).filter(|name| macvlan(session, name).is_some()));
         }
-        if self.is_still_its_own(session, store, request, &ifname)? {
+        if self.is_still_its_own(session, store, request, (&ifname, unrecorded))? {
             names.push(ifname.clone());
         }
         let links = names.iter().map(|name| (Side::Pod, link::del(name)));
@@ -282,7 +291,7 @@ impl Known {
         session: &Session<'_>,
         store: &Store,
         request: &Request,
-        ifname: &IfName,
+        (ifname, unrecorded): (&IfName, Option<&Network>),
     ) -> Result<bool, CniError> {
         let (Some(_), Some(inode)) = (&self.netns, self.inode) else {
             return Ok(false);
@@ -293,7 +302,7 @@ impl Known {
             return Ok(false);
         }
         match (&self.recorded, &self.network) {
-            (None, _) => Ok(described(session, request, ifname)),
+            (None, _) => Ok(unrecorded.is_some() || described(session, request, ifname)),
             (Some(_), None) => Ok(true),
             (Some(_), Some(network)) => {
                 let fact = container::link(network, ifname, ifname);
@@ -305,11 +314,40 @@ impl Known {
         }
     }
 
+    /// The network that an interface without a record is on: a macvlan on its vxlan, with an address of the result of ADD,
+    /// where there is one. So are those that the original made.
+    fn unrecorded(&self, session: &Session<'_>, request: &Request) -> Option<&Network> {
+        let ifname = IfName::new(&request.ifname).ok()?;
+        self.netns
+            .as_ref()
+            .filter(|_| !self.candidates.is_empty())?;
+        let mut seen = session
+            .observe(vec![Read::Addr(Side::Pod, ifname.clone())])
+            .ok()?;
+        let link = seen.link(Side::Pod, &ifname)?;
+        let has = |address: &IpNetwork| link.has_address(*address);
+        let known = super::prev_result(request).ok().flatten();
+        let known = known.filter(|result| !result.ips.is_empty());
+        if link.kind() != "macvlan"
+            || known.is_some_and(|result| !result.ips.iter().any(|ip| has(&ip.address)))
+        {
+            return None;
+        }
+        let all = self.candidates.iter();
+        let parents = all.map(|network| Read::Link(Side::Host, network.vx.clone()));
+        seen.absorb(session.observe(parents.collect()).ok()?);
+        self.candidates.iter().find(|network| {
+            let fact = container::link(network, &ifname, &ifname);
+            fact.verdict(&seen) == Verdict::Holds
+        })
+    }
+
     fn leave(
         &self,
         session: &Session<'_>,
         store: &Store,
         request: &Request,
+        unrecorded: Option<&Network>,
     ) -> Result<(), CniError> {
         let (container, ifname) = (&request.container, &request.ifname);
         let forget = |name: &str, why: String| {
@@ -332,8 +370,11 @@ impl Known {
                 name,
                 format!("nothing is known of network {name}: its devices are left alone"),
             ),
-            // Without a record there was no attachment, or none that is known; `vxlan gc` looks at devices without one.
-            (_, None) => Ok(()),
+            // Without a record there was no attachment, or none that is known.
+            (_, None) => match unrecorded {
+                Some(network) => leave_if_idle(session, store, network),
+                None => Ok(()),
+            },
         }
     }
 }

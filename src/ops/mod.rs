@@ -16,7 +16,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::cni::{CniError, CniResult, Code, Plugin, Request};
+use crate::cni::result::ResultError;
+use crate::cni::{CniError, CniResult, Code, Plugin, Request, Verb};
 use crate::config::{Config, Network, kept_network};
 use crate::exec::System;
 use crate::ip::Netns;
@@ -165,10 +166,28 @@ pub fn ending(result: &Result<(), CniError>) -> String {
 pub fn prev_result(request: &Request) -> Result<Option<CniResult>, CniError> {
     match request.config.get("prevResult") {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => CniResult::from_json(value, request.version)
-            .map(Some)
-            .map_err(|error| CniError::new(Code::DECODING, format!("prevResult: {error}"))),
+        Some(value) => {
+            let read = match CniResult::from_json(value, request.version) {
+                // What takes off takes what it can: the original tells a link's number there.
+                Err(ResultError::Index { .. }) if request.verb == Verb::Del => {
+                    CniResult::from_json(&without_indices(value), request.version)
+                }
+                read => read,
+            };
+            read.map(Some)
+                .map_err(|error| CniError::new(Code::DECODING, format!("prevResult: {error}")))
+        }
     }
+}
+
+/// A result whose addresses name no interface.
+fn without_indices(result: &Value) -> Value {
+    let mut result = result.clone();
+    let ips = result["ips"].as_array_mut().into_iter().flatten();
+    for ip in ips.filter_map(Value::as_object_mut) {
+        ip.remove("interface");
+    }
+    result
 }
 
 /// Joins errors into one: the first is told, the others are its details.

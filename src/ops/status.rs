@@ -9,11 +9,11 @@ use super::{all, store};
 use crate::cni::{CniError, Code, Request, Verb};
 use crate::config::{Config, Network};
 use crate::exec::{self, System};
-use crate::ip::link::LinkRecord;
+use crate::ip::link::{LinkRecord, Vxlan, vxlan_differences};
 use crate::ip::{Netns, Program};
 use crate::journal::Journal;
 use crate::plan::{Observed, Read, Side, underlay};
-use crate::session::Session;
+use crate::session::{Session, as_it_is};
 
 /// Tells whether ADD can be served: for pods that name no network, and for at least one network. A runtime takes the whole
 /// node out of service where it is not, so that one network of several is no reason; it is in the journal.
@@ -107,7 +107,8 @@ fn node<'a>(system: &System, config: &'a Config) -> Result<Vec<(&'a str, CniErro
         let all = found
             .into_iter()
             .chain(overlap)
-            .chain(clash(network, &seen));
+            .chain(clash(network, &seen))
+            .chain(another(network, &seen));
         faults.extend(all.map(|fault| (&*network.name, fault)));
     }
     Ok(faults)
@@ -174,6 +175,24 @@ pub fn clash(network: &Network, seen: &Observed) -> Option<CniError> {
          no longer: ip link del dev {other}"
     );
     Some(CniError::new(Code::NOT_AVAILABLE, msg).details(advice))
+}
+
+/// The network's own vxlan, where it is another than the configuration wants: ADD refuses it.
+fn another(network: &Network, seen: &Observed) -> Option<CniError> {
+    let own = |link: &&LinkRecord| link.ifname == network.vx.as_str();
+    let record = seen.vxlans().iter().find(own)?;
+    let wanted = Vxlan {
+        dev: underlay::name(network, seen),
+        ..network.options.vxlan.clone()
+    };
+    let differs = vxlan_differences(record, &wanted);
+    let first = differs.first()?;
+    let msg = format!("network \"{}\": {}: {first}", network.name, network.vx);
+    let error = CniError::new(Code::NOT_AVAILABLE, msg).details(differs.join("; "));
+    Some(match as_it_is(network, record, &wanted) {
+        Some(told) => error.and(&told),
+        None => error.and("correct the configuration"),
+    })
 }
 
 /// An error as STATUS tells it: the specification has two codes for it, and this is that for "no ADD".

@@ -59,7 +59,7 @@ pub enum Claimed {
     EarlierBoot,
     /// The record is cut short, so its owner is unknown.
     Unreadable,
-    /// It is in the table and an attachment has the address, but the record is gone.
+    /// It is in the table and an attachment has the address, or something answers for it; but there is no record.
     Unrecorded,
 }
 
@@ -125,7 +125,34 @@ impl Ledger {
             orphans: orphans.collect(),
         };
         ledger.tell_lost_from_orphaned(ipam)?;
+        ledger.tell_alive_from_orphaned(session, ipam)?;
         Ok(ledger)
+    }
+
+    /// Nor is it one where the address answers on the claim's device: as of a pod that the original started.
+    fn tell_alive_from_orphaned(
+        &mut self,
+        session: &Session<'_>,
+        ipam: &Ipam,
+    ) -> Result<(), CniError> {
+        let routes = self
+            .orphans
+            .iter()
+            .filter_map(|orphan| route_of(orphan, ipam));
+        let asked: Vec<_> = routes.map(|route| (route.dst.ip(), route.dev)).collect();
+        let alive = lost::answering(session, &asked)?;
+        let is_alive =
+            |orphan: &RouteRecord| address(orphan).is_some_and(|own| alive.contains(&own));
+        self.orphans.retain(|orphan| !is_alive(orphan));
+        self.entries.extend(alive.iter().map(|address| Entry {
+            held: Held {
+                address: *address,
+                owner: None,
+            },
+            claim: Claimed::Unrecorded,
+            elsewhere: None,
+        }));
+        Ok(())
     }
 
     /// A claim without a record is no orphan where an attachment has the address.
@@ -208,7 +235,8 @@ impl Entry {
 
     /// Whether everything is as it should be.
     pub fn is_well(&self) -> bool {
-        self.claim == Claimed::Ok && self.elsewhere.is_none()
+        let alive = self.claim == Claimed::Unrecorded && self.held.owner.is_none();
+        (alive || self.claim == Claimed::Ok) && self.elsewhere.is_none()
     }
 
     /// As an object: `address`, `claim`, `elsewhere` (a route in the words of `ip route`, or null), and,

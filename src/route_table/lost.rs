@@ -3,11 +3,18 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use super::config::Ipam;
 use super::owners::{Held, Owner, Owners};
-use crate::cni::CniError;
+use crate::cni::{CniError, Request};
+use crate::ip::neigh::{self, NeighRecord};
 use crate::ip::route::Route;
+use crate::ip::{Command, IfName};
+use crate::ops::prev_result;
+use crate::plan::{Read, Side, Step};
+use crate::session::Session;
+use crate::session::line::{Failed, Line};
 use crate::store::{Attachment, Found, Store};
 
 /// The addresses that attachments of this boot have of this IPAM's pools, by their records; none where no plugin of ours
@@ -80,4 +87,75 @@ pub fn held_by(
         owner: None,
     });
     Ok(held.collect())
+}
+
+/// What the result of ADD tells that an attachment has, which no owner record and no attachment's record knows: as that of
+/// a pod that the original started.
+///
+/// # Errors
+/// When the records cannot be listed.
+pub fn told_by(request: &Request, ipam: &Ipam, owners: &Owners) -> Result<Vec<Held>, CniError> {
+    let Ok(Some(result)) = prev_result(request) else {
+        return Ok(Vec::new());
+    };
+    let is_ours = |address: &IpAddr| {
+        let of_pool = ipam.pools.iter().any(|pool| pool.range(*address).is_some());
+        of_pool && !owners.is_recorded(*address)
+    };
+    let told = result.ips.iter().map(|ip| ip.address.ip());
+    let mut told: Vec<IpAddr> = told.filter(is_ours).collect();
+    if !told.is_empty() {
+        let leased = leased(ipam)?;
+        told.retain(|address| !leased.iter().any(|(known, _)| known == address));
+    }
+    let held = told.into_iter().map(|address| Held {
+        address,
+        owner: None,
+    });
+    Ok(held.collect())
+}
+
+/// How long each of two questions waits for an answer.
+const WAIT: Duration = Duration::from_millis(150);
+
+/// Which of some addresses answer on their devices: their pods live, whoever started them. Where an `ip` cannot ask
+/// (before 5.13), all of them.
+///
+/// # Errors
+/// When the wire cannot be asked.
+pub fn answering(
+    session: &Session<'_>,
+    claims: &[(IpAddr, IfName)],
+) -> Result<Vec<IpAddr>, CniError> {
+    if claims.is_empty() {
+        return Ok(Vec::new());
+    }
+    let line = |command: Command| {
+        Line::Write(Step {
+            side: Side::Host,
+            command,
+            undo: None,
+            because: "a pod that lives answers".to_owned(),
+        })
+    };
+    let each = |make: &dyn Fn(IpAddr, &IfName) -> Line| -> Vec<Line> {
+        let lines = claims.iter().map(|(address, dev)| make(*address, dev));
+        lines.collect()
+    };
+    let mut first = each(&|address, dev| line(neigh::forget(address, dev)));
+    let ask = || each(&|address, dev| line(neigh::ask(address, dev)));
+    first.extend(ask());
+    let mut last = each(&|address, dev| Line::Read(Read::Neigh(dev.clone(), address)));
+    last.extend(each(&|address, dev| line(neigh::flush(address, dev))));
+    let outcome = session.run_paced(vec![(Duration::ZERO, first), (WAIT, ask()), (WAIT, last)])?;
+    let lacks = |failed: &Failed| neigh::lacks_use(&failed.failure.message);
+    let answers = |(address, dev): &&(IpAddr, IfName)| {
+        let neighbour = outcome.seen.neighbour(dev, *address);
+        neighbour.is_some_and(NeighRecord::is_reachable)
+    };
+    let all = claims.iter();
+    Ok(match outcome.failures.iter().any(lacks) {
+        true => all.map(|(address, _)| *address).collect(),
+        false => all.filter(answers).map(|(address, _)| *address).collect(),
+    })
 }

@@ -65,7 +65,11 @@ pub fn reconcile(system: &System, ipams: &[Ipam]) -> Result<Done, CniError> {
 }
 
 fn is_well(ledger: &Ledger) -> bool {
-    let settled = |entry: &Entry| matches!(entry.claim, Claimed::Ok | Claimed::Unreadable);
+    let settled = |entry: &Entry| match entry.claim {
+        Claimed::Ok | Claimed::Unreadable => true,
+        Claimed::Unrecorded => entry.held.owner.is_none(),
+        Claimed::Missing | Claimed::EarlierBoot => false,
+    };
     ledger.orphans.is_empty() && ledger.entries.iter().all(settled)
 }
 

@@ -29,6 +29,9 @@ pub fn del(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniErr
     let (container, ifname) = (&request.container, &request.ifname);
     let mut held = owners.held_by(container, ifname)?;
     held.extend(lost::held_by(ipam, &owners, container, ifname)?);
+    if held.is_empty() {
+        held.extend(lost::told_by(request, ipam, &owners)?);
+    }
     owners.sweep(&request.container, &request.ifname)?;
     if held.is_empty() {
         return Ok(());

@@ -3,6 +3,7 @@
 use crate::cni::{CniError, Code};
 use crate::config::Network;
 use crate::ip::Netns;
+use crate::ip::link::{LinkRecord, Vxlan, options_of};
 use crate::plan::{self, Fact, Observed, Side};
 
 /// A device of ours that is another than wanted is refused, never made anew under running containers.
@@ -11,17 +12,34 @@ use crate::plan::{self, Fact, Observed, Side};
 /// Code 101 that names the device, what it is, and what to do.
 pub fn refuse_foreign(network: &Network, facts: &[Fact], seen: &Observed) -> Result<(), CniError> {
     let foreign = plan::foreign(facts, seen);
-    let Some((Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. }, _)) = foreign.first() else {
+    let Some((first @ (Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. }), _)) =
+        foreign.first()
+    else {
         return Ok(());
+    };
+    let as_it_is = match first {
+        Fact::Vxlan { vxlan, .. } => seen
+            .link(Side::Host, name)
+            .and_then(|record| as_it_is(network, record, vxlan)),
+        _ => None,
     };
     let error = not_true(&foreign, &Netns::Own);
     let msg = format!("network \"{}\": {}", network.name, error.msg);
     let mend = format!(
         "correct the configuration, or, when the device is in use no longer: ip link del dev {name}"
     );
-    Err(CniError::new(error.code, msg)
-        .details(error.details)
-        .and(&mend))
+    let error = CniError::new(error.code, msg).details(error.details);
+    let error = as_it_is.iter().fold(error, |error, told| error.and(told));
+    Err(error.and(&mend))
+}
+
+/// What to write so that a network takes a device as it is.
+pub fn as_it_is(network: &Network, record: &LinkRecord, wanted: &Vxlan) -> Option<String> {
+    let options = options_of(record, wanted)?;
+    Some(format!(
+        "to go on with it as it is, write into options of network \"{}\": {options}",
+        network.name
+    ))
 }
 
 /// The error that names every fact that does not hold, and the command that shows it.

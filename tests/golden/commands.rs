@@ -191,6 +191,7 @@ fn links() -> Vec<(&'static str, Command)> {
             link::set(&a("a;b&c"), &Setting::Up),
         ),
         ("del", link::del(&a("vx_blue"))),
+        ("down", link::down(&a("eth0"))),
         ("show", link::show(&a("vx_blue"))),
         ("show-vxlans", link::show_vxlans()),
         ("maddr", link::maddr(&a("vx_blue"))),
@@ -265,6 +266,8 @@ fn routes() -> Vec<(&'static str, Command)> {
         ),
         ("add-with-every-word", route::add(&every)),
         ("add-claim", route::add(&claim())),
+        ("append-default", route::append(&default())),
+        ("append-default-v6", route::append(&default_v6())),
         ("replace-bypass", route::replace(&bypass())),
         (
             "replace-bypass-v6",

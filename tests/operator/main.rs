@@ -18,6 +18,7 @@ mod graph;
 mod limits;
 mod log;
 mod many;
+mod migration;
 mod plan;
 mod refused;
 mod replay;

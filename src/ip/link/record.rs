@@ -1,12 +1,11 @@
-//! What `ip -j -d link`, `addr` and `maddr` print of a device, and in what it differs from a wanted one.
+//! What `ip -j -d link`, `addr` and `maddr` print of a device.
 
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Deserializer};
 
-use super::{Setting, Vxlan};
-use crate::ip::IfName;
+use super::Setting;
 use crate::ip::json::flag;
 
 /// What `ip -j -d link show` and `ip -j -d addr show` print of one device.
@@ -273,146 +272,4 @@ impl LinkRecord {
             },
         }
     }
-}
-
-/// A point of identity: the word `ip` has for it, how it is found, how it is wanted.
-type Point = (&'static str, String, String);
-
-/// Names every point of identity in which a device differs from a wanted vxlan, as `ip` spells it.
-pub fn vxlan_differences(record: &LinkRecord, wanted: &Vxlan) -> Vec<String> {
-    if record.kind() != "vxlan" {
-        return vec![format!("it is a `{}`, not a vxlan", record.kind())];
-    }
-    let found = record.data();
-    let points = [
-        places(&found, wanted),
-        numbers(&found, wanted),
-        flags(&found, wanted),
-    ];
-    points
-        .into_iter()
-        .flatten()
-        .filter(|(_, found, wanted)| found != wanted)
-        .map(|(word, found, wanted)| format!("{word} is {found}, wanted {wanted}"))
-        .collect()
-}
-
-/// Where a vxlan is and where it leads. The device is the kernel's choice where none is wanted.
-fn places(found: &LinkData, wanted: &Vxlan) -> Vec<Point> {
-    let local = found.local.or(found.local6);
-    let group = found.group.or(found.group6);
-    let toward = group.or(found.remote).or(found.remote6);
-    let mut places = vec![
-        ("id", or_none(found.id), wanted.vni.to_string()),
-        ("local", or_none(local), or_none(wanted.local)),
-        ("group", or_none(toward), or_none(wanted.group)),
-    ];
-    places.extend(
-        wanted
-            .dev
-            .as_ref()
-            .map(|dev| ("dev", or_none(found.link.as_ref()), dev.to_string())),
-    );
-    places
-}
-
-/// Ports, and what goes into a packet's header or the forwarding table.
-fn numbers(found: &LinkData, wanted: &Vxlan) -> Vec<Point> {
-    let range = |(low, high): (u16, u16)| format!("{low} {high}");
-    let srcport = found
-        .port_range
-        .map_or((0, 0), |range| (range.low, range.high));
-    // It cannot be changed (`Cannot change limit`), and an edition that set none may have made the device: its pods
-    // go on.
-    let maxaddress = match (found.limit, wanted.maxaddress) {
-        (0, Vxlan::MAXADDRESS) => 0,
-        (_, wanted) => wanted,
-    };
-    let tos = found.tos.clone().unwrap_or_else(|| shown_tos(0));
-    vec![
-        ("dstport", or_none(found.port), wanted.dstport.to_string()),
-        (
-            "srcport",
-            range(srcport),
-            range(wanted.srcport.unwrap_or((0, 0))),
-        ),
-        ("ttl", or_none(found.ttl), wanted.ttl.to_string()),
-        ("tos", tos, shown_tos(wanted.tos)),
-        (
-            "ageing",
-            found.ageing.to_string(),
-            wanted.ageing.to_string(),
-        ),
-        (
-            "maxaddress",
-            found.limit.to_string(),
-            maxaddress.to_string(),
-        ),
-    ]
-}
-
-/// What is on or off.
-fn flags(found: &LinkData, wanted: &Vxlan) -> Vec<Point> {
-    let point = |(word, found, wanted)| (word, on_off(found), on_off(wanted));
-    [
-        ("learning", found.learning, wanted.learning),
-        ("proxy", found.proxy, wanted.proxy),
-        ("rsc", found.rsc, wanted.rsc),
-        ("l2miss", found.l2miss, wanted.l2miss),
-        ("l3miss", found.l3miss, wanted.l3miss),
-        ("gbp", found.gbp, wanted.gbp),
-    ]
-    .map(point)
-    .to_vec()
-}
-
-/// A value as text, `none` where there is none.
-fn or_none(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
-}
-
-/// `tos` as `ip -j` prints it.
-fn shown_tos(tos: u8) -> String {
-    if tos == 0 {
-        "0".to_owned()
-    } else {
-        format!("{tos:#x}")
-    }
-}
-
-/// A flag in words.
-fn on_off(on: bool) -> String {
-    if on { "on" } else { "off" }.to_owned()
-}
-
-/// Names every point in which a device differs from a macvlan in bridge mode on `parent`.
-///
-/// In another namespace than its parent, a macvlan shows the parent's number in place of its name;
-/// `parent_index` is then what it must be, where that is known.
-pub fn macvlan_differences(
-    record: &LinkRecord,
-    parent: &IfName,
-    parent_index: Option<u32>,
-) -> Vec<String> {
-    if record.kind() != "macvlan" {
-        return vec![format!("it is a `{}`, not a macvlan", record.kind())];
-    }
-    let mut differences = Vec::new();
-    let mode = record.data().mode.unwrap_or_default();
-    if mode != "bridge" {
-        differences.push(format!("mode is {mode}, wanted bridge"));
-    }
-    match (&record.link, record.link_index, parent_index) {
-        (Some(link), _, _) if link != parent.as_str() => {
-            differences.push(format!("link is {link}, wanted {parent}"));
-        }
-        (None, Some(found), Some(wanted)) if found != wanted => {
-            differences.push(format!(
-                "link is device {found}, wanted {parent} (device {wanted})"
-            ));
-        }
-        (None, None, _) => differences.push(format!("it has no parent, wanted {parent}")),
-        _ => {}
-    }
-    differences
 }
