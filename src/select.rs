@@ -85,12 +85,11 @@ pub fn network<'a>(config: &'a Config, args: &Args) -> Result<(&'a Network, Stri
     }
 }
 
-/// Whether an annotation is unset so far: then the Kubernetes API may have it.
+/// Whether an annotation is unset so far: then the Kubernetes API may have it, unless the runtime has told all there are.
 pub fn lacks_an_annotation(config: &Config) -> bool {
     let keys = &config.keys;
-    [&keys.network, &keys.address, &keys.mac]
-        .into_iter()
-        .any(|key| annotation(config, key).is_none())
+    let mut all = [&keys.network, &keys.address, &keys.mac].into_iter();
+    !config.has_cri_annotations && all.any(|key| annotation(config, key).is_none())
 }
 
 /// Whether an annotation names the network already.
@@ -119,7 +118,9 @@ fn annotation<'a>(config: &'a Config, key: &str) -> Option<(&'a str, &'a str)> {
 fn addresses(config: &Config, args: &Args, network: &Network) -> Result<Vec<IpNetwork>, CniError> {
     let annotated = || {
         let (source, address) = annotation(config, &config.keys.address)?;
-        Some((source, vec![address.to_owned()]))
+        // One for each family.
+        let each = address.split(',').map(|one| one.trim().to_owned());
+        Some((source, each.collect()))
     };
     let Some((source, texts)) = asked_ips(config.ips.clone(), args).or_else(annotated) else {
         return Ok(Vec::new());
@@ -356,6 +357,11 @@ mod tests {
         assert_eq!(
             asked(json!({"args": annotation}), "").unwrap(),
             ["10.1.0.14/16"]
+        );
+        let both = json!({"annotations": {ADDRESS: "10.1.0.14, fd10:1::14"}});
+        assert_eq!(
+            asked(json!({"args": both}), "").unwrap(),
+            ["10.1.0.14/16", "fd10:1::14/64"]
         );
     }
 

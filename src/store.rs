@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use crate::exec::Stop;
 use crate::ip::IfName;
-pub use attachment::{Attachment, Found};
+pub use attachment::{Attachment, Found, Moment};
 use attachment::{damaged, parse};
 pub use error::StoreError;
 use lock::How;
@@ -181,12 +181,11 @@ impl Store {
         inode: u64,
         container: &str,
         ifname: &IfName,
-        since: &str,
+        since: &Moment,
     ) -> Result<bool, StoreError> {
         let other = |record: &Attachment| {
             let same = record.inode == inode && record.ifname == *ifname;
-            // RFC 3339 in UTC sorts as text.
-            let later = !record.is_of_an_earlier_boot() && record.since.as_str() > since;
+            let later = !record.is_of_an_earlier_boot() && record.moment().is_after(since);
             same && record.container != container && later
         };
         for network in self.networks()? {
@@ -348,6 +347,13 @@ pub fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
+/// The time since this boot in milliseconds.
+pub fn uptime() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let millis = now.tv_sec.saturating_mul(1000) + now.tv_nsec / 1_000_000;
+    u64::try_from(millis).unwrap_or(0)
+}
+
 /// The id of this boot; empty where the kernel does not tell.
 pub fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
@@ -398,6 +404,7 @@ pub(crate) mod tests {
             because: "defaultNetwork".into(),
             boot: boot_id(),
             since: String::new(),
+            uptime: 0,
             definition: Value::Null,
             table: TableId::new(192).unwrap(),
             pref: 19200,
@@ -473,6 +480,39 @@ pub(crate) mod tests {
             }
             written.unwrap();
         });
+    }
+
+    #[test]
+    fn an_interface_is_anothers_by_the_time_since_the_boot_also_where_the_clock_stepped_back() {
+        let folder = Folder::new("clock");
+        let store = folder.store();
+        let at = |container: &str, uptime, since: &str| Attachment {
+            uptime,
+            since: since.into(),
+            ..attachment(container)
+        };
+        let eth0 = "eth0".parse().unwrap();
+        for (first, second) in [
+            (
+                at("a", 10, "2026-01-01T12:00:00Z"),
+                at("b", 20, "2026-01-01T11:00:00Z"),
+            ),
+            // Records of an earlier edition have the clock alone.
+            (
+                at("a", 0, "2026-01-01T12:00:00Z"),
+                at("b", 20, "2026-01-01T13:00:00Z"),
+            ),
+        ] {
+            drop(store.write(&second).unwrap());
+            let is = |container: &str, moment: &Moment| {
+                store.is_anothers(1, container, &eth0, moment).unwrap()
+            };
+            assert!(is("a", &first.moment()));
+            assert!(!is("b", &second.moment()));
+            drop(store.write(&first).unwrap());
+            assert!(!is("b", &second.moment()));
+            store.remove("blue", "a", "eth0").unwrap();
+        }
     }
 
     #[test]

@@ -10,19 +10,23 @@ use crate::sanitize::printable;
 /// Attachments as pairs of container and interface.
 pub type Listed = BTreeSet<(String, String)>;
 
-/// The list of attachments that live: `cni.dev/valid-attachments`, in older libraries `cni.dev/attachments`.
+/// What is said of a GC without a list, as `cnitool` and libraries without any attachment ask for it.
+pub const NO_LIST: &str =
+    "cni.dev/valid-attachments: missing: without the list of living attachments nothing is removed";
+
+/// The list of attachments that live: `cni.dev/valid-attachments`, in older libraries `cni.dev/attachments`; none where
+/// there is none, or `null`.
 ///
 /// # Errors
-/// Code 7 where there is none, or it is no such list.
-pub fn valid_attachments(config: &Value) -> Result<Listed, CniError> {
+/// Code 7 where it is no such list.
+pub fn valid_attachments(config: &Value) -> Result<Option<Listed>, CniError> {
     let keys = ["cni.dev/valid-attachments", "cni.dev/attachments"];
     let Some(list) = keys
         .iter()
         .find_map(|key| config.get(*key))
         .filter(|list| !list.is_null())
     else {
-        let msg = "cni.dev/valid-attachments: missing: without the list of living attachments nothing is removed";
-        return Err(CniError::new(Code::INVALID_CONFIGURATION, msg));
+        return Ok(None);
     };
     let wrong = |seen: &Value| {
         let seen = printable(&seen.to_string());
@@ -37,9 +41,6 @@ pub fn valid_attachments(config: &Value) -> Result<Listed, CniError> {
             .zip(field("ifname"))
             .ok_or_else(|| wrong(item))
     };
-    list.as_array()
-        .ok_or_else(|| wrong(list))?
-        .iter()
-        .map(one)
-        .collect()
+    let items = list.as_array().ok_or_else(|| wrong(list))?;
+    items.iter().map(one).collect::<Result<_, _>>().map(Some)
 }

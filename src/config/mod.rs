@@ -53,6 +53,8 @@ pub struct Config {
     pub args_annotations: Vec<(String, String)>,
     /// `runtimeConfig`'s pod annotations.
     pub cri_annotations: Vec<(String, String)>,
+    /// Whether the runtime handed them over: then they are all there are.
+    pub has_cri_annotations: bool,
     /// How the Kubernetes API is asked; `None`: it is not.
     pub kubernetes: Option<Kubernetes>,
     /// What it said, once ADD has asked.
@@ -142,6 +144,7 @@ impl Config {
             keys: keys(&at.inner("annotations")),
             args_annotations: args.strings("annotations"),
             cri_annotations: runtime.strings(CRI_ANNOTATIONS),
+            has_cri_annotations: runtime.value(CRI_ANNOTATIONS).is_some_and(Value::is_object),
             kubernetes: kubernetes(at),
             api_annotations: None,
             ips: requested_ips(&runtime, &args),

@@ -223,7 +223,7 @@ fn netns(store: &Store, record: &Attachment) -> Option<Netns> {
         record.inode,
         &record.container,
         &record.ifname,
-        &record.since,
+        &record.moment(),
     );
     let own = same && anothers.is_ok_and(|anothers| !anothers);
     own.then(|| Netns::from_path(&record.netns).ok()).flatten()

@@ -144,11 +144,14 @@ fn networks(config: &Config, store: &Store) -> Result<Vec<OnNode>, CniError> {
 /// The network of the last that joined it.
 fn latest(attachments: &[Recorded]) -> Option<&Network> {
     let whole = attachments.iter().filter_map(|one| match &one.state {
-        State::Whole(record, network) => Some((&record.since, network.as_ref())),
+        State::Whole(record, network) => Some((record.moment(), network.as_ref())),
         _ => None,
     });
     whole
-        .max_by_key(|(since, _)| *since)
+        .reduce(|latest, one| match one.0.is_after(&latest.0) {
+            true => one,
+            false => latest,
+        })
         .map(|(_, network)| network)
 }
 

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::exec::System;
 use crate::lease;
 use crate::plan::{self, Probe};
+use crate::sanitize::printable;
 use crate::session::Session;
 use crate::store::{Attachment, Found};
 
@@ -47,6 +48,15 @@ pub fn check(system: &System, request: &Request) -> Result<(), CniError> {
         Verb::Check,
         &lease::config_of(&request.config, &record.ipam, record.lease.as_ref()),
     )?;
+    if let Some(other) = Promised::elsewhere(&result, &request.netns, &record.ifname) {
+        let (ifname, netns) = (&record.ifname, printable(&request.netns));
+        let msg = format!(
+            "prevResult: {ifname} is in {}, CNI_NETNS is {netns}",
+            printable(other)
+        );
+        return Err(CniError::new(Code::FACTS_DO_NOT_HOLD, msg)
+            .details("CHECK is asked of another container than ADD"));
+    }
     let promised = Promised::of(&result, &request.netns, &record.ifname);
     let mut facts = Facts::of(&record, &network, &side, promised)?;
     let held = hold(&mut facts, &session);

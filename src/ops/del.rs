@@ -20,7 +20,7 @@ use crate::lease;
 use crate::plan::{Read, Side, Verdict, anti_spoof, container};
 use crate::select;
 use crate::session::Session;
-use crate::store::{Attachment, Found, Store};
+use crate::store::{Attachment, Found, Moment, Store};
 
 /// Takes a container off.
 ///
@@ -87,8 +87,8 @@ struct Known {
     netns: Option<Netns>,
     /// That namespace's inode.
     inode: Option<u64>,
-    /// When it was attached, as the record has it; empty without one.
-    since: String,
+    /// When it was attached, as the record has it; the first moment without one.
+    since: Moment,
     /// Whether its ADD may not have ended, so that its interface may be under its temporary name still.
     incomplete: bool,
     /// Whether it was of an earlier boot, and has gone with that but for its lease and its record.
@@ -123,7 +123,7 @@ impl Known {
                 .filter(|ipam| *ipam != record.ipam && ipam["type"] == record.ipam["type"]),
             netns: Netns::from_path(&record.netns).ok().filter(|_| same),
             inode: Some(record.inode),
-            since: record.since.clone(),
+            since: record.moment(),
             incomplete: record.lease.is_none(),
             of_an_earlier_boot,
             candidates: Vec::new(),
@@ -141,7 +141,7 @@ impl Known {
             corrected: None,
             netns: Self::handed_in(request),
             inode: namespace_inode(Path::new(&request.netns)),
-            since: String::new(),
+            since: Moment::default(),
             incomplete: true,
             of_an_earlier_boot: false,
             candidates: Vec::new(),
@@ -160,7 +160,7 @@ impl Known {
             corrected: None,
             netns: Self::handed_in(request),
             inode: namespace_inode(Path::new(&request.netns)),
-            since: String::new(),
+            since: Moment::default(),
             // The record is written before the link is made.
             incomplete: false,
             of_an_earlier_boot: false,

@@ -154,6 +154,17 @@ pub struct Promised {
 }
 
 impl Promised {
+    /// The namespace in which a result has an interface, where it names it in another one than this alone.
+    pub fn elsewhere<'r>(result: &'r CniResult, netns: &str, ifname: &IfName) -> Option<&'r str> {
+        let named = result.interfaces.iter();
+        let named = named.filter(|one| one.name == ifname.as_str() && !one.sandbox.is_empty());
+        let sandboxes: Vec<&str> = named.map(|one| one.sandbox.as_str()).collect();
+        match sandboxes.contains(&netns) {
+            true => None,
+            false => sandboxes.first().copied(),
+        }
+    }
+
     /// By a result, of an interface in a namespace; nothing where the result does not name it.
     pub fn of(result: &CniResult, netns: &str, ifname: &IfName) -> Self {
         let ours =

@@ -5,21 +5,25 @@ use super::del::take_off;
 use super::ipams::ask_ipams;
 use super::leave::leave_if_idle;
 use super::{all, journal, store};
-use crate::cni::attachments::{Listed, valid_attachments};
+use crate::cni::attachments::{Listed, NO_LIST, valid_attachments};
 use crate::cni::{CniError, Request, Verb};
 use crate::config::{Config, Network};
 use crate::exec::System;
 use crate::ip::Netns;
+use crate::journal::Journal;
 use crate::session::Session;
 use crate::store::{Found, Store};
 
 /// Removes every attachment of this CNI network that is not on the list, then asks the IPAM to do the same.
 ///
 /// # Errors
-/// Code 7 without a list, changing nothing; else what could not be removed, after everything was tried.
+/// Code 7 for what is no list, changing nothing; else what could not be removed, after everything was tried.
 pub fn gc(system: &System, request: &Request) -> Result<(), CniError> {
-    let valid = valid_attachments(&request.config)?;
     let config = Config::read_leniently(&request.config);
+    let Some(valid) = valid_attachments(&request.config)? else {
+        Journal::new(&config.log_file, "GC", "").remark(NO_LIST);
+        return Ok(());
+    };
     let store = store(&config);
     let mut errors = Vec::new();
     for (container, ifname) in stale(&store, request, &valid)? {

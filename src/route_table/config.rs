@@ -206,11 +206,16 @@ fn no_range() -> CniError {
 /// The pools: what the runtime wants (capability `ipRanges`), `ranges`, or the short form of one range.
 fn pools(top: &At<'_>, at: &At<'_>, exclude: &[IpNetwork]) -> Vec<Pool> {
     let runtime = top.inner("runtimeConfig");
-    let mut pools = Vec::new();
+    let mut pools: Vec<Pool> = Vec::new();
     for (at, key) in [(&runtime, "ipRanges"), (at, "ranges")] {
         for (index, set) in at.list(key).iter().enumerate() {
             let key = format!("{key}[{index}]");
-            pools.extend(pool(at, &key, set, exclude));
+            if let Some(pool) = pool(at, &key, set, exclude) {
+                if let Some(shared) = pools.iter().find_map(|other| pool.shares(other)) {
+                    at.fault(&key, format!("{shared} is in two lists"));
+                }
+                pools.push(pool);
+            }
         }
     }
     if at.value("subnet").is_some() {
@@ -263,8 +268,23 @@ fn pool(at: &At<'_>, key: &str, set: &Value, exclude: &[IpNetwork]) -> Option<Po
 /// One range.
 fn range(at: &At<'_>) -> Option<Range> {
     let subnet: Option<IpNetwork> = at.decode("subnet");
-    if at.value("subnet").is_none() {
-        at.fault("subnet", "missing");
+    match (at.value("subnet").and_then(Value::as_str), subnet) {
+        (None, None) if at.value("subnet").is_none() => at.fault("subnet", "missing"),
+        (Some(text), Some(_)) if !text.contains('/') => {
+            at.fault(
+                "subnet",
+                format!("`{}` has no length, as /24", printable(text)),
+            );
+        }
+        (_, Some(subnet)) if subnet.ip() != subnet.network() => at.fault(
+            "subnet",
+            format!(
+                "{subnet} has host bits: {}/{} is the subnet",
+                subnet.network(),
+                subnet.prefix()
+            ),
+        ),
+        _ => {}
     }
     let end = |key: &str| at.decode::<IpAddr>(key);
     Range::new(subnet?, end("rangeStart"), end("rangeEnd"), end("gateway"))

@@ -118,6 +118,18 @@ impl Range {
 }
 
 impl Pool {
+    /// The first address that it shares with another.
+    pub fn shares(&self, other: &Self) -> Option<IpAddr> {
+        let pairs = self
+            .ranges
+            .iter()
+            .flat_map(|own| other.ranges.iter().map(move |theirs| (own, theirs)));
+        let mut shared = pairs.filter(|(own, theirs)| own.overlaps(theirs));
+        shared
+            .next()
+            .map(|(own, theirs)| own.first.max(theirs.first))
+    }
+
     /// The family of its addresses.
     pub fn family(&self) -> Option<Family> {
         self.ranges

@@ -10,11 +10,12 @@ use super::lost;
 use super::owners::{Held, Owners};
 use super::search::Use;
 use super::wire;
-use crate::cni::attachments::valid_attachments;
+use crate::cni::attachments::{NO_LIST, valid_attachments};
 use crate::cni::{CniError, Code, Request};
 use crate::exec::System;
 use crate::ip::IfName;
 use crate::ip::route::{self, Lookup, Protocol, Route};
+use crate::journal::Journal;
 use crate::ops::{all, ending, journal};
 use crate::plan::{Read, Side};
 use crate::session::Session;
@@ -48,9 +49,12 @@ pub fn del(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniErr
 /// Gives back what attachments of this CNI network have that are not on the runtime's list.
 ///
 /// # Errors
-/// Code 7 without a list, changing nothing; else what could not be removed, after everything was tried.
+/// Code 7 for what is no list, changing nothing; else what could not be removed, after everything was tried.
 pub fn gc(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniError> {
-    let valid = valid_attachments(&request.config)?;
+    let Some(valid) = valid_attachments(&request.config)? else {
+        Journal::new(&ipam.log_file, "GC", "").remark(NO_LIST);
+        return Ok(());
+    };
     let owners = Owners::new(&ipam.data_dir);
     let mut errors = Vec::new();
     for (container, ifname) in owners.all()? {

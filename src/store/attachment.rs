@@ -40,6 +40,9 @@ pub struct Attachment {
     pub boot: String,
     /// When, RFC 3339.
     pub since: String,
+    /// The same by the time since that boot, in milliseconds, which is never set back; 0 where it is unknown.
+    #[serde(default)]
+    pub uptime: u64,
     /// The network's object in `vxlans` as it was then: DEL needs no configuration.
     pub definition: Value,
     /// Table of the bypass routes.
@@ -74,6 +77,14 @@ impl Attachment {
         !now.is_empty() && !self.boot.is_empty() && self.boot != now
     }
 
+    /// When, to be compared with others of the same boot: a clock may have been set back between two.
+    pub fn moment(&self) -> Moment {
+        Moment {
+            uptime: self.uptime,
+            since: self.since.clone(),
+        }
+    }
+
     /// What was the same for all networks when it was made.
     pub fn common(&self) -> Common {
         Common {
@@ -88,6 +99,24 @@ impl Attachment {
     /// `CONTAINER/IFNAME`, as the journal names it.
     pub fn id(&self) -> String {
         format!("{}/{}", self.container, self.ifname)
+    }
+}
+
+/// When an attachment was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Moment {
+    uptime: u64,
+    since: String,
+}
+
+impl Moment {
+    /// Whether it is later than another of the same boot.
+    pub fn is_after(&self, other: &Self) -> bool {
+        match self.uptime > 0 && other.uptime > 0 {
+            true => self.uptime > other.uptime,
+            // RFC 3339 in UTC sorts as text.
+            false => self.since > other.since,
+        }
     }
 }
 

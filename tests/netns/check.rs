@@ -28,6 +28,20 @@ fn c59_check_asks_the_ipam_and_passes_its_error_on() {
 }
 
 #[test]
+fn check_of_an_interface_that_add_put_into_another_container_is_refused() {
+    let lab = Lab::new(1);
+    let node = lab.node(0);
+    let pod = node.pod("web");
+    let ask = node.ask(&node.config(&[&Net::new("blue", 100)]), &pod);
+    let mut result = ask.add();
+    ask.check(&result);
+    result["interfaces"][2]["sandbox"] = "/run/netns/another".into();
+    let said = ask.check_refused(&result, 101);
+    let wanted = format!("eth0 is in /run/netns/another, CNI_NETNS is {}", pod.path());
+    assert!(said.contains(&wanted), "{said}");
+}
+
+#[test]
 fn c32_a_second_add_without_a_del_is_refused_and_the_first_attachment_stays() {
     let lab = Lab::new(1);
     let node = lab.node(0);

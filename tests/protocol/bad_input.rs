@@ -326,7 +326,7 @@ fn an_ipams_records_that_are_cut_short_are_freed_by_del() {
 #[test]
 fn what_route_table_is_told_is_refused_with_its_path() {
     let world = World::new();
-    let cases: [(&str, Value, &[&str]); 8] = [
+    let cases: [(&str, Value, &[&str]); 11] = [
         (
             "ranges",
             json!(7),
@@ -346,6 +346,21 @@ fn what_route_table_is_told_is_refused_with_its_path() {
             "ranges",
             json!([[{"subnet": "10.1.0.0/16", "rangeStart": "10.2.0.1"}]]),
             &["10.2.0.1 is not in 10.1.0.0/16"],
+        ),
+        (
+            "ranges",
+            json!([[{"subnet": "10.1.0.0"}]]),
+            &["ipam.ranges[0][0].subnet", "`10.1.0.0` has no length"],
+        ),
+        (
+            "ranges",
+            json!([[{"subnet": "10.1.0.7/16"}]]),
+            &["10.1.0.7/16 has host bits: 10.1.0.0/16 is the subnet"],
+        ),
+        (
+            "ranges",
+            json!([[{"subnet": "10.1.0.0/16"}], [{"subnet": "10.1.128.0/17"}]]),
+            &["ipam.ranges[1]", "10.1.128.1 is in two lists"],
         ),
         (
             "device",
