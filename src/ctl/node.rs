@@ -6,12 +6,14 @@ use serde_json::Value;
 
 use super::args::Shared;
 use super::doctor::Filters;
+use super::look::shown;
 use crate::cni::CniError;
 use crate::config::{Config, Network};
 use crate::conflist::{self, Wanted};
 use crate::ops;
 use crate::ops::host_side::HostSide;
 use crate::store::{Attachment, Found, Store};
+use crate::table::natural;
 
 /// Which configuration is looked for.
 pub(super) const WANTED: Wanted = Wanted {
@@ -127,9 +129,10 @@ fn networks(config: &Config, store: &Store) -> Result<Vec<OnNode>, CniError> {
     let network = |name: String| {
         let found = store.attachments(&name)?.into_iter();
         let configured = config.network(&name).cloned();
-        let attachments: Vec<Recorded> = found
+        let mut attachments: Vec<Recorded> = found
             .map(|(path, found)| Recorded::of(store, path, found))
             .collect();
+        attachments.sort_by(|one, other| natural(&one.name(), &other.name()));
         let kept = latest(&attachments).map(|kept| HostSide::of(store, kept));
         Ok(OnNode {
             side: kept.or_else(|| configured.clone().map(HostSide::alone)),
@@ -198,6 +201,14 @@ impl Recorded {
         match ops::kept(store, &record) {
             Ok(network) => State::Whole(record, Box::new(network)),
             Err(error) => State::Damaged(error),
+        }
+    }
+
+    /// What an operator looks for it by: its pod, where that is known, or the record's file.
+    fn name(&self) -> String {
+        match self.record() {
+            Some(record) => shown(record),
+            None => self.path.display().to_string(),
         }
     }
 

@@ -218,6 +218,13 @@ pub fn show_vxlans() -> Command {
         .detailed()
 }
 
+/// `ip -d link show type macvlan`: the macvlans of a namespace.
+pub fn show_macvlans() -> Command {
+    Command::ip(&["link", "show"])
+        .pair("type", "macvlan")
+        .detailed()
+}
+
 /// `ip maddr show dev NAME`: which multicast addresses a device listens to, and for how many.
 pub fn maddr(name: &IfName) -> Command {
     Command::ip(&["maddr", "show"]).pair("dev", name)

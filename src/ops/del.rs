@@ -15,7 +15,7 @@ use crate::cni::delegate::{Call, Delegate};
 use crate::cni::{CniError, Code, Request, Verb};
 use crate::config::{Config, Network};
 use crate::exec::{self, System};
-use crate::ip::{Command, IfName, Netns, Program, link};
+use crate::ip::{Command, IfName, Mac, Netns, Program, link};
 use crate::lease;
 use crate::plan::{Read, Side, Verdict, anti_spoof, container};
 use crate::select;
@@ -93,6 +93,8 @@ struct Known {
     incomplete: bool,
     /// Whether it was of an earlier boot, and has gone with that but for its lease and its record.
     of_an_earlier_boot: bool,
+    /// Its MAC, where the record tells.
+    mac: Option<Mac>,
     /// Where there is no record: the networks that it may be on.
     candidates: Vec<Network>,
 }
@@ -126,6 +128,7 @@ impl Known {
             since: record.moment(),
             incomplete: record.lease.is_none(),
             of_an_earlier_boot,
+            mac: container::mac_of_record(record.mac, &record.definition, record.lease.as_ref()),
             candidates: Vec::new(),
         }
     }
@@ -144,6 +147,7 @@ impl Known {
             since: Moment::default(),
             incomplete: true,
             of_an_earlier_boot: false,
+            mac: None,
             candidates: Vec::new(),
         }
     }
@@ -164,6 +168,7 @@ impl Known {
             // The record is written before the link is made.
             incomplete: false,
             of_an_earlier_boot: false,
+            mac: None,
             candidates: config.networks.clone(),
         }
     }
@@ -261,6 +266,13 @@ impl Known {
         }
         if self.is_still_its_own(session, store, request, (&ifname, unrecorded))? {
             names.push(ifname.clone());
+        } else if !store.is_anothers(
+            self.inode.unwrap_or_default(),
+            &request.container,
+            &ifname,
+            &self.since,
+        )? {
+            names.extend(self.renamed(session));
         }
         let links = names.iter().map(|name| (Side::Pod, link::del(name)));
         let mut removals: Vec<(Side, Command)> = links.collect();
@@ -272,6 +284,21 @@ impl Known {
                 format!("the container's {ifname} could not be removed: {}", left[0]),
             )),
         }
+    }
+
+    /// The name that a pod has given the interface which ADD made: it is known by its MAC, on this network's vxlan.
+    fn renamed(&self, session: &Session<'_>) -> Option<IfName> {
+        let (mac, network) = (self.mac?.to_string(), self.network.as_ref()?);
+        self.recorded.as_ref().and(self.netns.as_ref())?;
+        let vx = Read::Link(Side::Host, network.vx.clone());
+        let seen = session.observe(vec![Read::Macvlans, vx]).ok()?;
+        let parent = seen.link(Side::Host, &network.vx)?.ifindex;
+        let mut all = seen.macvlans().iter();
+        let own = all.find(|link| {
+            let differs = link::macvlan_differences(link, &network.vx, Some(parent));
+            link.address == mac && differs.is_empty()
+        });
+        IfName::new(&own?.ifname).ok()
     }
 
     /// What takes the rules away of what the interface may send; they stay in the namespace without it.

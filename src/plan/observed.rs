@@ -57,6 +57,8 @@ pub enum Read {
     Learnt,
     /// The devices of the host that have learnt an address from one.
     Dynamic,
+    /// The macvlans of the container, whatever their names.
+    Macvlans,
     /// A table of ours in the packet filter.
     Nft(Table),
     /// A switch.
@@ -73,6 +75,7 @@ impl Read {
             | Self::Link(side, _)
             | Self::Sysctl(side, _) => *side,
             Self::Nft(table) => side_of(table),
+            Self::Macvlans => Side::Pod,
             Self::Claims(..)
             | Self::Source(..)
             | Self::Neigh(..)
@@ -103,6 +106,7 @@ impl Read {
             Self::Vtep(dev, mac) => fdb::get(*mac, dev),
             Self::Link(_, dev) => link::show(dev),
             Self::Vxlans => link::show_vxlans(),
+            Self::Macvlans => link::show_macvlans(),
             Self::Learnt => route::show_advertised(),
             Self::Dynamic => addr::show_dynamic(),
             Self::Nft(table) => nft::list(table),
@@ -126,6 +130,7 @@ pub struct AnswerError {
 pub struct Observed {
     links: BTreeMap<(Side, IfName), Option<LinkRecord>>,
     vxlans: Vec<LinkRecord>,
+    macvlans: Vec<LinkRecord>,
     routes: BTreeMap<(Side, Family, TableId, IfName), Vec<RouteRecord>>,
     claims: Vec<RouteRecord>,
     lookups: BTreeMap<(Side, Lookup), Option<RouteRecord>>,
@@ -220,6 +225,7 @@ impl Observed {
                 self.vteps.insert((dev.clone(), *mac), vtep);
             }
             Read::Vxlans => self.vxlans = decode(read, document)?,
+            Read::Macvlans => self.macvlans = decode(read, document)?,
             Read::Learnt => {
                 let seen: Vec<RouteRecord> = decode(read, document)?;
                 self.learnt
@@ -271,6 +277,9 @@ impl Observed {
         if !later.vxlans.is_empty() {
             self.vxlans = later.vxlans;
         }
+        if !later.macvlans.is_empty() {
+            self.macvlans = later.macvlans;
+        }
         self.routes.extend(later.routes);
         self.claims.extend(later.claims);
         self.lookups.extend(later.lookups);
@@ -295,6 +304,11 @@ impl Observed {
     /// The vxlan devices of the host, if that was asked.
     pub fn vxlans(&self) -> &[LinkRecord] {
         &self.vxlans
+    }
+
+    /// The macvlans of the container, if that was asked.
+    pub fn macvlans(&self) -> &[LinkRecord] {
+        &self.macvlans
     }
 
     /// The routes of a table over a device; `None` where they were not asked for.

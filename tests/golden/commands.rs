@@ -192,6 +192,7 @@ fn links() -> Vec<(&'static str, Command)> {
         ),
         ("del", link::del(&a("vx_blue"))),
         ("down", link::down(&a("eth0"))),
+        ("show-macvlans", link::show_macvlans()),
         ("show", link::show(&a("vx_blue"))),
         ("show-vxlans", link::show_vxlans()),
         ("maddr", link::maddr(&a("vx_blue"))),

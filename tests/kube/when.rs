@@ -74,7 +74,7 @@ fn nothing_is_asked_where_nothing_is_unset_and_one_unset_annotation_is_enough() 
 fn what_the_runtime_hands_over_is_all_that_the_pod_has_so_nothing_is_asked() {
     let scene = Scene::new();
     let api = scene.api(vec![ok(&green())]);
-    let mut handed = |annotations: Value| {
+    let handed = |annotations: Value| {
         let config =
             scene.config_with(|config| config["runtimeConfig"] = json!({CRI: annotations}));
         scene.run(&scene.add(&config))

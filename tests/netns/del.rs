@@ -415,3 +415,18 @@ fn a_late_del_leaves_another_plugins_interface_at_the_same_path_alone() {
     assert_ne!(later.device("eth0"), Value::Null);
     node.snapshot().assert_same(&scene.before);
 }
+
+#[test]
+fn an_interface_that_its_pod_has_renamed_goes_with_del_and_others_stay() {
+    let scene = Scene::new();
+    let pod = &scene.pod;
+    pod.ip("link set dev eth0 down");
+    pod.ip("link set dev eth0 name mine");
+    // What has its name now is not what ADD made, and neither is another macvlan of the pod's.
+    pod.ip("link add eth0 type bridge");
+    pod.ip("link add link eth0 name other type macvlan mode bridge");
+    scene.ask.after(&scene.result).del();
+    assert!(pod.device("mine").is_null());
+    assert!(!pod.device("eth0").is_null() && !pod.device("other").is_null());
+    scene.lab.node(0).snapshot().assert_same(&scene.before);
+}
