@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use crate::exec::Stop;
 use crate::ip::IfName;
-pub use attachment::{Attachment, Found, Moment};
+pub use attachment::{Attachment, Found, Moment, SeenFrom};
 use attachment::{damaged, parse};
 pub use error::StoreError;
 use lock::How;
@@ -405,6 +405,7 @@ pub(crate) mod tests {
             boot: boot_id(),
             since: String::new(),
             uptime: 0,
+            seen_from: SeenFrom::default(),
             definition: Value::Null,
             table: TableId::new(192).unwrap(),
             pref: 19200,

@@ -30,7 +30,7 @@ use crate::select::{Selection, select};
 use crate::session::line::{Failed, Line};
 use crate::session::release::wait_for_release;
 use crate::session::{Asked, Session, refuse_foreign};
-use crate::store::{Attachment, Store, UnderWay, boot_id, uptime};
+use crate::store::{Attachment, SeenFrom, Store, UnderWay, boot_id, uptime};
 
 /// Puts a container on a network.
 ///
@@ -406,6 +406,7 @@ fn attachment(
         boot: boot_id(),
         since: humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string(),
         uptime: uptime(),
+        seen_from: SeenFrom::here(),
         definition: selection.network.raw.clone(),
         table: selection.network.table,
         pref: selection.network.pref,

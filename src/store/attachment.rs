@@ -1,5 +1,6 @@
 //! The record of one attachment, and how it is read back.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use ipnetwork::IpNetwork;
@@ -43,6 +44,9 @@ pub struct Attachment {
     /// The same by the time since that boot, in milliseconds, which is never set back; 0 where it is unknown.
     #[serde(default)]
     pub uptime: u64,
+    /// Where ADD ran: from elsewhere its paths and processes may not be seen.
+    #[serde(default)]
+    pub seen_from: SeenFrom,
     /// The network's object in `vxlans` as it was then: DEL needs no configuration.
     pub definition: Value,
     /// Table of the bypass routes.
@@ -99,6 +103,37 @@ impl Attachment {
     /// `CONTAINER/IFNAME`, as the journal names it.
     pub fn id(&self) -> String {
         format!("{}/{}", self.container, self.ifname)
+    }
+}
+
+/// The pid and the mount namespace of a process, by their numbers; 0 where they are unknown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenFrom {
+    pid: u64,
+    mnt: u64,
+}
+
+impl SeenFrom {
+    /// This program's own.
+    pub fn here() -> Self {
+        let number = |name: &str| {
+            let seen = std::fs::metadata(format!("/proc/self/ns/{name}"));
+            seen.map_or(0, |seen| seen.ino())
+        };
+        Self {
+            pid: number("pid"),
+            mnt: number("mnt"),
+        }
+    }
+
+    /// In which kind of namespace it differs from another.
+    pub fn differs(self, other: Self) -> Option<&'static str> {
+        let differ = |one, other| one > 0 && other > 0 && one != other;
+        match (differ(self.pid, other.pid), differ(self.mnt, other.mnt)) {
+            (true, _) => Some("pid"),
+            (false, true) => Some("mount"),
+            (false, false) => None,
+        }
     }
 }
 

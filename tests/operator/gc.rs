@@ -76,6 +76,54 @@ fn what_is_alive_is_no_ones_to_remove() {
 }
 
 #[test]
+fn from_another_pid_or_mount_namespace_than_adds_nothing_is_taken_for_gone() {
+    let scene = Scene::new();
+    let named = scene.joined("named", 0);
+    let process = scene.node().process_pod("process");
+    scene.node().ask(&scene.config, &process).add();
+    let before = scene.node().snapshot();
+    // All but the node's own are hidden.
+    let (own, kept) = (scene.node().path(), scene.node().dir().join("kept"));
+    let hidden = format!(
+        ": >{0}; mount --bind {own} {0}; mount -t tmpfs tmpfs /run/netns; : >{own}; mount --bind {0} {own}; umount {0}; \
+         rm {0}; exec \"$@\"",
+        kept.display()
+    );
+    for (kind, behind) in [
+        (
+            "mount",
+            &["unshare", "--mount", "sh", "-ec", &hidden, "sh"][..],
+        ),
+        (
+            "pid",
+            &[
+                "unshare",
+                "--pid",
+                "--fork",
+                "--mount-proc",
+                "sh",
+                "-ec",
+                &hidden,
+                "sh",
+            ],
+        ),
+    ] {
+        let said = vxlan(scene.node(), &scene.conf, &["gc", "--yes"])
+            .behind(behind)
+            .run();
+        let told = format!("seen from another {kind} namespace than ADD ran in");
+        assert!(said.stdout.contains(&told), "{said:?}");
+        scene.node().snapshot().assert_same(&before);
+        for pod in [&named, &process] {
+            assert!(
+                scene.node().record("blue", pod, "eth0").exists(),
+                "{said:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_attachment_of_a_namespace_that_is_gone_goes_with_its_lease_and_nothing_else() {
     let scene = Scene::new();
     let living = scene.joined("living", 0);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::cni::CniError;
 use crate::ops::namespace_inode;
-use crate::store::Attachment;
+use crate::store::{Attachment, SeenFrom};
 
 /// How many processes in one namespace are tried: a pod whose processes fork and end at once cannot hold gc up.
 const LOOKS: usize = 5;
@@ -30,6 +30,8 @@ pub struct Living {
     processes: BTreeMap<u64, u32>,
     /// The numbers of those that records account for.
     recorded: BTreeSet<u64>,
+    /// From where they are looked at.
+    here: SeenFrom,
 }
 
 impl Living {
@@ -45,6 +47,7 @@ impl Living {
         let mut living = Self {
             processes: BTreeMap::new(),
             recorded: recorded.collect(),
+            here: SeenFrom::here(),
         };
         living.look_at_processes();
         living
@@ -76,7 +79,12 @@ impl Living {
         let mut unread = String::new();
         for _ in 0..LOOKS {
             let Some(process) = self.processes.get(&record.inode) else {
-                return Fate::Gone(why);
+                return match record.seen_from.differs(self.here) {
+                    None => Fate::Gone(why),
+                    Some(kind) => Fate::Unclear(format!(
+                        "{why}, seen from another {kind} namespace than ADD ran in: run this where the runtime runs"
+                    )),
+                };
             };
             let path = format!("/proc/{process}/ns/net");
             match is_in(&path) {
@@ -200,6 +208,7 @@ mod tests {
         let mut living = Living {
             processes: [(1, ended)].into(),
             recorded: BTreeSet::new(),
+            here: SeenFrom::default(),
         };
         let asked = std::cell::Cell::new(0);
         let unread = |path: &str| {
