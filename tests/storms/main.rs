@@ -13,6 +13,7 @@ mod cycles;
 mod ledger;
 mod races;
 mod storm;
+mod troubled;
 
 /// How often something is done: what a variable says, or fewer.
 fn rounds(variable: &str, otherwise: usize) -> usize {
