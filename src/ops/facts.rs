@@ -118,20 +118,23 @@ impl<'a> Facts<'a> {
     pub fn own(&mut self, seen: &Observed) -> Result<Vec<Fact>, CniError> {
         let mtu = underlay::mtu(&self.side.network, seen)?;
         self.container.mtu = self.promised.mtu.or(mtu);
+        let vx = seen.link(Side::Host, &self.side.network.vx);
+        let theirs = container::Theirs {
+            parents_mtu: self.parents_mtu.or(vx.map(|link| link.mtu)),
+            families: self.container.families(),
+        };
         // As it is, where a later plugin has made it smaller.
         let link = seen.link(Side::Pod, &self.container.ifname);
-        let least = link
+        let smaller = link
             .map(|link| link.mtu)
-            .into_iter()
-            .chain(self.container.mtu);
-        self.container.ipv6 = underlay::has_ipv6(seen, least.min());
+            .filter(|mtu| theirs.may_have(*mtu));
+        let least = smaller.into_iter().chain(self.container.mtu).min();
+        self.container.ipv6 = underlay::has_ipv6(seen, least);
         let mut facts = self.container.facts();
         let more = self.promised.addresses.iter();
         let more: Vec<Fact> = more.filter(|fact| !facts.contains(fact)).cloned().collect();
         facts.extend(more);
-        let parent = seen.link(Side::Host, &self.side.network.vx);
-        let mtu = self.parents_mtu.or(parent.map(|link| link.mtu));
-        facts.retain(|fact| !container::may_be_a_later_plugins(fact, seen, mtu));
+        facts.retain(|fact| !theirs.may_be(fact, seen));
         Ok(facts)
     }
 

@@ -105,41 +105,59 @@ pub fn switches(network: &Network, ifname: &IfName, ipv6: bool) -> Vec<Fact> {
     facts
 }
 
-/// Whether a fact does not hold in a way that a plugin behind ours may have wanted, and that the network can live with: a
-/// smaller MTU, or a switch at another value. Without `disable_ipv6` at 0 the interface has no addresses of IPv6; and at the
-/// MTU that the vxlan has, or had, it is by the kernel, which makes a device no larger than what it is on.
-pub fn may_be_a_later_plugins(fact: &Fact, seen: &Observed, parents_mtu: Option<u32>) -> bool {
-    match fact {
-        Fact::Setting {
-            side: Side::Pod,
-            dev,
-            setting: Setting::Mtu(mtu),
-            ..
-        } => seen
-            .link(Side::Pod, dev)
-            .is_some_and(|link| link.mtu < *mtu && Some(link.mtu) != parents_mtu),
-        Fact::Sysctl {
-            side: Side::Pod,
-            key,
-            value,
-            ..
-        } => {
-            let another = seen
-                .sysctl(Side::Pod, key)
-                .is_some_and(|found| found != *value);
-            another && !key.to_string().ends_with(".disable_ipv6")
+/// What plugins behind ours may have wanted otherwise, and the network can live with.
+#[derive(Debug)]
+pub struct Theirs {
+    /// The MTU that the vxlan has, or had before it was mended: at that an interface is by the kernel, which makes none
+    /// larger than what it is on.
+    pub parents_mtu: Option<u32>,
+    /// The families of the interface's addresses.
+    pub families: Vec<Family>,
+}
+
+impl Theirs {
+    /// Whether a smaller MTU may be theirs: not where the addresses of IPv6 go with it.
+    pub fn may_have(&self, mtu: u32) -> bool {
+        let least = self.families.iter().map(|family| family.mtu_min());
+        Some(mtu) != self.parents_mtu && Some(mtu) >= least.max()
+    }
+
+    /// Whether a fact does not hold in such a way: a smaller MTU, or a switch at another value. Without `disable_ipv6` at
+    /// 0 the interface has no addresses of IPv6.
+    pub fn may_be(&self, fact: &Fact, seen: &Observed) -> bool {
+        match fact {
+            Fact::Setting {
+                side: Side::Pod,
+                dev,
+                setting: Setting::Mtu(mtu),
+                ..
+            } => {
+                let link = seen.link(Side::Pod, dev);
+                link.is_some_and(|link| link.mtu < *mtu && self.may_have(link.mtu))
+            }
+            Fact::Sysctl {
+                side: Side::Pod,
+                key,
+                value,
+                ..
+            } => {
+                let another = seen
+                    .sysctl(Side::Pod, key)
+                    .is_some_and(|found| found != *value);
+                another && !key.to_string().ends_with(".disable_ipv6")
+            }
+            // The kernel takes the routes away of a device that is put into a VRF; whether they come back, into its table,
+            // is up to the plugin that put it there (containernetworking/plugins#874).
+            Fact::Route {
+                side: Side::Pod,
+                route,
+                ..
+            } => {
+                let link = seen.link(Side::Pod, &route.dev);
+                link.is_some_and(LinkRecord::is_in_a_vrf)
+            }
+            _ => false,
         }
-        // The kernel takes the routes away of a device that is put into a VRF; whether they come back, into its table, is
-        // up to the plugin that put it there (containernetworking/plugins#874).
-        Fact::Route {
-            side: Side::Pod,
-            route,
-            ..
-        } => {
-            let link = seen.link(Side::Pod, &route.dev);
-            link.is_some_and(LinkRecord::is_in_a_vrf)
-        }
-        _ => false,
     }
 }
 
@@ -344,17 +362,25 @@ mod tests {
     }
 
     #[test]
-    fn a_smaller_mtu_is_a_later_plugins_unless_the_vxlan_has_it_too_and_so_are_routes_in_a_vrf() {
+    fn a_smaller_mtu_is_a_later_plugins_unless_it_is_the_vxlans_or_too_small_and_so_are_routes_in_a_vrf()
+     {
+        let (v4, both) = (vec![Family::V4], vec![Family::V4, Family::V6]);
         // As Debian's `vrf` 1.1.1 on Linux 6.1: the routes went when the interface came into the VRF.
-        for (mtu, part, parents, theirs) in [
-            (1300, None, Some(1450), [true, false]),
-            (1300, None, Some(1300), [false, false]),
-            (1500, None, Some(1500), [false, false]),
-            (1450, Some("vrf"), Some(1450), [false, true]),
-            (1450, Some("bridge"), Some(1450), [false, false]),
+        for (mtu, part, parents_mtu, families, theirs) in [
+            (1300, None, Some(1450), &both, [true, false]),
+            (1300, None, Some(1300), &v4, [false, false]),
+            (1500, None, Some(1500), &v4, [false, false]),
+            (1200, None, Some(1450), &v4, [true, false]),
+            (1200, None, Some(1450), &both, [false, false]),
+            (1450, Some("vrf"), Some(1450), &v4, [false, true]),
+            (1450, Some("bridge"), Some(1450), &v4, [false, false]),
         ] {
             let (seen, facts) = seen(mtu, part);
-            let is = |fact: &Fact| may_be_a_later_plugins(fact, &seen, parents);
+            let may = Theirs {
+                parents_mtu,
+                families: families.clone(),
+            };
+            let is = |fact: &Fact| may.may_be(fact, &seen);
             assert_eq!([is(&facts[0]), is(&facts[1])], theirs, "{mtu} {part:?}");
         }
     }
