@@ -2,7 +2,7 @@
 //! what pods of former ones need.
 
 use crate::cni::CniError;
-use crate::config::Network;
+use crate::config::{Network, kept_network};
 use crate::ip::sysctl::{self, SysctlKey};
 use crate::ip::{Command, Family, Netns};
 use crate::plan::{self, Fact, Observed, Probe, Read, Side, host};
@@ -112,7 +112,13 @@ pub fn forget_former(
     if gone.is_empty() || kept.is_empty() {
         return Ok(Vec::new());
     }
-    let wanted = kept.iter().flat_map(|one| host::for_its_pods(one));
+    // Also what attachments of before definitions were noted need.
+    let recorded = others.iter().filter_map(|found| match found {
+        Found::Whole(record) => kept_network(&record.definition, &record.common()).ok(),
+        Found::Damaged { .. } => None,
+    });
+    let needed = recorded.chain(kept.iter().map(|one| (*one).clone()));
+    let wanted = needed.flat_map(|one| host::for_its_pods(&one));
     let wanted: Vec<_> = wanted.filter_map(|fact| fact.undo()).collect();
     let is_wanted = |fact: &Fact| fact.undo().is_some_and(|undo| wanted.contains(&undo));
     let brought = gone.iter().flat_map(|one| host::for_its_pods(one));
