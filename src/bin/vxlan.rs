@@ -10,8 +10,13 @@ use vxlan_cni::ops::Vxlan;
 
 fn main() -> ExitCode {
     // A runtime never waits for the command line to be made.
-    if std::env::var_os("CNI_COMMAND").is_none() && std::env::args_os().len() > 1 {
-        return ctl::vxlan();
+    if std::env::var_os("CNI_COMMAND").is_none() {
+        if std::env::args_os().len() > 1 {
+            return ctl::vxlan();
+        }
+        if let Some(code) = ctl::welcome() {
+            return code;
+        }
     }
     serve(&Vxlan)
 }

@@ -258,7 +258,7 @@ pub enum Format {
 #[command(after_help = "Examples:
   vxlan log --since 10m        what happened in the last ten minutes
   vxlan log --pod shop/web-1   everything about one pod, its addresses' claims too
-  vxlan log --failed           what failed, and why
+  vxlan log --failed --last 1  what failed last, and why
   vxlan log --verb del -f      every DEL, and those that come
   vxlan log --json | jq 'select(.milliseconds > 500)'
                                what took long")]
@@ -281,6 +281,9 @@ pub struct LogOptions {
     /// Only from then on: RFC 3339, or an age as 2h
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
+    /// Only the last so many of those
+    #[arg(long, value_name = "N")]
+    pub last: Option<usize>,
     /// Goes on with what is written from now on
     #[arg(short, long)]
     pub follow: bool,

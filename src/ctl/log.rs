@@ -29,10 +29,15 @@ pub fn run(shared: &Shared, options: &LogOptions) -> Result<Said, CniError> {
         return Follow::new(&journals, filter, style)?.run();
     }
     let deeds = journals.all()?.into_iter();
-    let taken = deeds.filter(|deed| filter.takes(deed));
-    Ok(Said::well(
-        taken.map(|deed| style.whole(&deed)).collect::<String>(),
-    ))
+    let taken: Vec<Deed> = deeds.filter(|deed| filter.takes(deed)).collect();
+    let last = options.last.unwrap_or(taken.len()).min(taken.len());
+    let shown = &taken[taken.len() - last..];
+    if shown.is_empty() && style != Style::Json {
+        let journal = journals.node.display();
+        return Ok(Said::well(format!("# no entry of {journal} is meant\n")));
+    }
+    let text = shown.iter().map(|deed| style.whole(deed));
+    Ok(Said::well(text.collect::<String>()))
 }
 
 fn filter(options: &LogOptions) -> Result<Filter, CniError> {

@@ -20,6 +20,7 @@ pub mod replay;
 pub mod status;
 pub mod terminal;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -64,6 +65,13 @@ impl Said {
     pub fn if_well(self, well: bool) -> Self {
         Self { well, ..self }
     }
+}
+
+/// The help, for a person who types `vxlan` and nothing else on a terminal.
+pub fn welcome() -> Option<ExitCode> {
+    let on_a_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let help = || Vxlan::command().render_help().to_string();
+    on_a_terminal.then(|| end("vxlan", Ok(Said::well(help()))))
 }
 
 /// The command line of `vxlan`: exit code 2 for what it does not know.

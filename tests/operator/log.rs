@@ -300,3 +300,23 @@ fn a_follower_ends_by_sigterm_and_says_nothing_of_it() {
     std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut stderr).unwrap();
     assert_eq!(stderr, "");
 }
+
+#[test]
+fn the_last_of_those_that_are_meant_are_shown_and_none_is_said() {
+    let scene = Scene::new();
+    let web = scene.node().pod("web");
+    let none = scene.log(&[]);
+    assert!(
+        none.starts_with("# no entry of ") && none.ends_with(" is meant\n"),
+        "{none}"
+    );
+    assert_eq!(scene.log(&["--json"]), "");
+    scene.add(&web, "web-1", "blue");
+    scene.add(&web, "web-1", "nope");
+    scene.node().ask(&scene.config, &web).del();
+    assert_eq!(scene.told(&["--last", "1"]), ["DEL blue"]);
+    assert_eq!(scene.told(&["--last", "9"]).len(), scene.told(&[]).len());
+    assert_eq!(scene.told(&["--verb", "add", "--last", "1"]), ["ADD blue"]);
+    let none = scene.log(&["--failed", "--verb", "del"]);
+    assert!(none.starts_with("# no entry of "), "{none}");
+}

@@ -312,6 +312,26 @@ fn c08_without_cni_command_a_plain_run_is_an_error_and_options_are_answered() {
     }
 }
 
+#[test]
+fn a_person_who_types_the_name_alone_gets_help_and_who_mistypes_a_verb_the_right_one() {
+    // `script` gives it a terminal; without one it is a runtime that forgot CNI_COMMAND.
+    let typed = std::process::Command::new("script")
+        .args(["-qec", Program::Vxlan.path(), "/dev/null"])
+        .env_remove("CNI_COMMAND")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&typed.stdout).into_owned();
+    assert!(typed.status.success(), "{text}");
+    for words in ["Usage: vxlan", "doctor", "repair"] {
+        assert!(text.contains(words), "{text}");
+    }
+    let world = World::new();
+    let mistyped = world.program_call(Program::Vxlan).arg("docter").run();
+    assert_eq!(mistyped.code, 2, "{mistyped:?}");
+    assert!(mistyped.stderr.contains("'doctor'"), "{mistyped:?}");
+}
+
 /// What a program of another folder would be, were it started.
 const TRAP: &str = "#!/bin/sh\necho \"$0 $*\" >> \"${0%/*}/sprung\"\n";
 
