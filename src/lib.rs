@@ -12,9 +12,9 @@
 //! 3. [`select`]: the configuration and what the pod may say become a network, an address, a reason.
 //! 4. [`store`]: under the network's lock the attachment is written down, before the first change.
 //! 5. [`cni::delegate`], [`lease`]: the IPAM is asked; beside it runs
-//! 6. [`session`]: one batch that looks at the node's side and makes the container's link. What it
+//! 6. [`session`]: one batch that looks at the host side and makes the container's link. What it
 //!    saw goes into [`plan`]: facts against observations give the commands that are missing.
-//! 7. One batch configures the container's side and looks at it; the plan must be empty now.
+//! 7. One batch configures the pod side and looks at it; the plan must be empty now.
 //! 8. [`cni::result`]: what was seen is the result.
 //!
 //! Imports go leftwards only: types (`sanitize`, `table`, `ip`, `nft`, `cni`) → core (`config`, `select`, `lease`, `plan`,

@@ -193,7 +193,7 @@ impl<'a> Session<'a> {
         self.ask(reads)?.answers()
     }
 
-    /// Looks at the node's side of a network, and at what only the first look tells to ask; each read once.
+    /// Looks at the host side of a network, and at what only the first look tells to ask; each read once.
     ///
     /// # Errors
     /// As [`Self::observe`].

@@ -50,7 +50,7 @@ pub fn judge(facts: Vec<Fact>, seen: &Observed) -> Vec<Judged> {
     judged.collect()
 }
 
-/// The questions about a network's node side: its facts, who listens, and which other vxlans there are.
+/// The questions about a network's host side: its facts, who listens, and which other vxlans there are.
 pub fn host_reads(side: &HostSide) -> Vec<Read> {
     let network = &side.network;
     let mut reads = side.reads(Probe::List);
@@ -64,7 +64,7 @@ pub fn host_reads(side: &HostSide) -> Vec<Read> {
     reads
 }
 
-/// The facts of a network's node side, those that another program tells behind the others.
+/// The facts of a network's host side, those that another program tells behind the others.
 ///
 /// # Errors
 /// When the underlay is not there or too small.

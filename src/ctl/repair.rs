@@ -1,6 +1,6 @@
 //! `vxlan repair`: makes every fact of every record true again.
 //!
-//! The node's side first, network by network and under its lock; then the claims; then the containers, each
+//! The host side first, network by network and under its lock; then the claims; then the containers, each
 //! marked so that a DEL of it waits. What holds is not touched, what is another's is not taken away, and
 //! what an ADD or DEL is at work on is left to it.
 
@@ -73,7 +73,7 @@ fn repair(system: &System, node: &Node) -> Result<Done, CniError> {
     Ok(done)
 }
 
-/// The node's side of a network, mended.
+/// The host side of a network, mended.
 struct Mended {
     vx: IfName,
     now: Observed,
@@ -81,7 +81,7 @@ struct Mended {
     mtu_before: Option<u32>,
 }
 
-/// Makes the node's side of a network true; `None` where no attachment is on it any more.
+/// Makes the host side of a network true; `None` where no attachment is on it any more.
 fn side(
     system: &System,
     node: &Node,

@@ -1,6 +1,6 @@
 //! `vxlan replay`: an attachment's commands from the journals, as a script or run.
 //!
-//! What stands of them, the node's side with it, whichever ADD made that: run on a blank node with the same
+//! What stands of them, the host side with it, whichever ADD made that: run on a blank node with the same
 //! underlay, they rebuild the attachment's state.
 
 use std::path::Path;

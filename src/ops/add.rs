@@ -205,7 +205,7 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// Whether the node's side seems to stand, by files alone; the batch that follows looks properly.
+    /// Whether the host side seems to stand, by files alone; the batch that follows looks properly.
     fn seems_to_stand(&self) -> Result<bool, CniError> {
         use crate::ip::sysctl::SysctlKey::Device;
         let network = self.network;
@@ -235,7 +235,7 @@ impl<'a> Attempt<'a> {
         Ok(true)
     }
 
-    /// Makes the node's side true, alone: under the lock, looked at closely.
+    /// Makes the host side true, alone: under the lock, looked at closely.
     fn converge_host(&self, made: &mut Made) -> Result<Observed, CniError> {
         let alone = self.store.hold(&self.network.name)?;
         let mut reads = host::reads(self.network, Probe::List);

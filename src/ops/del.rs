@@ -333,7 +333,7 @@ impl Known {
             (Some(_), None) => Ok(true),
             (Some(_), Some(network)) => {
                 let fact = container::link(network, ifname, ifname);
-                // One look: the parent's number, which only the node's side tells, is not worth another.
+                // One look: the parent's number, which only the host side tells, is not worth another.
                 let seen = session.observe(vec![Read::Addr(Side::Pod, ifname.clone())]);
                 // Where nothing can be seen the namespace is going; removing tells.
                 Ok(seen.map_or(true, |seen| fact.verdict(&seen) == Verdict::Holds))

@@ -1,4 +1,4 @@
-//! What must hold for one attachment: the node's side of its network, and its own.
+//! What must hold for one attachment: the host side of its network, and its own.
 //!
 //! CHECK and the operator's verbs ask the same: the record tells what ADD made, the result that the
 //! runtime keeps tells what later plugins have changed since.
@@ -84,7 +84,7 @@ impl<'a> Facts<'a> {
         reads
     }
 
-    /// The questions about the container's side.
+    /// The questions about the pod side.
     pub fn own_reads(&self, probe: Probe) -> Vec<Read> {
         let mut reads = plan::reads(&self.container.facts(), probe);
         reads.extend(plan::reads(&self.promised.addresses, probe));
@@ -111,7 +111,7 @@ impl<'a> Facts<'a> {
         Ok(facts)
     }
 
-    /// The facts of the container's side.
+    /// The facts of the pod side.
     ///
     /// # Errors
     /// When the underlay is not there or too small: the MTU follows from it.

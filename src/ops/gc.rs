@@ -1,4 +1,4 @@
-//! GC: removes what belongs to no attachment on the runtime's list, and the node's side of networks
+//! GC: removes what belongs to no attachment on the runtime's list, and the host side of networks
 //! without attachments.
 
 use super::del::take_off;

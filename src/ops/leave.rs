@@ -1,6 +1,6 @@
-//! How a node leaves a network: the record goes, and with the last one the node's side.
+//! How a node leaves a network: the record goes, and with the last one the host side.
 //!
-//! Under the network's lock, held alone: an ADD that comes meanwhile waits, and makes the node's side anew.
+//! Under the network's lock, held alone: an ADD that comes meanwhile waits, and makes the host side anew.
 
 use super::host_side::{Latest, forget_former};
 use super::{ending, guard};
@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::session::release::wait_for_release;
 use crate::store::{Attachment, Store};
 
-/// Forgets an attachment and, where it was the network's last, takes the node's side away. The record
+/// Forgets an attachment and, where it was the network's last, takes the host side away. The record
 /// stays when that fails, so that a later DEL can try again.
 ///
 /// # Errors
@@ -45,7 +45,7 @@ pub fn leave(
     Ok(())
 }
 
-/// Takes the node's side away of a network without attachments, neither by a record nor by what listens
+/// Takes the host side away of a network without attachments, neither by a record nor by what listens
 /// through its device: when records were lost no DEL comes that would.
 ///
 /// # Errors
@@ -71,7 +71,7 @@ pub fn leave_if_idle(
     taken
 }
 
-/// Whether something of the node's side of a network is there without attachments.
+/// Whether something of the host side of a network is there without attachments.
 ///
 /// # Errors
 /// When the records or the state cannot be read.
@@ -83,7 +83,7 @@ pub fn is_left_over(
     Ok(!store.is_used_by_others(&network.name, "", "")? && is_idle(session, store, network)?)
 }
 
-/// Whether something of the node's side is there, and nothing listens through it. One look: what is about
+/// Whether something of the host side is there, and nothing listens through it. One look: what is about
 /// to go waits for the next time.
 fn is_idle(session: &Session<'_>, store: &Store, network: &Network) -> Result<bool, CniError> {
     let rules = rules(store, network)?;
@@ -95,7 +95,7 @@ fn is_idle(session: &Session<'_>, store: &Store, network: &Network) -> Result<bo
     Ok(other_users(network, &seen) == 0 && left)
 }
 
-/// The commands that would take the node's side away once an attachment has left, `own` of whose macvlans
+/// The commands that would take the host side away once an attachment has left, `own` of whose macvlans
 /// listen through it; none while others are on the network. Removes nothing.
 ///
 /// # Errors
@@ -124,7 +124,7 @@ pub fn planned(
 }
 
 /// After an ADD that failed: forgets the attachment if everything else was taken back, and takes the
-/// node's side back unless another attachment joined meanwhile: all of it where this program made it,
+/// host side back unless another attachment joined meanwhile: all of it where this program made it,
 /// whichever ADD that was, else the steps of this one. Tells what could not be done.
 pub fn leave_after_failure(
     session: &Session<'_>,
@@ -191,7 +191,7 @@ fn take_edit_back(
     Ok(left)
 }
 
-/// Takes the node's side away: the rules, then the vxlan, with which the gateway and its routes go.
+/// Takes the host side away: the rules, then the vxlan, with which the gateway and its routes go.
 ///
 /// Looks first: a device that is another's, or through which a container without a record still
 /// listens, is left alone.
@@ -232,13 +232,13 @@ fn take_away(session: &Session<'_>, store: &Store, network: &Network) -> Result<
 
 fn not_removed(network: &Network, left: &[String]) -> CniError {
     let msg = format!(
-        "network \"{}\": the node's side could not be removed: {}",
+        "network \"{}\": the host side could not be removed: {}",
         network.name, left[0]
     );
     CniError::new(Code::COMMAND_FAILED, msg).details(left.join("; "))
 }
 
-/// Looks at the node's side; where another device still listens through the vxlan, again for a while: the
+/// Looks at the host side; where another device still listens through the vxlan, again for a while: the
 /// devices of a namespace that has just gone are taken down by the kernel at its own time.
 fn look_until_released(
     session: &Session<'_>,

@@ -76,7 +76,7 @@ pub fn unwritable(folder: &Path) -> Option<CniError> {
     Some(error.details("no attachment can be recorded: ls -ld it; df"))
 }
 
-/// The node's side as far as STATUS looks at it: each underlay device must be there, up, and large
+/// The host side as far as STATUS looks at it: each underlay device must be there, up, and large
 /// enough, and no other device may have a network's VNI and port.
 fn node<'a>(system: &System, config: &'a Config) -> Result<Vec<(&'a str, CniError)>, CniError> {
     let journal = Journal::new(&config.log_file, "STATUS", "");

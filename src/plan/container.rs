@@ -1,4 +1,4 @@
-//! The container's side of an attachment: its macvlan, addresses and routes.
+//! The pod side of an attachment: its macvlan, addresses and routes.
 
 use std::net::IpAddr;
 

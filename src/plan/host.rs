@@ -1,4 +1,4 @@
-//! The node's side of a network: the vxlan device, the gateway, the bypass, forwarding.
+//! The host side of a network: the vxlan device, the gateway, the bypass, forwarding.
 
 use ipnetwork::IpNetwork;
 
@@ -16,7 +16,7 @@ use crate::ip::rule::Rule;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Family, IfName};
 
-/// The facts of the node's side, in the order in which they are made.
+/// The facts of the host side, in the order in which they are made.
 ///
 /// # Errors
 /// [`HostError`], see [`underlay::mtu`] and [`underlay::check_ipv6`].
@@ -37,7 +37,7 @@ pub fn listed(network: &Network, seen: &Observed) -> Vec<Fact> {
     vxlan.group.map(flood).into_iter().collect()
 }
 
-/// The questions about the node's side, the underlay's MTU among them.
+/// The questions about the host side, the underlay's MTU among them.
 pub fn reads(network: &Network, probe: Probe) -> Vec<Read> {
     let facts = facts_with(network, network.mtu, &Observed::default());
     let mut reads = super::reads(&facts, probe);
@@ -313,7 +313,7 @@ fn witness(network: &Network, cidr: IpNetwork) -> Lookup {
 }
 
 /// Every rule that a network can have made, with guard and bypass or without: with them and the vxlan, everything
-/// of the node's side is gone.
+/// of the host side is gone.
 pub fn rules(network: &Network) -> Vec<Rule> {
     let cidrs = network.cidrs.iter();
     cidrs.flat_map(|cidr| rules_of(network, *cidr)).collect()

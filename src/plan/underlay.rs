@@ -13,7 +13,7 @@ use crate::ip::route::{Lookup, RouteRecord};
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Family, IfName};
 
-/// Why the node's side of a network cannot be.
+/// Why the host side of a network cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// The underlay device is not there.

@@ -78,7 +78,7 @@ impl Lock {
         free.then_some(Self { file, path })
     }
 
-    /// Notes, before it is made, that the node's side is this program's work: who fails last takes it
+    /// Notes, before it is made, that the host side is this program's work: who fails last takes it
     /// away, whichever ADD made it. Folder and note go with the boot, as the devices do.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Lock {
         })
     }
 
-    /// Whether the node's side is this program's work.
+    /// Whether the host side is this program's work.
     pub fn is_made(&self) -> bool {
         self.file.metadata().is_ok_and(|meta| meta.len() > 0)
     }

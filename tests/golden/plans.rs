@@ -286,7 +286,7 @@ fn c58_check_does_not_mind_an_address_that_is_tentative() {
 }
 
 #[test]
-fn c57_check_names_each_piece_of_the_nodes_side_that_is_missing() {
+fn c57_check_names_each_piece_of_the_host_side_that_is_missing() {
     for (state, fact) in [
         ("node-forwarding-off", "net.ipv4.ip_forward = 1: found 0"),
         ("vxlan-gone", "vxlan vx_blue with VNI 100 is there: missing"),

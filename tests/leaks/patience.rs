@@ -23,7 +23,7 @@ fn hang(
 #[test]
 fn a_command_that_never_ends_is_killed_when_its_time_is_over_and_everything_taken_back() {
     let scene = Scene::new(Ipam::HostLocal, Beside::Nobody);
-    // The one that makes the node's side.
+    // The one that makes the host side.
     let (told, line) = hang(&scene, ("ADD", 4), Fault::HangAfterwards, |_| {});
     let wanted = format!("`{line}` did not end within 20.0 s and was killed");
     assert!(told.contains(&wanted), "{line}: {told}");

@@ -222,7 +222,7 @@ fn a_mac_of_another_nodes_pod_or_gateway_is_refused_whatever_families_the_networ
         let gateway = there.device(&net.mv())["address"].clone();
         [&derived, &asked].into_iter().for_each(wait_for_release);
         let late = here.pod("late");
-        // The first of them makes the node's side; nothing has been heard of anything there then.
+        // The first of them makes the host side; nothing has been heard of anything there then.
         for taken in [asked_mac, &derived_mac, gateway.as_str().unwrap()] {
             let config = here.config(&[net]).with(asking(taken));
             let said = here.ask(&config, &late).add_refused(11);

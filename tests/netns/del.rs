@@ -161,7 +161,7 @@ fn del_of_a_damaged_record_of_a_network_that_nobody_knows_forgets_it_and_leaves_
 }
 
 #[test]
-fn the_last_to_leave_takes_the_nodes_side_away_and_the_one_before_does_not() {
+fn the_last_to_leave_takes_the_host_side_away_and_the_one_before_does_not() {
     let lab = Lab::new(1);
     let node = lab.node(0);
     let (blue, green) = (Net::new("blue", 100).dual(), Net::new("green", 200).dual());
@@ -186,7 +186,7 @@ fn the_last_to_leave_takes_the_nodes_side_away_and_the_one_before_does_not() {
 }
 
 #[test]
-fn del_succeeds_when_the_nodes_side_or_the_link_was_removed_by_hand() {
+fn del_succeeds_when_the_host_side_or_the_link_was_removed_by_hand() {
     for by in [
         "ip link del vx_blue",
         "ip link del mv_blue",
@@ -257,7 +257,7 @@ fn a_vxlan_with_a_macvlan_of_somebody_else_is_left_alone_until_that_is_gone() {
             node.journal()
                 .contains("1 more macvlan on it than this node has records of")
         );
-        // Once it is gone, the next one who leaves takes the node's side along.
+        // Once it is gone, the next one who leaves takes the host side along.
         theirs.ip("link del theirs");
         let next = node.pod("next");
         let ask = node.ask(&node.config(&[&Net::new("blue", 100).dual()]), &next);

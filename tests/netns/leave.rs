@@ -1,4 +1,4 @@
-//! Who takes the node's side of a network away, and when.
+//! Who takes the host side of a network away, and when.
 
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ impl Waiting {
 }
 
 #[test]
-fn an_add_that_fails_last_takes_the_nodes_side_away_though_another_add_made_it() {
+fn an_add_that_fails_last_takes_the_host_side_away_though_another_add_made_it() {
     let lab = Lab::new(1);
     let node = lab.node(0);
     let (first, second) = (node.pod("first"), node.pod("second"));

@@ -344,7 +344,7 @@ fn the_underlay_may_go_by_another_name_of_its_device() {
     let cold = made(node.journal());
     let result = second.add();
     second.check(&result);
-    // The second one finds the node's side as it should be: only the pod's own switches are set.
+    // The second one finds the host side as it should be: only the pod's own switches are set.
     assert_eq!(made(node.journal()), cold);
     let config = node
         .config(&[&blue])

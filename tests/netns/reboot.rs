@@ -256,7 +256,7 @@ fn check_says_that_a_record_is_of_an_earlier_boot() {
 }
 
 #[test]
-fn the_last_pod_of_this_boot_takes_the_nodes_side_away_though_records_of_before_are_left() {
+fn the_last_pod_of_this_boot_takes_the_host_side_away_though_records_of_before_are_left() {
     let scene = Scene::new();
     let node = scene.node();
     let booted = node.snapshot();
@@ -269,7 +269,7 @@ fn the_last_pod_of_this_boot_takes_the_nodes_side_away_though_records_of_before_
 }
 
 #[test]
-fn an_add_that_fails_takes_the_nodes_side_away_though_records_of_before_are_left() {
+fn an_add_that_fails_takes_the_host_side_away_though_records_of_before_are_left() {
     let scene = Scene::new();
     let node = scene.node();
     let booted = node.snapshot();

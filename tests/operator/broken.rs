@@ -20,10 +20,10 @@ const ROWS: [Row; 15] = [
     Row {
         by: "ip link set mv_blue down",
         found: &[
-            "✗ the node's side: mv_blue is up: found down",
+            "✗ the host side: mv_blue is up: found down",
             "inspect  ip -d addr show dev mv_blue",
             "fix      ip link set dev mv_blue up",
-            "✗ the node's side: route 10.100.0.0/16 dev mv_blue table 192: missing",
+            "✗ the host side: route 10.100.0.0/16 dev mv_blue table 192: missing",
             "the claim of CLAIM of pod shop/web-0",
         ],
         made: &[
@@ -35,19 +35,19 @@ const ROWS: [Row; 15] = [
     Row {
         by: "ip rule del pref 19200 from 10.100.0.0/16",
         found: &[
-            "✗ the node's side: rule 19200 from 10.100.0.0/16 to 10.100.0.0/16 lookup 192: missing",
+            "✗ the host side: rule 19200 from 10.100.0.0/16 to 10.100.0.0/16 lookup 192: missing",
             "inspect  ip rule show pref 19200",
         ],
         made: &["network blue: ip rule add pref 19200 from 10.100.0.0/16 to 10.100.0.0/16"],
     },
     Row {
         by: "ip route del 10.100.0.0/16 table 192",
-        found: &["✗ the node's side: route 10.100.0.0/16 dev mv_blue table 192: missing"],
+        found: &["✗ the host side: route 10.100.0.0/16 dev mv_blue table 192: missing"],
         made: &["network blue: ip route replace 10.100.0.0/16 dev mv_blue table 192"],
     },
     Row {
         by: "ip addr del 10.100.0.1/16 dev mv_blue",
-        found: &["✗ the node's side: mv_blue has 10.100.0.1/16: missing"],
+        found: &["✗ the host side: mv_blue has 10.100.0.1/16: missing"],
         made: &["network blue: ip addr replace 10.100.0.1/16"],
     },
     Row {
@@ -61,21 +61,21 @@ const ROWS: [Row; 15] = [
     Row {
         by: "bridge fdb del 00:00:00:00:00:00 dev vx_blue dst 239.1.1.100 via eth0",
         found: &[
-            "✗ the node's side: vx_blue floods to 239.1.1.100: missing",
+            "✗ the host side: vx_blue floods to 239.1.1.100: missing",
             "inspect  bridge fdb show dev vx_blue",
         ],
         made: &["bridge fdb append 00:00:00:00:00:00 dev vx_blue dst 239.1.1.100 via eth0"],
     },
     Row {
         by: "bridge fdb del 00:00:00:00:00:00 dev vx_green dst 198.18.0.2 via eth0",
-        found: &["✗ the node's side: vx_green floods to 198.18.0.2: missing"],
+        found: &["✗ the host side: vx_green floods to 198.18.0.2: missing"],
         made: &["bridge fdb append 00:00:00:00:00:00 dev vx_green dst 198.18.0.2 via eth0"],
     },
     Row {
         by: "ip link set vx_blue mtu 1200",
         found: &[
-            "✗ the node's side: vx_blue has mtu 1450: found mtu 1200",
-            "✗ the node's side: mv_blue has mtu 1450: found mtu 1200",
+            "✗ the host side: vx_blue has mtu 1450: found mtu 1200",
+            "✗ the host side: mv_blue has mtu 1450: found mtu 1200",
             "eth0 has mtu 1450: found mtu 1200",
         ],
         made: &[
@@ -88,13 +88,13 @@ const ROWS: [Row; 15] = [
         by: "sysctl -qw net.ipv4.conf.mv_blue.rp_filter=1",
         found: &[
             "✗ rp_filter of mv_blue is strict (all 1, mv_blue 1)",
-            "✗ the node's side: net.ipv4.conf.mv_blue.rp_filter = 2: found 1",
+            "✗ the host side: net.ipv4.conf.mv_blue.rp_filter = 2: found 1",
         ],
         made: &["sysctl -qw net.ipv4.conf.mv_blue.rp_filter=2"],
     },
     Row {
         by: "sysctl -qw net.ipv4.conf.mv_blue.forwarding=0",
-        found: &["✗ the node's side: net.ipv4.conf.mv_blue.forwarding = 1: found 0"],
+        found: &["✗ the host side: net.ipv4.conf.mv_blue.forwarding = 1: found 0"],
         made: &["sysctl -qw net.ipv4.conf.mv_blue.forwarding=1"],
     },
     Row {
@@ -136,10 +136,10 @@ const ROWS: [Row; 15] = [
     Row {
         by: "ip link del vx_blue",
         found: &[
-            "✗ the node's side: vxlan vx_blue with VNI 100 is there: missing",
+            "✗ the host side: vxlan vx_blue with VNI 100 is there: missing",
             "fix      ip link add vx_blue type vxlan id 100",
-            "✗ the node's side: mv_blue has 10.100.0.1/16: missing\n      inspect  ip -d addr show dev mv_blue\n      fix      vxlan repair\n",
-            "✗ the node's side: macvlan mv_blue on vx_blue is there: missing",
+            "✗ the host side: mv_blue has 10.100.0.1/16: missing\n      inspect  ip -d addr show dev mv_blue\n      fix      vxlan repair\n",
+            "✗ the host side: macvlan mv_blue on vx_blue is there: missing",
             "macvlan eth0 on vx_blue is there: missing",
         ],
         made: &[
@@ -246,7 +246,7 @@ fn a_program_is_told_the_same_as_one_document() {
     let findings = found["findings"].as_array().unwrap();
     let first = findings.iter().find(wrong).unwrap();
     assert_eq!(first["about"], "network blue (VNI 100, vx_blue)");
-    assert_eq!(first["of"], "the node's side");
+    assert_eq!(first["of"], "the host side");
     assert_eq!(first["fix"], "ip link set dev mv_blue up");
     let mended = stage.operate(&["repair", "-j"]).ok();
     assert_eq!(mended["failed"], json!([]));

@@ -28,7 +28,7 @@ fn a_node_where_all_is_well_gets_ticks_only_and_is_left_as_it_is() {
         "✓ the underlay device eth0 is up, MTU 1500",
         "✓ no other device has VNI 100 on port 4789",
         "✓ no other host answers for the gateway's address on mv_blue",
-        "✓ the node's side: all 35 facts hold",
+        "✓ the host side: all 35 facts hold",
         "✓ shop/web-1 ",
         "/ipam: all 2 facts hold",
         "nothing is wrong",

@@ -170,7 +170,7 @@ fn edited(edit: &Edit, ipam: impl Fn(&Node) -> Value) {
             assert!(doctor.stdout.contains(&holds), "{name}: {}", doctor.stdout);
         }
         assert!(
-            doctor.stdout.contains("✓ the node's side: all "),
+            doctor.stdout.contains("✓ the host side: all "),
             "{name}: {}",
             doctor.stdout
         );

@@ -20,7 +20,7 @@ fn interface(member: &Member) -> Vec<Value> {
 const BROKEN: [(&str, &str); 11] = [
     (
         "ip link set mv_blue down",
-        "the node's side: mv_blue is up: found down",
+        "the host side: mv_blue is up: found down",
     ),
     (
         "bridge fdb del 00:00:00:00:00:00 dev vx_blue dst 239.1.1.100 via eth0",

@@ -160,7 +160,7 @@ fn what_an_add_would_refuse_its_plan_refuses_too() {
 }
 
 #[test]
-fn the_plan_of_a_del_takes_the_nodes_side_away_with_the_last_one_only() {
+fn the_plan_of_a_del_takes_the_host_side_away_with_the_last_one_only() {
     let mut stage = Stage::new(Lab::new(1), vec![Net::new("blue", 100)]);
     let blank = stage.node().snapshot();
     stage.join(0, "web", 2);
@@ -178,7 +178,7 @@ fn the_plan_of_a_del_takes_the_nodes_side_away_with_the_last_one_only() {
     };
     let first = plan(&stage, 0);
     assert!(
-        first.contains("# others are on the network: the node's side stays"),
+        first.contains("# others are on the network: the host side stays"),
         "{first}"
     );
     assert!(
@@ -194,7 +194,7 @@ fn the_plan_of_a_del_takes_the_nodes_side_away_with_the_last_one_only() {
         .del();
     let last = plan(&stage, 1);
     assert!(
-        last.contains("# no other attachment is on the network: the node's side goes"),
+        last.contains("# no other attachment is on the network: the host side goes"),
         "{last}"
     );
     run(&stage, &last, &[]);

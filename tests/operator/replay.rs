@@ -29,7 +29,7 @@ struct Said {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meanwhile {
     Nothing,
-    /// The first pod leaves, and with it the node's side.
+    /// The first pod leaves, and with it the host side.
     Leaves,
     /// Somebody removes the gateway, or the vxlan with everything on it, or the rules.
     Removed(&'static str),

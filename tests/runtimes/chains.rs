@@ -323,7 +323,7 @@ fn c31_loopback_before_ours_and_tuning_behind_it_are_one_result_in_every_version
     }
 }
 
-/// A reference plugin that makes the pod's `eth0` on the node's side of a pair.
+/// A reference plugin that makes the pod's `eth0` on the host side of a pair.
 fn makes_eth0(node: &Node, plugin: &str) -> Value {
     let range = json!([[{"subnet": "172.20.0.0/24", "rangeStart": "172.20.0.10"}]]);
     let routes = json!([{"dst": "0.0.0.0/0"}]);

@@ -1,4 +1,4 @@
-//! Each network: its underlay, who else has its VNI, the facts of its node side and of everybody on it.
+//! Each network: its underlay, who else has its VNI, the facts of its host side and of everybody on it.
 
 use super::arping::{Arping, Question};
 use super::asked::{self, Wire};
@@ -144,7 +144,7 @@ impl<'a> Looked<'a> {
             let facts = host_facts(side, seen);
             let facts = facts.map(|facts| findings(&judge(facts, seen), &Netns::Own));
             let facts = facts.unwrap_or_else(|error| vec![failed(&error)]);
-            section.facts.push(("the node's side".to_owned(), facts));
+            section.facts.push(("the host side".to_owned(), facts));
         }
         section
     }

@@ -99,7 +99,7 @@ fn refuse_alive(system: &System, record: &Attachment) -> Result<(), CniError> {
     }
 }
 
-/// Forgets it, and takes the network's side of the node away where it was the last.
+/// Forgets it, and takes the host side of the network away where it was the last.
 fn forget(system: &System, node: &Node, record: &Attachment) -> Result<(), CniError> {
     let (store, ifname) = (&node.store, record.ifname.as_str());
     let head = format!("GC {} {}", record.network, record.id());

@@ -52,7 +52,7 @@ pub fn script(system: &System, node: &Node, options: &PlanAdd) -> Result<Script,
     let stand_in = StandIn::of(&selection);
     let mut script = Script::with(stand_in.variables(&selection, options));
     head(&mut script, &config, &selection, options);
-    let seen = node_side(&session, selection.network, &ifname, &mut script)?;
+    let seen = host_side(&session, selection.network, &ifname, &mut script)?;
     let container = options.container.as_deref().unwrap_or(POD);
     let names = Names {
         made_as: container::made_as(container, &ifname, &seen),
@@ -215,8 +215,8 @@ fn head(script: &mut Script, config: &Config, selection: &Selection<'_>, options
     ));
 }
 
-/// The node's side: only what is missing.
-fn node_side(
+/// The host side: only what is missing.
+fn host_side(
     session: &Session<'_>,
     network: &Network,
     ifname: &IfName,
@@ -245,7 +245,7 @@ struct Names {
     made_as: IfName,
 }
 
-/// The container's side, from nothing.
+/// The pod side, from nothing.
 fn container_side(
     script: &mut Script,
     selection: &Selection<'_>,

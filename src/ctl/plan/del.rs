@@ -93,8 +93,8 @@ fn attachment(
         own,
     )?;
     match last.is_empty() {
-        true => script.remark("others are on the network: the node's side stays"),
-        false => script.remark("no other attachment is on the network: the node's side goes"),
+        true => script.remark("others are on the network: the host side stays"),
+        false => script.remark("no other attachment is on the network: the host side goes"),
     }
     for command in &last {
         script.command(command, &Netns::Own);

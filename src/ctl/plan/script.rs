@@ -48,7 +48,7 @@ impl Script {
         self.lines.push(Line::Command(command.argv_in(netns)));
     }
 
-    /// Adds steps; those of the container's side run in its namespace.
+    /// Adds steps; those of the pod side run in its namespace.
     pub fn steps(&mut self, steps: &[Step], pod: &Netns) {
         for step in steps {
             let netns = match step.side {

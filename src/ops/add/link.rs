@@ -43,7 +43,7 @@ impl Attempt<'_> {
         self.system.start_early(argv);
     }
 
-    /// In one process: looks at the node's side and makes the container's link. Where a look fails, the
+    /// In one process: looks at the host side and makes the container's link. Where a look fails, the
     /// batch stops before the link, and both are done one after the other.
     pub(super) fn observe_and_link(&self, made: &mut Made) -> Result<Observed, CniError> {
         let mut birth = self.birth(&self.made_as()?);

@@ -1,11 +1,11 @@
-//! The node's side.
+//! The host side.
 
 use super::{Break, Scene, broken};
 
 const VX: &str = "ip -d link show dev vx_blue";
 const MV: &str = "ip -d addr show dev mv_blue";
 
-/// Every fact of the node's side, and a way to break it.
+/// Every fact of the host side, and a way to break it.
 pub(super) const ROWS: [Break; 56] = [
     broken(
         "net.ipv4.ip_forward = 1",

@@ -82,7 +82,7 @@ fn b30_b45_del_creates_nothing_and_the_last_one_takes_devices_rule_and_route_alo
     let before = node.snapshot();
     let ask = node.ask(&node.config(&[&blue]), &pod);
     let result = ask.add();
-    // Half of the node's side is gone: DEL does not mend it first.
+    // Half of the host side is gone: DEL does not mend it first.
     node.sh("ip link del mv_blue; ip rule del pref 19200");
     let journal = node.journal();
     ask.after(&result).del();
