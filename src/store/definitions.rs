@@ -64,21 +64,26 @@ impl Store {
     /// [`StoreError::File`].
     pub fn keep_definitions(&self, network: &str, kept: &[Network]) -> Result<(), StoreError> {
         let file = self.definitions_file(network);
+        let draft = self.run.join(format!(".{network}{SUFFIX}"));
         if kept.is_empty() {
-            // Left behind, it goes with the boot.
+            // Left behind, they go with the boot.
             let _ = std::fs::remove_file(file);
+            let _ = std::fs::remove_file(draft);
             return Ok(());
         }
         make_dir(&self.run)?;
         let all: Vec<Definition> = kept.iter().map(Definition::of).collect();
         let bytes = serde_json::to_vec(&all).unwrap_or_default();
         // Read by an ADD that has no lock yet: whole at every moment.
-        let draft = self.run.join(format!(".{network}{SUFFIX}"));
         let written = write(&draft, &bytes).and_then(|()| std::fs::rename(&draft, &file));
-        written.map_err(|source| StoreError::File {
-            what: "write",
-            path: file,
-            source,
+        written.map_err(|source| {
+            // As on a disk that is full.
+            let _ = std::fs::remove_file(draft);
+            StoreError::File {
+                what: "write",
+                path: file,
+                source,
+            }
         })
     }
 
