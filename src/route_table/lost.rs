@@ -10,11 +10,12 @@ use super::owners::{Held, Owner, Owners};
 use crate::cni::{CniError, Request};
 use crate::ip::neigh::{self, NeighRecord};
 use crate::ip::route::Route;
-use crate::ip::{Command, IfName};
+use crate::ip::sysctl::{self, SysctlKey};
+use crate::ip::{Command, Family, IfName};
 use crate::ops::prev_result;
 use crate::plan::{Read, Side, Step};
 use crate::session::Session;
-use crate::session::line::{Failed, Line};
+use crate::session::line::{Failed, Line, Outcome};
 use crate::store::{Attachment, Found, Store};
 
 /// The addresses that attachments of this boot have of this IPAM's pools, by their records; none where no plugin of ours
@@ -118,8 +119,10 @@ pub fn told_by(request: &Request, ipam: &Ipam, owners: &Owners) -> Result<Vec<He
 /// How long each of two questions waits for an answer.
 const WAIT: Duration = Duration::from_millis(150);
 
-/// Which of some addresses answer on their devices: their pods live, whoever started them. Where an `ip` cannot ask
-/// (before 5.13), all of them.
+/// How a question is put to the wire.
+type Ask = fn(IpAddr, &IfName) -> Command;
+
+/// Which of some addresses answer on their devices: their pods live, whoever started them.
 ///
 /// # Errors
 /// When the wire cannot be asked.
@@ -130,32 +133,53 @@ pub fn answering(
     if claims.is_empty() {
         return Ok(Vec::new());
     }
-    let line = |command: Command| {
-        Line::Write(Step {
-            side: Side::Host,
-            command,
-            undo: None,
-            because: "a pod that lives answers".to_owned(),
-        })
-    };
-    let each = |make: &dyn Fn(IpAddr, &IfName) -> Line| -> Vec<Line> {
-        let lines = claims.iter().map(|(address, dev)| make(*address, dev));
-        lines.collect()
-    };
-    let mut first = each(&|address, dev| line(neigh::forget(address, dev)));
-    let ask = || each(&|address, dev| line(neigh::ask(address, dev)));
-    first.extend(ask());
-    let mut last = each(&|address, dev| Line::Read(Read::Neigh(dev.clone(), address)));
-    last.extend(each(&|address, dev| line(neigh::flush(address, dev))));
-    let outcome = session.run_paced(vec![(Duration::ZERO, first), (WAIT, ask()), (WAIT, last)])?;
     let lacks = |failed: &Failed| neigh::lacks_use(&failed.failure.message);
+    let mut outcome = ask_all(session, claims, neigh::ask)?;
+    if outcome.failures.iter().any(lacks) {
+        let each = claims.iter();
+        let keys = each.map(|(_, dev)| {
+            let key = SysctlKey::Neighbours(Family::V4, dev.clone(), neigh::LOCKTIME);
+            (key, "0".to_owned())
+        });
+        let step = step(sysctl::write(&keys.collect::<Vec<_>>()));
+        session.apply(vec![step], &mut Vec::new())?;
+        outcome = ask_all(session, claims, neigh::probe_group)?;
+    }
     let answers = |(address, dev): &&(IpAddr, IfName)| {
         let neighbour = outcome.seen.neighbour(dev, *address);
         neighbour.is_some_and(NeighRecord::is_reachable)
     };
-    let all = claims.iter();
-    Ok(match outcome.failures.iter().any(lacks) {
-        true => all.map(|(address, _)| *address).collect(),
-        false => all.filter(answers).map(|(address, _)| *address).collect(),
-    })
+    let all = claims.iter().filter(answers);
+    Ok(all.map(|(address, _)| *address).collect())
+}
+
+fn ask_all(
+    session: &Session<'_>,
+    claims: &[(IpAddr, IfName)],
+    ask: Ask,
+) -> Result<Outcome, CniError> {
+    let each = |make: Ask| -> Vec<Line> {
+        let commands = claims.iter().map(|(address, dev)| make(*address, dev));
+        commands.map(|command| Line::Write(step(command))).collect()
+    };
+    let mut first = each(neigh::forget);
+    first.extend(each(ask));
+    let reads = claims.iter();
+    let reads = reads.map(|(address, dev)| Line::Read(Read::Neigh(dev.clone(), *address)));
+    let mut last: Vec<Line> = reads.collect();
+    last.extend(each(neigh::flush));
+    session.run_paced(vec![
+        (Duration::ZERO, first),
+        (WAIT, each(ask)),
+        (WAIT, last),
+    ])
+}
+
+fn step(command: Command) -> Step {
+    Step {
+        side: Side::Host,
+        command,
+        undo: None,
+        because: "a pod that lives answers".to_owned(),
+    }
 }
