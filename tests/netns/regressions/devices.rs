@@ -29,6 +29,8 @@ fn b29_b49_a_pod_that_vanishes_in_the_middle_of_add_changes_nothing_on_the_node(
     let words = [
         "Cannot open network namespace",
         "setting the network namespace",
+        "nsenter: cannot open",
+        "nsenter: reassociate to namespace",
         "Invalid \"netns\" value",
         // Unmounted, and its file is still there.
         "RTNETLINK answers: Invalid argument",
