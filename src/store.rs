@@ -2,8 +2,8 @@
 //!
 //! A record is written before the first change and removed after the last, so whatever dies in
 //! between, DEL knows what to undo. `dataDir/NETWORK/CONTAINER:IFNAME.json`; neither part can have a
-//! `:`. The lock is `runDir/NETWORK.lock`, held shared while a container joins a network whose host side
-//! stands, alone while that side is made or taken away.
+//! `:`. The lock is `runDir/NETWORK.lock`, held shared while a container joins a network with a
+//! complete host side, alone while that side is made or taken away.
 
 mod attachment;
 mod definitions;

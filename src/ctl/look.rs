@@ -106,7 +106,7 @@ pub struct Attached<'a> {
     pub record: &'a Attachment,
     /// Its network as it was then.
     pub network: &'a Network,
-    /// Its network as it stands.
+    /// Its network as it is on this node.
     pub side: &'a HostSide,
     /// Its namespace; none where it has gone, or is another container's by now.
     pub netns: Option<Netns>,

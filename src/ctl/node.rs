@@ -45,7 +45,7 @@ pub struct OnNode {
     pub name: String,
     /// As the configuration has it.
     pub configured: Option<Network>,
-    /// As it stands where an attachment is on it, else as the next one would find it.
+    /// As it is on this node where an attachment is on it, else as the next ADD would make it.
     pub side: Option<HostSide>,
     /// Its attachments, by container.
     pub attachments: Vec<Recorded>,
@@ -159,10 +159,11 @@ fn latest(attachments: &[Recorded]) -> Option<&Network> {
 }
 
 impl OnNode {
-    /// The network as it stands on this node, where a container is on it.
+    /// The network as it is on this node, where a container is on it.
     pub fn standing(&self) -> Option<&HostSide> {
-        latest(&self.attachments)?;
-        self.side.as_ref()
+        self.side
+            .as_ref()
+            .filter(|_| latest(&self.attachments).is_some())
     }
 
     /// The networks as they are on this node: as containers joined them, or as the next one would. More

@@ -1,6 +1,6 @@
 //! `vxlan replay`: an attachment's commands from the journals, as a script or run.
 //!
-//! What stands of them, the host side with it, whichever ADD made that: run on a blank node with the same
+//! What is still in effect of them, the host side with it, also where another ADD made that: run on a blank node with the same
 //! underlay, they rebuild the attachment's state.
 
 use std::path::Path;

@@ -261,7 +261,7 @@ ip -n b addr replace 10.1.0.8/16 dev eth0
     }
 
     #[test]
-    fn an_attachments_lines_and_the_host_side_whoever_made_it_and_nothing_of_others() {
+    fn an_attachments_lines_and_the_host_side_of_any_add_and_nothing_of_others() {
         let wanted = [
             &lines(HOST, 1, 1)[..],
             &lines(HOST, 6, 5),

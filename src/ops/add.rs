@@ -154,7 +154,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn make(&self, made: &mut Made) -> Result<CniResult, CniError> {
-        if !self.seems_to_stand()? {
+        if !self.seems_complete()? {
             self.converge_host(made)?;
         }
         let by_the_link = lease::is_by_the_link(&self.attachment.ipam);
@@ -205,8 +205,8 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// Whether the host side seems to stand, by files alone; the batch that follows looks properly.
-    fn seems_to_stand(&self) -> Result<bool, CniError> {
+    /// Whether the host side seems complete, by files alone; the batch that follows looks properly.
+    fn seems_complete(&self) -> Result<bool, CniError> {
         use crate::ip::sysctl::SysctlKey::Device;
         let network = self.network;
         let stands = |made: Filter| made.covers(&network.filter);
@@ -214,8 +214,7 @@ impl<'a> Attempt<'a> {
             return Ok(false);
         }
         // Before the IPAM is asked, which may look for the subnet on the gateway's device.
-        let all = self.store.definitions(&network.name);
-        if !all.iter().any(|one| one.is_defined_as(network)) {
+        if !self.store.is_defined(network) {
             return Ok(false);
         }
         for dev in [&self.network.vx, &self.network.mv] {

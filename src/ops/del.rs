@@ -264,16 +264,7 @@ impl Known {
             let temporary = container::temporary(&request.container, &ifname);
             names.extend(Some(temporary).filter(|name| macvlan(session, name).is_some()));
         }
-        if self.is_still_its_own(session, store, request, (&ifname, unrecorded))? {
-            names.push(ifname.clone());
-        } else if !store.is_anothers(
-            self.inode.unwrap_or_default(),
-            &request.container,
-            &ifname,
-            &self.since,
-        )? {
-            names.extend(self.renamed(session));
-        }
+        names.extend(self.own_name(session, store, request, (&ifname, unrecorded))?);
         let links = names.iter().map(|name| (Side::Pod, link::del(name)));
         let mut removals: Vec<(Side, Command)> = links.collect();
         removals.extend(self.rules(&ifname, !names.is_empty()));
@@ -309,36 +300,42 @@ impl Known {
         (can_be && has_nft).then(|| anti_spoof::removal(ifname))
     }
 
+    /// The name that the container's interface has, while it is still that container's.
+    ///
     /// Neither the path nor the inode of a namespace is proof: a runtime reuses the one, the kernel the
     /// other (nsfs gives a new namespace the number of one that has gone). No other attachment may have
     /// this interface, and it must be what ADD made: by the record a macvlan in bridge mode,
     /// without one what the result of ADD describes.
-    fn is_still_its_own(
+    fn own_name(
         &self,
         session: &Session<'_>,
         store: &Store,
         request: &Request,
         (ifname, unrecorded): (&IfName, Option<&Network>),
-    ) -> Result<bool, CniError> {
+    ) -> Result<Option<IfName>, CniError> {
         let (Some(_), Some(inode)) = (&self.netns, self.inode) else {
-            return Ok(false);
+            return Ok(None);
         };
         if store.is_anothers(inode, &request.container, ifname, &self.since)? {
             let text = format!("{ifname} is left alone: it is another container's by now");
             session.journal.remark(&text);
-            return Ok(false);
+            return Ok(None);
         }
-        match (&self.recorded, &self.network) {
-            (None, _) => Ok(unrecorded.is_some() || described(session, request, ifname)),
-            (Some(_), None) => Ok(true),
+        let is_its_own = match (&self.recorded, &self.network) {
+            (None, _) => unrecorded.is_some() || described(session, request, ifname),
+            (Some(_), None) => true,
             (Some(_), Some(network)) => {
                 let fact = container::link(network, ifname, ifname);
                 // One look: the parent's number, which only the host side tells, is not worth another.
                 let seen = session.observe(vec![Read::Addr(Side::Pod, ifname.clone())]);
                 // Where nothing can be seen the namespace is going; removing tells.
-                Ok(seen.map_or(true, |seen| fact.verdict(&seen) == Verdict::Holds))
+                seen.map_or(true, |seen| fact.verdict(&seen) == Verdict::Holds)
             }
-        }
+        };
+        Ok(match is_its_own {
+            true => Some(ifname.clone()),
+            false => self.renamed(session),
+        })
     }
 
     /// The network that an interface without a record is on: a macvlan on its vxlan, with an address of the result of ADD,

@@ -24,7 +24,7 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    /// Of a record, with the network it keeps, and that network as it stands.
+    /// Of a record, with the network it keeps, and that network as it is on this node.
     ///
     /// # Errors
     /// When the record is one of an ADD that has not ended.

@@ -1,15 +1,16 @@
-//! A network as it stands on this node, whichever of its attachments is looked at: by the latest ADD's definition, and by
-//! what pods of former ones need.
+//! A network as it is on this node, the same for each of its attachments: by the latest ADD's definition, and by what pods of
+//! former ones need.
 
+use super::{guarded_as_now, kept};
 use crate::cni::CniError;
-use crate::config::{Network, kept_network};
+use crate::config::Network;
 use crate::ip::sysctl::{self, SysctlKey};
 use crate::ip::{Command, Family, Netns};
 use crate::plan::{self, Fact, Observed, Probe, Read, Side, host};
 use crate::session::Session;
 use crate::store::{Found, Store};
 
-/// A network as it stands on this node.
+/// A network as it is on this node.
 #[derive(Debug, Clone)]
 pub struct HostSide {
     /// By the latest ADD's definition.
@@ -24,10 +25,7 @@ impl HostSide {
         let mut former = store.definitions(&kept.name);
         let latest = former.pop().unwrap_or_else(|| kept.clone());
         Self {
-            network: match store.filter(&latest.name) {
-                Some(filter) => Network { filter, ..latest },
-                None => latest,
-            },
+            network: guarded_as_now(store, latest),
             former,
         }
     }
@@ -97,28 +95,35 @@ pub fn forget_former(
     if all.len() < 2 {
         return Ok(Vec::new());
     }
-    let records = store.attachments(network)?;
-    let others: Vec<&Found> = records
-        .iter()
-        .map(|(_, found)| found)
-        .filter(|found| !is_of(found, container, ifname))
+    let records = store.attachments(network)?.into_iter();
+    // By which definitions the others joined; unknown where a record cannot be read.
+    let others: Vec<Option<Network>> = records
+        .filter_map(|(_, found)| match found {
+            Found::Whole(record) => {
+                let leaves = record.container == container && record.ifname.as_str() == ifname;
+                let stays = !leaves && !record.is_of_an_earlier_boot();
+                stays.then(|| kept(store, &record).ok())
+            }
+            Found::Damaged { .. } => Some(None),
+        })
         .collect();
+    let may_be_by = |one: &Network| {
+        let is =
+            |other: &Option<Network>| other.as_ref().is_none_or(|other| other.is_defined_as(one));
+        others.iter().any(is)
+    };
     let is_needed = |one: &&Network| {
         let stays = latest == Latest::Stays && all.last() == Some(*one);
-        stays || others.iter().any(|found| may_be_by(found, one))
+        stays || may_be_by(one)
     };
-    let (kept, gone): (Vec<&Network>, Vec<&Network>) = all.iter().partition(is_needed);
+    let (stays, gone): (Vec<&Network>, Vec<&Network>) = all.iter().partition(is_needed);
     // Where none is needed the others' records are of before definitions were noted.
-    if gone.is_empty() || kept.is_empty() {
+    if gone.is_empty() || stays.is_empty() {
         return Ok(Vec::new());
     }
     // Also what attachments of before definitions were noted need.
-    let recorded = others.iter().filter_map(|found| match found {
-        Found::Whole(record) => kept_network(&record.definition, &record.common()).ok(),
-        Found::Damaged { .. } => None,
-    });
-    let needed = recorded.chain(kept.iter().map(|one| (*one).clone()));
-    let wanted = needed.flat_map(|one| host::for_its_pods(&one));
+    let needed = stays.iter().copied().chain(others.iter().flatten());
+    let wanted = needed.flat_map(host::for_its_pods);
     let wanted: Vec<_> = wanted.filter_map(|fact| fact.undo()).collect();
     let is_wanted = |fact: &Fact| fact.undo().is_some_and(|undo| wanted.contains(&undo));
     let brought = gone.iter().flat_map(|one| host::for_its_pods(one));
@@ -130,31 +135,13 @@ pub fn forget_former(
     let mut commands: Vec<(Side, Command)> = there.filter_map(Fact::undo).collect();
     if !commands.is_empty() {
         // Else the kernel takes the other addresses of a subnet along with its first one.
-        let key = SysctlKey::Device(Family::V4, kept[0].mv.clone(), "promote_secondaries");
+        let key = SysctlKey::Device(Family::V4, stays[0].mv.clone(), "promote_secondaries");
         commands.insert(0, (Side::Host, sysctl::write(&[(key, "1".to_owned())])));
     }
     let left = session.remove(commands);
     if left.is_empty() {
-        let kept: Vec<Network> = kept.into_iter().cloned().collect();
-        store.keep_definitions(network, &kept)?;
+        let stays: Vec<Network> = stays.into_iter().cloned().collect();
+        store.keep_definitions(network, &stays)?;
     }
     Ok(left)
-}
-
-/// Whether a record is that of an attachment.
-fn is_of(found: &Found, container: &str, ifname: &str) -> bool {
-    matches!(found, Found::Whole(record) if record.container == container && record.ifname.as_str() == ifname)
-}
-
-/// Whether an attachment of this boot joined by a definition; of one whose record cannot be read that is unknown.
-fn may_be_by(found: &Found, network: &Network) -> bool {
-    match found {
-        Found::Whole(record) => {
-            !record.is_of_an_earlier_boot()
-                && record.definition == network.raw
-                && (record.table, record.pref, record.guard)
-                    == (network.table, network.pref, network.guard)
-        }
-        Found::Damaged { .. } => true,
-    }
 }

@@ -95,8 +95,8 @@ fn is_idle(session: &Session<'_>, store: &Store, network: &Network) -> Result<bo
     Ok(other_users(network, &seen) == 0 && left)
 }
 
-/// The commands that would take the host side away once an attachment has left, `own` of whose macvlans
-/// listen through it; none while others are on the network. Removes nothing.
+/// The commands that would take the host side away once an attachment has left; `own` is how many of
+/// its macvlans listen through it; none while others are on the network. Removes nothing.
 ///
 /// # Errors
 /// When the node or the records cannot be looked at.

@@ -59,10 +59,15 @@ impl Plugin for Vxlan {
 /// As [`kept_network`].
 pub fn kept(store: &Store, record: &Attachment) -> Result<Network, CniError> {
     let network = kept_network(&record.definition, &record.common())?;
-    Ok(match store.filter(&network.name) {
+    Ok(guarded_as_now(store, network))
+}
+
+/// A network with what its guard was last made from.
+fn guarded_as_now(store: &Store, network: Network) -> Network {
+    match store.filter(&network.name) {
         Some(filter) => Network { filter, ..network },
         None => network,
-    })
+    }
 }
 
 /// The container's namespace, looked at before anything is done.
@@ -180,7 +185,7 @@ pub fn prev_result(request: &Request) -> Result<Option<CniResult>, CniError> {
     }
 }
 
-/// A result whose addresses name no interface.
+/// A result with addresses that name no interface.
 fn without_indices(result: &Value) -> Value {
     let mut result = result.clone();
     let ips = result["ips"].as_array_mut().into_iter().flatten();

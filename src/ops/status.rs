@@ -9,10 +9,10 @@ use super::{all, store};
 use crate::cni::{CniError, Code, Request, Verb};
 use crate::config::{Config, Network};
 use crate::exec::{self, System};
-use crate::ip::link::{LinkRecord, Vxlan, vxlan_differences};
+use crate::ip::link::{LinkRecord, vxlan_differences};
 use crate::ip::{Netns, Program};
 use crate::journal::Journal;
-use crate::plan::{Observed, Read, Side, underlay};
+use crate::plan::{Observed, Read, Side, host, underlay};
 use crate::session::{Session, as_it_is};
 
 /// Tells whether ADD can be served: for pods that name no network, and for at least one network. A runtime takes the whole
@@ -181,10 +181,7 @@ pub fn clash(network: &Network, seen: &Observed) -> Option<CniError> {
 fn another(network: &Network, seen: &Observed) -> Option<CniError> {
     let own = |link: &&LinkRecord| link.ifname == network.vx.as_str();
     let record = seen.vxlans().iter().find(own)?;
-    let wanted = Vxlan {
-        dev: underlay::name(network, seen),
-        ..network.options.vxlan.clone()
-    };
+    let wanted = host::wanted_vxlan(network, seen);
     let differs = vxlan_differences(record, &wanted);
     let first = differs.first()?;
     let msg = format!("network \"{}\": {}: {first}", network.name, network.vx);

@@ -144,7 +144,7 @@ impl Theirs {
                 let another = seen
                     .sysctl(Side::Pod, key)
                     .is_some_and(|found| found != *value);
-                another && !key.to_string().ends_with(".disable_ipv6")
+                another && !matches!(key, SysctlKey::Device(_, _, "disable_ipv6"))
             }
             // The kernel takes the routes away of a device that is put into a VRF; whether they come back, into its table,
             // is up to the plugin that put it there (containernetworking/plugins#874).
@@ -226,7 +226,7 @@ impl Container<'_> {
     fn gateway(&self, family: Family) -> Option<IpAddr> {
         let same = |ip: &&result::Ip| Family::of(ip.address.ip()) == family;
         let leased = self.lease.ips.iter().find(same)?;
-        // All zeros is how `static` is told that there is none.
+        // `static` is given all zeros where there is none.
         let given = leased.gateway.filter(|given| !given.is_unspecified());
         given.or_else(|| self.network.cidr(family).map(|cidr| cidr.ip()))
     }

@@ -172,13 +172,18 @@ fn vxlan(network: &Network, mtu: Option<u32>, seen: &Observed) -> Vec<Fact> {
     };
     std::iter::once(Fact::Vxlan {
         name: dev(),
-        vxlan: Box::new(Vxlan {
-            dev: underlay::name(network, seen),
-            ..options.vxlan.clone()
-        }),
+        vxlan: Box::new(wanted_vxlan(network, seen)),
     })
     .chain(settings.into_iter().flatten().map(setting))
     .collect()
+}
+
+/// What the vxlan device is to be, on the underlay as it was seen.
+pub fn wanted_vxlan(network: &Network, seen: &Observed) -> Vxlan {
+    Vxlan {
+        dev: underlay::name(network, seen),
+        ..network.options.vxlan.clone()
+    }
 }
 
 fn up(dev: &IfName, kind: Kind) -> Fact {

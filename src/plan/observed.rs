@@ -57,7 +57,7 @@ pub enum Read {
     Learnt,
     /// The devices of the host that have learnt an address from one.
     Dynamic,
-    /// The macvlans of the container, whatever their names.
+    /// The macvlans of the container, under any name.
     Macvlans,
     /// A table of ours in the packet filter.
     Nft(Table),

@@ -28,8 +28,8 @@ use crate::session::line::Line;
 /// How often it is looked again within the time a claim takes to be seen.
 const LOOKS: u32 = 4;
 
-/// How often whose number is lower looks at the least before it gives way, however long a look takes: on a node that is so
-/// busy the other one takes as long to give way, and else nobody would get the address.
+/// How often the claimant with the lower number looks at the least before it withdraws, however long a look takes: on a
+/// busy node the rival takes as long to withdraw, and else no claim would be kept.
 const LOOKS_LEAST: u32 = 8;
 
 /// The shortest and the longest time between two looks.

@@ -59,8 +59,10 @@ pub enum Claimed {
     EarlierBoot,
     /// The record is cut short, so its owner is unknown.
     Unreadable,
-    /// It is in the table and an attachment has the address, or something answers for it; but there is no record.
+    /// It is in the table and an attachment has the address, but the record is gone.
     Unrecorded,
+    /// It is in the table and its address answers, but no record tells of it.
+    Answering,
 }
 
 impl Claimed {
@@ -71,7 +73,7 @@ impl Claimed {
             Self::Missing => "missing",
             Self::EarlierBoot => "stale_boot",
             Self::Unreadable => "unreadable",
-            Self::Unrecorded => "unrecorded",
+            Self::Unrecorded | Self::Answering => "unrecorded",
         }
     }
 }
@@ -149,7 +151,7 @@ impl Ledger {
                 address: *address,
                 owner: None,
             },
-            claim: Claimed::Unrecorded,
+            claim: Claimed::Answering,
             elsewhere: None,
         }));
         Ok(())
@@ -235,8 +237,7 @@ impl Entry {
 
     /// Whether everything is as it should be.
     pub fn is_well(&self) -> bool {
-        let alive = self.claim == Claimed::Unrecorded && self.held.owner.is_none();
-        (alive || self.claim == Claimed::Ok) && self.elsewhere.is_none()
+        matches!(self.claim, Claimed::Ok | Claimed::Answering) && self.elsewhere.is_none()
     }
 
     /// As an object: `address`, `claim`, `elsewhere` (a route in the words of `ip route`, or null), and,

@@ -5,15 +5,16 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::at_once::take_answers_at_once;
 use super::config::Ipam;
 use super::owners::{Held, Owner, Owners};
+use super::wire;
 use crate::cni::{CniError, Request};
 use crate::ip::neigh::{self, NeighRecord};
 use crate::ip::route::Route;
-use crate::ip::sysctl::{self, SysctlKey};
-use crate::ip::{Command, Family, IfName};
+use crate::ip::{Command, IfName};
 use crate::ops::prev_result;
-use crate::plan::{Read, Side, Step};
+use crate::plan::Read;
 use crate::session::Session;
 use crate::session::line::{Failed, Line, Outcome};
 use crate::store::{Attachment, Found, Store};
@@ -95,7 +96,7 @@ pub fn held_by(
 ///
 /// # Errors
 /// When the records cannot be listed.
-pub fn told_by(request: &Request, ipam: &Ipam, owners: &Owners) -> Result<Vec<Held>, CniError> {
+pub fn of_result(request: &Request, ipam: &Ipam, owners: &Owners) -> Result<Vec<Held>, CniError> {
     let Ok(Some(result)) = prev_result(request) else {
         return Ok(Vec::new());
     };
@@ -122,7 +123,7 @@ const WAIT: Duration = Duration::from_millis(150);
 /// How a question is put to the wire.
 type Ask = fn(IpAddr, &IfName) -> Command;
 
-/// Which of some addresses answer on their devices: their pods live, whoever started them.
+/// Which of some addresses answer on their devices: their pods live, also those that another program started.
 ///
 /// # Errors
 /// When the wire cannot be asked.
@@ -136,13 +137,7 @@ pub fn answering(
     let lacks = |failed: &Failed| neigh::lacks_use(&failed.failure.message);
     let mut outcome = ask_all(session, claims, neigh::ask)?;
     if outcome.failures.iter().any(lacks) {
-        let each = claims.iter();
-        let keys = each.map(|(_, dev)| {
-            let key = SysctlKey::Neighbours(Family::V4, dev.clone(), neigh::LOCKTIME);
-            (key, "0".to_owned())
-        });
-        let step = step(sysctl::write(&keys.collect::<Vec<_>>()));
-        session.apply(vec![step], &mut Vec::new())?;
+        take_answers_at_once(session, claims.iter().map(|(_, dev)| dev))?;
         outcome = ask_all(session, claims, neigh::probe_group)?;
     }
     let answers = |(address, dev): &&(IpAddr, IfName)| {
@@ -158,9 +153,10 @@ fn ask_all(
     claims: &[(IpAddr, IfName)],
     ask: Ask,
 ) -> Result<Outcome, CniError> {
+    let line = |command| wire::line(command, "a pod that lives answers".to_owned());
     let each = |make: Ask| -> Vec<Line> {
         let commands = claims.iter().map(|(address, dev)| make(*address, dev));
-        commands.map(|command| Line::Write(step(command))).collect()
+        commands.map(line).collect()
     };
     let mut first = each(neigh::forget);
     first.extend(each(ask));
@@ -173,13 +169,4 @@ fn ask_all(
         (WAIT, each(ask)),
         (WAIT, last),
     ])
-}
-
-fn step(command: Command) -> Step {
-    Step {
-        side: Side::Host,
-        command,
-        undo: None,
-        because: "a pod that lives answers".to_owned(),
-    }
 }

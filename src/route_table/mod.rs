@@ -5,6 +5,7 @@
 //! has been seen to stand alone: in the table, where a claim heard from elsewhere is preferred to the
 //! own one, and on the wire, where the host that has the address answers for it.
 
+mod at_once;
 pub mod claim;
 pub mod config;
 pub mod contest;

@@ -65,10 +65,9 @@ pub fn reconcile(system: &System, ipams: &[Ipam]) -> Result<Done, CniError> {
 }
 
 fn is_well(ledger: &Ledger) -> bool {
-    let settled = |entry: &Entry| match entry.claim {
-        Claimed::Ok | Claimed::Unreadable => true,
-        Claimed::Unrecorded => entry.held.owner.is_none(),
-        Claimed::Missing | Claimed::EarlierBoot => false,
+    let settled = |entry: &Entry| {
+        use Claimed::{Answering, Ok, Unreadable};
+        matches!(entry.claim, Ok | Unreadable | Answering)
     };
     ledger.orphans.is_empty() && ledger.entries.iter().all(settled)
 }
@@ -101,7 +100,7 @@ fn mend(
                     done.put_back.push(text);
                 }
             }
-            Claimed::Ok | Claimed::Unreadable => {}
+            Claimed::Ok | Claimed::Unreadable | Claimed::Answering => {}
         }
     }
     let twice = |orphan: &&RouteRecord| before.orphans.contains(orphan);

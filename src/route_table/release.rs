@@ -31,7 +31,7 @@ pub fn del(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniErr
     let mut held = owners.held_by(container, ifname)?;
     held.extend(lost::held_by(ipam, &owners, container, ifname)?);
     if held.is_empty() {
-        held.extend(lost::told_by(request, ipam, &owners)?);
+        held.extend(lost::of_result(request, ipam, &owners)?);
     }
     owners.sweep(&request.container, &request.ifname)?;
     if held.is_empty() {

@@ -9,18 +9,17 @@
 //! broadcast and by unicast to the MAC that follows from the address, several times, and asked whether
 //! a host answered; nothing of that stays behind.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use ipnetwork::IpNetwork;
 
+use super::at_once::take_answers_at_once;
 use super::config::Ipam;
 use crate::cni::{CniError, Code};
 use crate::config::hosts::mac_of;
 use crate::exec::System;
-use crate::ip::batch::OnError;
-use crate::ip::sysctl::{self, SysctlKey};
+use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Command, Family, IfName, Mac, addr, neigh};
 use crate::plan::{Observed, Read, Side, Step};
 use crate::session::Session;
@@ -268,7 +267,8 @@ pub fn run_and_ask(
 ) -> Result<Outcome, CniError> {
     let mut whole = Outcome::default();
     let mut all: Everybody = neigh::ask;
-    if let Err(error) = take_answers_at_once(session, questions.asked) {
+    let devs = || questions.asked.iter().map(|asked| &asked.dev);
+    if let Err(error) = take_answers_at_once(session, devs()) {
         // Those that come while another host is asked are lost then.
         session.journal.remark(&error.msg);
     }
@@ -295,7 +295,7 @@ pub fn run_and_ask(
         match (lacking, full) {
             (false, false) => return Ok(whole),
             (true, _) => {
-                take_answers_at_once(session, questions.asked)?;
+                take_answers_at_once(session, devs())?;
                 all = neigh::probe_group;
             }
             (false, true) if Instant::now() + FULL_PAUSE + questions.wait < questions.deadline => {
@@ -343,26 +343,6 @@ const ROOM: &str = "something on this node talks to more addresses than it has r
     scans its network: `ip -s neigh` in the containers' namespaces tells which; all namespaces share \
     the table; more room: sysctl -w net.ipv4.neigh.default.gc_thresh3=8192 \
     net.ipv6.neigh.default.gc_thresh3=8192";
-
-/// Has answers count over a MAC that was only just set: who has another than the one that is asked, and
-/// everybody where [`neigh::probe_group`] asks. A process the first time that a device is claimed on.
-fn take_answers_at_once(session: &Session<'_>, asked: &[Asked]) -> Result<(), CniError> {
-    let key = |dev: &IfName| SysctlKey::Neighbours(Family::V4, dev.clone(), neigh::LOCKTIME);
-    let value = |key: &SysctlKey| session.exec.sysctl(key).ok().flatten();
-    let is_other = |key: &SysctlKey| value(key).is_some_and(|value| value != "0");
-    let keys: BTreeSet<SysctlKey> = asked.iter().map(|asked| key(&asked.dev)).collect();
-    let keys = keys.into_iter().filter(is_other);
-    let settings: Vec<(SysctlKey, String)> = keys.map(|key| (key, "0".to_owned())).collect();
-    if settings.is_empty() {
-        return Ok(());
-    }
-    let because = "an answer counts at once".to_owned();
-    let lines = vec![line(sysctl::write(&settings), because)];
-    match session.run(lines, OnError::Stop)?.failures.first() {
-        Some(failed) => Err(failed.error("the wire cannot be asked")),
-        None => Ok(()),
-    }
-}
 
 /// Removes what asking leaves.
 pub fn clear_all(address: IpAddr, dev: &IfName) -> [Command; 2] {
@@ -451,6 +431,8 @@ pub fn sift(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::route_table::config::PROPAGATION_MS;
 

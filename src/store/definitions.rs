@@ -1,5 +1,5 @@
 //! From which definitions the host side of a network was made since the node joined it: a file in `runDir`, which goes with
-//! the boot as devices and rules do. A configuration is edited while pods run: what stands is what the latest ADD was told,
+//! the boot as devices and rules do. A configuration is edited while pods run: the host side follows the latest ADD,
 //! pods that came before need what theirs had, and with the last one goes what any of them has brought.
 
 use std::fs::OpenOptions;
@@ -27,7 +27,13 @@ const SUFFIX: &str = ".definitions";
 impl Store {
     /// The definitions of a network, the latest last; what cannot be read is none.
     pub fn definitions(&self, network: &str) -> Vec<Network> {
-        read(&self.definitions_file(network))
+        networks(read(&self.definitions_file(network)))
+    }
+
+    /// Whether the host side was made from this definition too: without a look at what is in it, as each ADD asks.
+    pub fn is_defined(&self, network: &Network) -> bool {
+        let all = read(&self.definitions_file(&network.name));
+        all.iter().any(|one| one.is_of(network))
     }
 
     /// Those of all other networks of this node.
@@ -38,7 +44,9 @@ impl Store {
         let own = format!("{network}{SUFFIX}");
         let names = list(&self.run)?.into_iter();
         let others = names.filter(|name| name.ends_with(SUFFIX) && *name != own);
-        Ok(others.flat_map(|name| read(&self.run.join(name))).collect())
+        Ok(others
+            .flat_map(|name| networks(read(&self.run.join(name))))
+            .collect())
     }
 
     /// Notes, before anything is made from it, which definition is the latest.
@@ -93,6 +101,14 @@ impl Store {
 }
 
 impl Definition {
+    /// Whether it is a network's, as [`Network::is_defined_as`].
+    fn is_of(&self, network: &Network) -> bool {
+        let common = &self.common;
+        self.definition == network.raw
+            && (common.table, common.pref, common.guard)
+                == (network.table, network.pref, network.guard)
+    }
+
     fn of(network: &Network) -> Self {
         Self {
             definition: network.raw.clone(),
@@ -115,11 +131,13 @@ fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     options.open(file)?.write_all(bytes)
 }
 
-fn read(file: &Path) -> Vec<Network> {
-    let read = || -> Option<Vec<Definition>> {
-        serde_json::from_slice(&super::safe::read(file).ok()?).ok()
-    };
-    let all = read().unwrap_or_default().into_iter();
+fn read(file: &Path) -> Vec<Definition> {
+    let bytes = super::safe::read(file).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+fn networks(definitions: Vec<Definition>) -> Vec<Network> {
+    let all = definitions.into_iter();
     all.filter_map(|one| kept_network(&one.definition, &one.common).ok())
         .collect()
 }

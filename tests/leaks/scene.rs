@@ -43,7 +43,7 @@ impl Ipam {
 /// Who is on the network beside the pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beside {
-    /// Nobody: the host side comes and goes with the pod.
+    /// None: the host side comes and goes with the pod.
     Nobody,
     /// A pod of this node, which one of another node talks to all the time.
     Another,

@@ -15,7 +15,6 @@ use vxlan_cni::plan::{self, Fact, Observed, Side};
 use vxlan_cni::store::Attachment;
 
 use crate::support::lab::{Config, Lab, Net, Node, Pod, ipv6, nft};
-use crate::support::plugin::{Call, Program};
 
 /// A way to break a fact.
 #[derive(Clone, Copy)]
@@ -107,13 +106,7 @@ impl Scene {
 
     /// `vxlan repair`, which must succeed.
     fn repair(&self) {
-        let node = self.node();
-        let file = node.dir().join("repair.conf");
-        std::fs::write(&file, self.config.value().to_string()).unwrap();
-        let [nsenter, net] = node.enter();
-        let call = Call::of(Program::Vxlan).behind(&[&nsenter, &net]);
-        let call = call.arg("repair").arg("--conf").arg(file.to_str().unwrap());
-        let said = call.run();
+        let said = self.node().operate(&self.config, &["repair"]);
         assert_eq!(said.code, 0, "{said:?}");
     }
 

@@ -413,16 +413,7 @@ fn a_guard_that_a_firewall_flushed_is_named_by_check_and_doctor_and_made_by_repa
     let pod = node.pod("web");
     let ask = node.ask(&config, &pod);
     let result = ask.add();
-    let file = node.dir().join("lab.conf");
-    std::fs::write(&file, config.value().to_string()).unwrap();
-    let operator = |verb: &str| {
-        let [nsenter, net] = node.enter();
-        let call = Call::of(Program::Vxlan).behind(&[&nsenter, &net]);
-        call.arg(verb)
-            .arg("--conf")
-            .arg(file.to_str().unwrap())
-            .run()
-    };
+    let operator = |verb: &str| node.operate(&config, &[verb]);
     let made = node.snapshot();
     node.run(&["nft", "flush ruleset"]);
     let words = "table inet vxlan_cni guards mv_blue: missing";

@@ -67,7 +67,7 @@ impl Scene {
 }
 
 #[test]
-fn gc_takes_the_host_side_away_of_a_network_that_nobody_is_on() {
+fn gc_takes_the_host_side_away_of_a_network_without_attachments() {
     for lost in ["all", "records"] {
         let scene = Scene::new();
         let mut pod = scene.node().pod("web");

@@ -226,13 +226,8 @@ fn assert_refused_whole(node: &Node, net: &Net, words: &str) {
 
 /// What doctor says of a network.
 fn doctor(node: &Node, net: &Net) -> String {
-    let file = node.dir().join("doctor.conf");
     let config = node.config(&[net]).ipam(node.route_table());
-    std::fs::write(&file, config.value().to_string()).unwrap();
-    let [nsenter, path] = node.enter();
-    let call = Call::of(Program::Vxlan).behind(&[&nsenter, &path]);
-    let call = call.arg("doctor").arg("--conf").arg(file.to_str().unwrap());
-    call.run().stdout
+    node.operate(&config, &["doctor"]).stdout
 }
 
 /// STATUS is 50, with these words.

@@ -3,7 +3,6 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::Stage;
 use crate::support::lab::{Lab, Net, Node, Pod, address};
 
 /// What the original makes of a network on a node: a vxlan with the kernel's port and without learning, the gateway, a rule
@@ -104,24 +103,13 @@ fn from_the_original_to_this_one_while_its_pods_run() {
         from.ping(&to);
     }
     // The original's rule stays beside ours, as its pods do; nothing of theirs is orphaned.
-    let stage = Stage::new(Lab::new(1), vec![net.clone()]);
-    stage.configure(config(&net).value());
-    let [nsenter, own] = node.enter();
-    let operate = |words: &[&str]| {
-        let call = crate::support::plugin::Call::of(crate::support::plugin::Program::Vxlan);
-        let call = words.iter().fold(call, |call, word| call.arg(word));
-        call.arg("--conf")
-            .arg(stage.conf().to_str().unwrap())
-            .behind(&[&nsenter, &own])
-            .run()
-    };
     for verb in [
         &["doctor"][..],
         &["repair"],
         &["gc", "--yes"],
         &["plan", "repair"],
     ] {
-        let said = operate(verb);
+        let said = node.operate(&config(&net), verb);
         assert!(
             !said.stdout.contains("orphaned"),
             "{verb:?}: {}",
@@ -138,7 +126,7 @@ fn from_the_original_to_this_one_while_its_pods_run() {
     // The runtime takes its pods off with what it has cached of the original.
     for (pod, cached, last) in [(&one, &first, 10), (&two, &second, 11)] {
         let ask = node.ask(&config(&net), pod).after(cached);
-        // Another address is another pod's, whatever path it has.
+        // An interface with another address is another pod's, also at the same path.
         let mut others = cached.clone();
         others["ips"][0]["address"] = json!("10.100.1.99/16");
         node.ask(&config(&net), pod).after(&others).del();

@@ -10,7 +10,6 @@ use crate::chain::Chain;
 use crate::prerequisites::require;
 use crate::stand_in::{StandIn, says};
 use crate::support::lab::{Config, Lab, Net, Node, Ns, Pod, address, until};
-use crate::support::plugin::{Call, Program, Said};
 
 /// The versions in which lists of plugins are used: the oldest with a result of interfaces, the oldest
 /// with CHECK, the newest that Debian's plugins speak.
@@ -210,19 +209,6 @@ fn c56_what_later_plugins_add_is_none_of_checks_business() {
     assert!(said.contains("eth0 has 192.0.2.98/24: missing"), "{said}");
 }
 
-/// `vxlan VERB` on a node.
-fn operator(node: &Node, config: &Config, verb: &str) -> Said {
-    let file = node.dir().join("lab.conf");
-    std::fs::write(&file, config.value().to_string()).unwrap();
-    let [nsenter, net] = node.enter();
-    Call::of(Program::Vxlan)
-        .behind(&[nsenter.as_str(), &net])
-        .arg(verb)
-        .arg("--conf")
-        .arg(file.to_str().unwrap())
-        .run()
-}
-
 #[test]
 fn what_tuning_and_sbr_make_otherwise_stays_so_for_check_doctor_and_repair() {
     require();
@@ -264,10 +250,10 @@ fn what_tuning_and_sbr_make_otherwise_stays_so_for_check_doctor_and_repair() {
     };
     is_theirs();
     chain.check(&result);
-    let said = operator(node, &config, "doctor");
+    let said = node.operate(&config, &["doctor"]);
     let holds = format!("ok {}/eth0: all ", pod.container);
     assert!(said.stdout.contains(&holds), "{}", said.stdout);
-    let said = operator(node, &config, "repair");
+    let said = node.operate(&config, &["repair"]);
     assert!(said.stdout.contains("nothing was done"), "{said:?}");
     is_theirs();
     // What the network cannot live with is a fault all the same.

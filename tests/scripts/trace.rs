@@ -112,6 +112,6 @@ fn verbs_start_few_processes_and_leave_netlink_and_namespaces_to_ip() {
     };
     assert!(call("CHECK", &with_result) <= 4);
     assert!(call("DEL", &with_result) <= 2);
-    // One that has a neighbour already: the host side stands.
+    // One that has a neighbour already: the host side is complete.
     assert!(call("ADD", &config) <= 4);
 }

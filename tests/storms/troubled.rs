@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::rounds;
 use crate::support::lab::{Config, Lab, Net, Node, Pod, Snapshot, address, until};
-use crate::support::plugin::{Call, Program, Said, signal};
+use crate::support::plugin::{Said, signal};
 
 /// Cycles where the variable does not say how many.
 const FEWER: usize = 20;
@@ -73,19 +73,6 @@ fn trouble(node: &Node, member: &Member, rng: &mut fastrand::Rng) {
     }
 }
 
-fn operate(node: &Node, config: &Config, words: &[&str]) -> Said {
-    let file = node.dir().join("10-vxlan.conf");
-    std::fs::write(&file, config.value().to_string()).unwrap();
-    let [nsenter, net] = node.enter();
-    let call = words
-        .iter()
-        .fold(Call::of(Program::Vxlan), |call, word| call.arg(word));
-    call.arg("--conf")
-        .arg(file.to_str().unwrap())
-        .behind(&[&nsenter, &net])
-        .run()
-}
-
 /// One ADD; one of four is killed on its way.
 fn join(node: &Node, pod: Pod, config: Config, rng: &mut fastrand::Rng) -> Member {
     let ask = node.ask(&config, &pod);
@@ -122,7 +109,7 @@ fn cycle(node: &Node, before: &Snapshot, seed: u64) {
         }
     }
     if rng.bool() {
-        let said = operate(node, &latest, &["repair"]);
+        let said = node.operate(&latest, &["repair"]);
         assert_eq!(said.code, 0, "cycle {seed}: {said:?}");
     }
     for member in &members {
@@ -145,11 +132,7 @@ fn cycle(node: &Node, before: &Snapshot, seed: u64) {
     }
     let _ = std::fs::remove_dir_all(node.ipam());
     let changes = node.snapshot().changes_since(before);
-    let lasting = |line: &&String| {
-        !["\"lo\"", "10-vxlan.conf"]
-            .iter()
-            .any(|word| line.contains(word))
-    };
+    let lasting = |line: &&String| !line.contains("\"lo\"");
     let left: Vec<_> = changes.iter().filter(lasting).collect();
     assert!(left.is_empty(), "cycle {seed}: {left:#?}");
 }

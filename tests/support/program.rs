@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Puts a program in a place at once, whatever was there. Written by another process: a file that is open for writing
+/// Puts a program in a place at once, instead of what was there. Written by another process: a file that is open for writing
 /// cannot be started (`Text file busy`), and what another thread of this one starts meanwhile has it open too.
 pub fn put(text: &[u8], place: &Path) {
     put_with_mode(text, place, 0o755);

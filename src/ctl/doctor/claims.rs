@@ -94,7 +94,7 @@ fn claim(entry: &Entry, ipam: &Ipam) -> Finding {
         .inspect(format!("ip route get fibmatch {address}"))
         .fix("remove one of the two containers"),
         (None, Claimed::Ok) => Finding::ok(Id::Claim, format!("the claim of {address}{of} stands")),
-        (None, Claimed::Unrecorded) if entry.held.owner.is_none() => Finding::ok(
+        (None, Claimed::Answering) => Finding::ok(
             Id::Claim,
             format!("the claim of {address} is of a pod that answers and that no record tells of"),
         ),

@@ -15,8 +15,12 @@ pub type Answer = Result<Output, ExecError>;
 /// # Errors
 /// When it is not installed or cannot be started.
 pub fn start(system: &System, argv: &[&str]) -> Result<Box<dyn Running>, ExecError> {
+    system.start(&invocation(argv))
+}
+
+fn invocation(argv: &[&str]) -> Invocation {
     let argv = argv.iter().map(|&word| word.to_owned()).collect();
-    system.start(&Invocation::own(argv, LIMIT))
+    Invocation::own(argv, LIMIT)
 }
 
 /// The same; after some time it is to sum up what it knows and end.
@@ -28,10 +32,9 @@ pub fn start_and_interrupt(
     argv: &[&str],
     after: Duration,
 ) -> Result<Box<dyn Running>, ExecError> {
-    let argv = argv.iter().map(|&word| word.to_owned()).collect();
     system.start(&Invocation {
         interrupted_after: Some(after),
-        ..Invocation::own(argv, LIMIT)
+        ..invocation(argv)
     })
 }
 

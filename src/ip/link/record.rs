@@ -204,7 +204,7 @@ impl LinkRecord {
             .unwrap_or("")
     }
 
-    /// Whether it belongs to a VRF, whose routing table is its own then.
+    /// Whether it belongs to a VRF: the routing table of that is its own then.
     pub fn is_in_a_vrf(&self) -> bool {
         let info = self.linkinfo.as_ref();
         info.is_some_and(|info| info.info_slave_kind.as_deref() == Some("vrf"))

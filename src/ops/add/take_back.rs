@@ -8,8 +8,8 @@ use crate::ops::leave::leave_after_failure;
 use crate::plan::{Side, Step};
 
 impl Attempt<'_> {
-    /// Takes back what was made, releases the lease, forgets the attachment; carries on whatever
-    /// fails and tells it beside the error.
+    /// Takes back what was made, releases the lease, forgets the attachment; carries on after
+    /// each failure and tells it beside the error.
     pub(super) fn take_back(&self, made: Made, error: CniError) -> CniError {
         let uninterruptible = self.system.uninterruptible();
         let session = self.session.with(&uninterruptible);

@@ -11,6 +11,7 @@ use super::ipv6;
 use super::ns::Ns;
 use super::pod::Pod;
 use super::snapshot::Snapshot;
+use crate::support::plugin::{Call, Program, Said};
 
 /// The MTU of every device of the underlay: what `VXLAN_LAB_MTU` says, or the kernel's own.
 pub(super) fn mtu() -> Option<u32> {
@@ -120,6 +121,17 @@ impl Node {
     /// A question about a pod's `eth0`.
     pub fn ask(&self, config: &Config, pod: &Pod) -> Ask {
         Ask::new(self, config, pod)
+    }
+
+    /// What comes of a verb of `vxlan` that its operator types, with a configuration.
+    pub fn operate(&self, config: &Config, words: &[&str]) -> Said {
+        // Beside the node's folder, which snapshots look into.
+        let file = self.dir.with_extension("conf");
+        std::fs::write(&file, config.value().to_string()).unwrap();
+        let [nsenter, net] = self.enter();
+        let call = Call::of(Program::Vxlan).behind(&[&nsenter, &net]);
+        let call = words.iter().fold(call, |call, word| call.arg(word));
+        call.arg("--conf").arg(file.to_str().unwrap()).run()
     }
 
     /// Everything there is on it.
