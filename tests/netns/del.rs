@@ -422,6 +422,8 @@ fn an_interface_that_its_pod_has_renamed_goes_with_del_and_others_stay() {
     let pod = &scene.pod;
     pod.ip("link set dev eth0 down");
     pod.ip("link set dev eth0 name mine");
+    // Up, or it goes with the vxlan.
+    pod.ip("link set dev mine up");
     // What has its name now is not what ADD made, and neither is another macvlan of the pod's.
     pod.ip("link add eth0 type bridge");
     pod.ip("link add link eth0 name other type macvlan mode bridge");
