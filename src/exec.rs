@@ -6,11 +6,10 @@
 //! that follows runs through [`System::uninterruptible`]. What takes something off is carried through, but
 //! then no single process is waited for long.
 
-mod early;
+mod conversation;
 mod ending;
 mod error;
 mod invocation;
-mod opened;
 mod pacer;
 pub mod search;
 mod stop;
@@ -28,10 +27,9 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use crate::ip::batch::{Answers, Batch};
 use crate::ip::command::shell_line;
 use crate::ip::sysctl::SysctlKey;
-use early::Early;
+use conversation::{Conversations, Past};
 pub use error::ExecError;
 pub use invocation::{Invocation, Output, Stderr, Stdin};
-pub use opened::Opened;
 use pacer::Pacer;
 pub use stop::Stop;
 
@@ -48,13 +46,7 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// A started process.
 pub trait Running {
-    /// Session over what it reads from stdin, where that was not known at its start ([`Stdin::Fed`]), and ends it.
-    ///
-    /// # Errors
-    /// [`ExecError::Start`] when it cannot be handed over.
-    fn feed(&mut self, bytes: &[u8]) -> Result<(), ExecError>;
-
-    /// Waits for its end, as long as its invocation allows.
+    /// Waits for its end, as long as its invocation allows; of a part of a conversation until that is carried out.
     ///
     /// # Errors
     /// [`ExecError`] when it did not end in time or this program was told to end.
@@ -141,7 +133,7 @@ pub struct System {
     on_sigterm: OnSigterm,
     /// Until when everything must have ended, whatever a single process may take.
     deadline: Option<Instant>,
-    early: Early,
+    conversations: Conversations,
 }
 
 impl System {
@@ -173,7 +165,7 @@ impl System {
             stop: self.stop.clone(),
             on_sigterm: OnSigterm::Finish,
             deadline: None,
-            early: Early::default(),
+            conversations: Conversations::default(),
         }
     }
 
@@ -249,6 +241,7 @@ impl System {
         Ok(Child {
             handle: expression.start().map_err(start)?,
             feed,
+            past: Past::default(),
             stdout,
             stderr,
             pacer,
@@ -276,7 +269,10 @@ impl Exec for System {
                 line: invocation.line(),
             });
         }
-        let child = match self.take_early(invocation)? {
+        if let Stdin::Part(text, reads) = &invocation.stdin {
+            return self.tell(invocation, text, reads);
+        }
+        let child = match self.take_open(invocation)? {
             Some(child) => child,
             None => self.spawn(invocation)?,
         };
@@ -295,8 +291,9 @@ impl Exec for System {
 /// A process under way.
 struct Child {
     handle: duct::Handle,
-    /// The end of a pipe that is its stdin.
+    /// The end of a pipe that is its stdin, while it waits for what to do.
     feed: Option<PipeWriter>,
+    past: Past,
     stdout: File,
     stderr: File,
     /// What it is still to be told.
@@ -312,51 +309,16 @@ struct Child {
 }
 
 impl Running for Child {
-    fn feed(&mut self, bytes: &[u8]) -> Result<(), ExecError> {
-        let Some(mut pipe) = self.feed.take() else {
-            return Ok(());
-        };
-        match pipe.write_all(bytes) {
-            // It has ended already; why is what it says.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.map_err(|source| self.start(source)),
-        }
-    }
-
     fn wait(mut self: Box<Self>) -> Result<Output, ExecError> {
-        let code = loop {
+        loop {
             let tick = Instant::now() + TICK;
             let due = [self.pacer.next(), self.interrupted_at];
             let next = due.into_iter().flatten().fold(tick, Instant::min);
             if let Some(code) = self.ended_by(next)? {
-                break code;
+                return self.output(code);
             }
-            self.interrupt();
-            let told = self.pacer.tell(&self.stdout, &self.stderr);
-            told.map_err(|source| self.start(source))?;
-            if self.system.is_hurried() {
-                self.deadline = self.deadline.min(Instant::now() + HURRY);
-            }
-            if self.system.is_cancelled() {
-                self.end()?;
-                let line = self.line.clone();
-                return Err(ExecError::Interrupted { line });
-            }
-            if Instant::now() >= self.deadline {
-                self.end()?;
-                return Err(ExecError::Timeout {
-                    allowed: self.deadline.saturating_duration_since(self.started),
-                    line: self.line.clone(),
-                });
-            }
-        };
-        let stdout = content(&self.stdout).map_err(|source| self.start(source))?;
-        let stderr = content(&self.stderr).map_err(|source| self.start(source))?;
-        Ok(Output {
-            code,
-            stdout,
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
-        })
+            self.go_on()?;
+        }
     }
 }
 
@@ -366,6 +328,29 @@ impl Child {
             line: self.line.clone(),
             source,
         }
+    }
+
+    /// What there is to do while it runs: tell it more, and end it where it must.
+    fn go_on(&mut self) -> Result<(), ExecError> {
+        self.interrupt();
+        let told = self.pacer.tell(&self.stdout, &self.stderr);
+        told.map_err(|source| self.start(source))?;
+        if self.system.is_hurried() {
+            self.deadline = self.deadline.min(Instant::now() + HURRY);
+        }
+        if self.system.is_cancelled() {
+            self.end()?;
+            let line = self.line.clone();
+            return Err(ExecError::Interrupted { line });
+        }
+        if Instant::now() >= self.deadline {
+            self.end()?;
+            return Err(ExecError::Timeout {
+                allowed: self.deadline.saturating_duration_since(self.started),
+                line: self.line.clone(),
+            });
+        }
+        Ok(())
     }
 
     /// Its exit code if it ends until then, or until it must.
@@ -380,7 +365,7 @@ impl Child {
 fn stdin(what: &Stdin) -> io::Result<(OwnedFd, Option<PipeWriter>, Pacer)> {
     match what {
         Stdin::Bytes(bytes) => Ok((memory(bytes)?.into(), None, Pacer::default())),
-        Stdin::Fed => {
+        Stdin::Later | Stdin::Part(..) => {
             let (reader, writer) = io::pipe()?;
             Ok((reader.into(), Some(writer), Pacer::default()))
         }
@@ -401,10 +386,11 @@ fn memory(bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// Everything in a memory file, wherever the child that wrote it left the position.
-fn content(file: &File) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX)];
-    file.read_exact_at(&mut bytes, 0)?;
+/// What is in a memory file from there on, wherever the child that wrote it left the position.
+fn content(file: &File, from: usize) -> io::Result<Vec<u8>> {
+    let whole = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; whole.saturating_sub(from)];
+    file.read_exact_at(&mut bytes, from as u64)?;
     Ok(bytes)
 }
 
@@ -516,7 +502,7 @@ mod tests {
         let system = System::default();
         let script = format!("echo $$ >> {}; cat", file.display());
         let argv: Vec<String> = ["sh", "-c", &script].map(String::from).to_vec();
-        system.start_early(argv.clone());
+        system.open(argv.clone());
         let other = sh("cat", "other\n", COMMAND_TIMEOUT);
         assert_eq!(system.run(&other).unwrap().stdout, b"other\n");
         let with = |stdin: &str| Invocation {
@@ -538,7 +524,7 @@ mod tests {
         let file = std::env::temp_dir().join(format!("vxlan-cni-vain-{}", std::process::id()));
         let system = System::default();
         let script = format!("echo $$ > {}; cat", file.display());
-        system.start_early(["sh", "-c", &script].map(String::from).to_vec());
+        system.open(["sh", "-c", &script].map(String::from).to_vec());
         let pid = || std::fs::read_to_string(&file).unwrap_or_default();
         while !pid().ends_with('\n') {
             std::thread::yield_now();

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::cni::{CniError, Code};
 use crate::config::Network;
-use crate::exec::{Exec, Opened, Pending};
+use crate::exec::{Exec, Pending};
 use crate::ip::batch::{Batch, OnError, Pause, says_absent};
 use crate::ip::stderr::Kind;
 use crate::ip::{Command, Netns, Program};
@@ -39,6 +39,8 @@ pub struct Session<'a> {
     pub journal: &'a Journal,
     /// The container's namespace; [`Netns::Own`] where there is none to go to.
     pub pod: &'a Netns,
+    /// Whether its batches are parts of conversations, one for each namespace, or processes of their own.
+    pub converses: bool,
 }
 
 /// Lines under way.
@@ -50,9 +52,27 @@ pub struct Started {
 }
 
 impl<'a> Session<'a> {
+    /// One whose batches are processes of their own.
+    pub fn new(exec: &'a dyn Exec, journal: &'a Journal, pod: &'a Netns) -> Self {
+        Self {
+            exec,
+            journal,
+            pod,
+            converses: false,
+        }
+    }
+
     /// The same hands with another runner.
     pub fn with(self, exec: &'a dyn Exec) -> Self {
         Self { exec, ..self }
+    }
+
+    /// The same, but the process of a batch is kept for the next one of its namespace and kind.
+    pub fn conversing(self) -> Self {
+        Self {
+            converses: true,
+            ..self
+        }
     }
 
     fn netns(&self, side: Side) -> &Netns {
@@ -83,50 +103,18 @@ impl<'a> Session<'a> {
         let writes = lines.iter().filter(|line| matches!(line, Line::Write(_)));
         let shown: Vec<String> = writes.map(|line| line.command().shown_in(&netns)).collect();
         self.journal.commands(&shown);
-        let pending = Pending::start(
-            self.exec,
-            Batch::new(&netns, on_error, commands).paced(pauses),
-        )?;
+        let batch = Batch::new(&netns, on_error, commands).paced(pauses);
+        let batch = match self.converses {
+            true => batch.staying_open(),
+            false => batch,
+        };
+        let pending = Pending::start(self.exec, batch)?;
         Ok(Started {
             lines,
             netns,
             on_error,
             pending,
         })
-    }
-
-    /// Starts an `nft` in the container's namespace whose transaction is not known yet.
-    ///
-    /// # Errors
-    /// When the process cannot be started.
-    pub fn open_filter(&self) -> Result<Opened, CniError> {
-        Ok(Opened::nft(self.exec, self.pod)?)
-    }
-
-    /// Lets an `nft` that waits carry a step out. What was made, or may have been, is added to `done`.
-    ///
-    /// # Errors
-    /// The step, when it failed.
-    pub fn make_by(
-        &self,
-        opened: Opened,
-        step: Step,
-        done: &mut Vec<Step>,
-    ) -> Result<(), CniError> {
-        let netns = self.netns(step.side).clone();
-        self.journal.commands(&[step.command.shown_in(&netns)]);
-        done.push(step.clone());
-        let batch = Batch::new(&netns, OnError::Stop, vec![step.command.clone()]);
-        let started = Started {
-            lines: vec![Line::Write(step)],
-            netns,
-            on_error: OnError::Stop,
-            pending: opened.carry_out(batch)?,
-        };
-        match started.finish()?.failures.first() {
-            Some(failed) => Err(failed.error("a command failed")),
-            None => Ok(()),
-        }
     }
 
     /// Carries removing commands out at once, each in a process of its own: for those that do not wait for each other.
@@ -421,10 +409,6 @@ mod tests {
     struct Ended(Output);
 
     impl Running for Ended {
-        fn feed(&mut self, _: &[u8]) -> Result<(), ExecError> {
-            Ok(())
-        }
-
         fn wait(self: Box<Self>) -> Result<Output, ExecError> {
             Ok(self.0)
         }
@@ -450,11 +434,8 @@ mod tests {
 
     fn observe(outputs: Vec<Output>) -> (Result<Observed, CniError>, usize) {
         let exec = Scripted(RefCell::new(outputs));
-        let session = Session {
-            exec: &exec,
-            journal: &Journal::new(Path::new("/dev/null"), "", ""),
-            pod: &Netns::Own,
-        };
+        let journal = Journal::new(Path::new("/dev/null"), "", "");
+        let session = Session::new(&exec, &journal, &Netns::Own);
         let seen = session.observe(vec![Read::Rules(Family::V4, 19200)]);
         (seen, exec.0.into_inner().len())
     }
@@ -475,11 +456,8 @@ mod tests {
     fn b62_what_is_made_beside_a_list_that_changed_is_made_and_nothing_is_seen() {
         let rule = r#"[{"priority":19200,"src":"all","table":"192"}]"#;
         let exec = Scripted(RefCell::new(vec![says(0, rule, INTERRUPTED)]));
-        let session = Session {
-            exec: &exec,
-            journal: &Journal::new(Path::new("/dev/null"), "", ""),
-            pod: &Netns::Own,
-        };
+        let journal = Journal::new(Path::new("/dev/null"), "", "");
+        let session = Session::new(&exec, &journal, &Netns::Own);
         let Line::Write(step) =
             removing(Side::Host, crate::ip::link::del(&IfName::new("a").unwrap()))
         else {

@@ -297,15 +297,25 @@ pub fn make_dir(path: &Path) -> Result<(), StoreError> {
 
 /// Writes a file and waits until it is on the disk.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<File> {
-    let mut file = OpenOptions::new()
+    let mut file = create(path)?;
+    fill(&mut file, bytes)?;
+    Ok(file)
+}
+
+/// An empty file that only its owner may read.
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(path)?;
+        .open(path)
+}
+
+/// Writes a file's content through to the disk.
+fn fill(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
-    file.sync_all()?;
-    Ok(file)
+    file.sync_all()
 }
 
 /// The names in a folder, those with a dot in front left out; a folder that is not there has none.

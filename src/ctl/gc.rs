@@ -311,11 +311,7 @@ fn is_in(system: &System, record: &Attachment, path: &str) -> Result<bool, CniEr
 }
 
 fn own<'a>(system: &'a System, journal: &'a Journal) -> Session<'a> {
-    Session {
-        exec: system,
-        journal,
-        pod: &Netns::Own,
-    }
+    Session::new(system, journal, &Netns::Own)
 }
 
 /// Takes one attachment off, unless another verb has meanwhile, or it is another by now.

@@ -34,11 +34,7 @@ pub fn no_journal() -> Journal {
 
 /// Session that work on the node alone.
 pub fn session<'a>(system: &'a System, journal: &'a Journal) -> Session<'a> {
-    Session {
-        exec: system,
-        journal,
-        pod: &Netns::Own,
-    }
+    Session::new(system, journal, &Netns::Own)
 }
 
 /// Judges facts by what was seen.

@@ -31,8 +31,11 @@ pub struct Invocation {
 pub enum Stdin {
     /// This, to its end.
     Bytes(Vec<u8>),
-    /// What [`super::Running::feed`] hands over once it is known: starting is half of what a short process costs.
-    Fed,
+    /// What an invocation of the same argv hands over once it is known: starting is half of what a short process costs.
+    Later,
+    /// This, as one part of a conversation: once it is carried out the process waits for more. The numbers are those of
+    /// its lines that print a document.
+    Part(Vec<u8>, Vec<usize>),
     /// This, and more as time goes on: each part when what came before is carried out ([`crate::ip::batch::MARK`]) and
     /// so much time has passed since. It ends behind the last.
     Paced(Vec<u8>, Vec<(Duration, Vec<u8>)>),
@@ -82,6 +85,7 @@ impl From<&Batch> for Invocation {
         let waits: Duration = later.iter().map(|(pause, _)| *pause).sum();
         Self {
             stdin: match later.is_empty() {
+                true if batch.stays_open => Stdin::Part(first, batch.reads()),
                 true => Stdin::Bytes(first),
                 false => Stdin::Paced(first, later),
             },

@@ -30,6 +30,8 @@ pub(super) struct Pacer {
     waits_since: Option<Instant>,
     /// When the next one is, once what comes before it is carried out.
     due: Option<Instant>,
+    /// Whether the pipe stays open behind the last part.
+    stays_open: bool,
 }
 
 impl Pacer {
@@ -59,9 +61,33 @@ impl Pacer {
             at: None,
             waits_since: Some(Instant::now()),
             due: None,
+            stays_open: false,
         };
         pacer.write()?;
         Ok(pacer)
+    }
+
+    /// The same, but what is told is one part of a conversation.
+    pub fn staying_open(self) -> Self {
+        Self {
+            stays_open: true,
+            ..self
+        }
+    }
+
+    /// Whether more may be told later.
+    pub fn stays_open(&self) -> bool {
+        self.stays_open
+    }
+
+    /// Tells no more behind what is being told.
+    pub fn end(&mut self) {
+        self.stays_open = false;
+    }
+
+    /// The pipe, for the next part.
+    pub fn take_pipe(&mut self) -> Option<PipeWriter> {
+        self.pipe.take()
     }
 
     /// When there may be something to tell.
@@ -80,6 +106,7 @@ impl Pacer {
     pub fn tell(&mut self, stdout: &File, stderr: &File) -> io::Result<()> {
         while self.pipe.is_some() && self.write()? {
             match (self.parts.front(), self.due) {
+                (None, _) if self.stays_open => return Ok(()),
                 (None, _) => self.pipe = None,
                 (Some((pause, _)), None) => {
                     let pause = *pause;
@@ -112,9 +139,9 @@ impl Pacer {
 
     /// Whether what was told is carried out: the last of its lines has printed its answer, or failed.
     fn is_done(&self, stdout: &File, stderr: &File) -> io::Result<bool> {
-        let marks = count(&content(stdout)?, MARK);
+        let marks = count(&content(stdout, 0)?, MARK);
         let failed = format!("Command failed -:{}\n", self.lines);
-        Ok(marks >= self.told || count(&content(stderr)?, &failed) > 0)
+        Ok(marks >= self.told || count(&content(stderr, 0)?, &failed) > 0)
     }
 
     /// Writes what is being told; tells whether that is all of it. A process that has ended is told nothing.

@@ -34,6 +34,11 @@ pub fn del(address: IpNetwork, dev: &IfName) -> Command {
     Command::ip(&["addr", "del"]).word(address).pair("dev", dev)
 }
 
+/// `ip -d addr show`: every device with its addresses, in a namespace that has few.
+pub fn show_all() -> Command {
+    Command::ip(&["addr", "show"]).detailed()
+}
+
 /// `ip -6 addr show dynamic`: the devices with addresses that end by themselves, as a router advertises them.
 pub fn show_dynamic() -> Command {
     Command::ip(&["addr", "show", "dynamic"]).family(Family::V6)

@@ -23,6 +23,8 @@ pub struct Batch {
     pub on_error: OnError,
     lines: Vec<Command>,
     pauses: Vec<Pause>,
+    /// Whether its process gets more lines later.
+    pub stays_open: bool,
 }
 
 /// How long a batch pauses, and how many lines come before: the last of them is [`MARK`].
@@ -31,6 +33,10 @@ pub type Pause = (Duration, usize);
 /// What tells that everything up to a pause is carried out: `ip -j` prints the answer to `link show dev lo` as
 /// soon as it has it (iproute2 flushes behind each document).
 pub const MARK: &str = r#""ifname":"lo""#;
+
+/// The last line of each part of a conversation. Not [`MARK`]'s: behind a `link show` `ip` shows no addresses any more
+/// (iproute2 5.9 to 7.3: the family that it has set for itself stays for the rest of the batch).
+pub const LAST_LINE: &str = "addr show dev lo";
 
 /// What a batch does after a line that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +88,7 @@ impl Batch {
             on_error,
             lines,
             pauses: Vec::new(),
+            stays_open: false,
         }
     }
 
@@ -90,28 +97,46 @@ impl Batch {
         Self { pauses, ..self }
     }
 
+    /// The same as one part of a conversation, where it can be one: its process waits for more lines. Behind a `link show`
+    /// no addresses would be shown ([`LAST_LINE`]).
+    pub fn staying_open(self) -> Self {
+        let first = self.lines.first().map(Command::program);
+        let shows_links = |line: &Command| {
+            line.words()
+                .starts_with(&["link", "show"].map(str::to_owned))
+        };
+        Self {
+            stays_open: first == Some(Program::Ip) && !self.lines.iter().any(shows_links),
+            ..self
+        }
+    }
+
+    /// The numbers of its lines that print a document, counted from 1.
+    pub fn reads(&self) -> Vec<usize> {
+        let lines = self.lines.iter().zip(1..);
+        let reads = lines.filter(|(line, _)| is_read(line));
+        reads.map(|(_, number)| number).collect()
+    }
+
     /// The commands, one a line.
     pub fn lines(&self) -> &[Command] {
         &self.lines
     }
 
-    /// The argv that starts it; it reads its lines from stdin. `sysctl` knows no batch: several
-    /// questions are one line with all their keys. `nft` gets one line, which may be a transaction.
+    /// The argv that starts it; it reads its lines from stdin, and `sysctl` and `nft` what they change. These two
+    /// answer no batch: several questions to `sysctl` are one line with all their keys, `nft` gets one.
     pub fn argv(&self) -> Vec<String> {
         let Some(first) = self.lines.first() else {
             return Vec::new();
         };
-        if matches!(first.program(), Program::Sysctl | Program::Nft) {
-            let more = self
-                .lines
-                .iter()
-                .skip(1)
-                .flat_map(|line| line.words().iter().skip(1).cloned());
-            let mut argv = self.netns.entry(first.program());
-            argv.extend(first.words().iter().cloned());
-            return argv.into_iter().chain(more).collect();
+        if !is_read(first) || matches!(first.program(), Program::Ip | Program::Bridge) {
+            return argv(&self.netns, kind_of(first), self.on_error);
         }
-        argv(&self.netns, kind_of(first), self.on_error)
+        let more = self.lines.iter().skip(1);
+        let more = more.flat_map(|line| line.words().iter().skip(1).cloned());
+        let mut argv = self.netns.entry(first.program());
+        argv.extend(first.words().iter().cloned());
+        argv.into_iter().chain(more).collect()
     }
 
     /// What it reads from stdin, up to the first pause.
@@ -135,7 +160,7 @@ impl Batch {
 
     fn text(&self, start: usize, end: usize) -> String {
         let lines = self.lines[start..end].iter();
-        lines.map(|line| line.batch_line() + "\n").collect()
+        lines.map(text).collect()
     }
 
     /// Tells from stdout, stderr and exit code (`None`: killed) what came of each line.
@@ -208,7 +233,19 @@ impl Batch {
     }
 }
 
-/// The argv that starts a batch of `ip` or `bridge`, whatever its lines: it reads them from stdin.
+/// What a process reads for one command; nothing where its argv has all of it.
+fn text(line: &Command) -> String {
+    match line.program() {
+        Program::Sysctl | Program::Nft if is_read(line) => String::new(),
+        // Its first word says that it writes.
+        Program::Sysctl => line.words()[1..].join("\n") + "\n",
+        Program::Nft => line.words().join(" "),
+        Program::Ip | Program::Bridge => line.batch_line() + "\n",
+    }
+}
+
+/// The argv that starts a process for changes, and a batch of `ip` or `bridge`, whatever its lines: it reads them
+/// from stdin.
 pub fn argv(
     netns: &Netns,
     (program, family): (Program, Option<Family>),
@@ -216,6 +253,15 @@ pub fn argv(
 ) -> Vec<String> {
     let mut argv = netns.entry(program);
     let mut option = |word: &str| argv.push(word.to_owned());
+    if let Some(words) = match program {
+        // `-w` takes its settings from the command line alone.
+        Program::Sysctl => Some(["-qp", "-"]),
+        Program::Nft => Some(["-f", "-"]),
+        Program::Ip | Program::Bridge => None,
+    } {
+        words.into_iter().for_each(option);
+        return argv;
+    }
     family.map(Family::option).into_iter().for_each(&mut option);
     option("-j");
     if program == Program::Ip {

@@ -191,6 +191,18 @@ fn failed_line(line: &str) -> Option<usize> {
     is_number.then(|| number.parse().ok())?
 }
 
+/// The same text with the lines of a batch counted from behind the first so many: they belong to what was asked before.
+pub fn renumbered(stderr: &str, before: usize) -> String {
+    if before == 0 {
+        return stderr.to_owned();
+    }
+    let line = |line: &str| match failed_line(line.trim_end_matches('\n')) {
+        Some(number) => format!("Command failed -:{}\n", number.saturating_sub(before)),
+        None => line.to_owned(),
+    };
+    stderr.split_inclusive('\n').map(line).collect()
+}
+
 /// Takes what was said so far as one line.
 fn join(said: &mut Vec<&str>) -> String {
     std::mem::take(said).join("; ")

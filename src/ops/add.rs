@@ -19,7 +19,7 @@ use crate::cni::delegate::{Call, Delegate};
 use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code, Request, Verb};
 use crate::config::{Config, Filter, Network};
-use crate::exec::{Opened, System};
+use crate::exec::System;
 use crate::ip::{Family, IfName, Mac, Program};
 use crate::journal::Journal;
 use crate::lease;
@@ -27,9 +27,9 @@ use crate::nft::Table;
 use crate::plan::container::Container;
 use crate::plan::{self, Fact, Observed, Probe, Read, Side, Step, host, underlay};
 use crate::select::{Selection, select};
-use crate::session::line::{Failed, Line};
+use crate::session::line::{EGRESS_NEEDS, Failed, Line};
 use crate::session::release::wait_for_release;
-use crate::session::{Asked, Session, refuse_foreign};
+use crate::session::{Session, refuse_foreign};
 use crate::store::{Attachment, SeenFrom, Store, UnderWay, boot_id, uptime};
 
 /// Puts a container on a network.
@@ -75,8 +75,6 @@ struct Made {
     steps: Vec<Step>,
     birth: Option<Birth>,
     call: Option<Call>,
-    /// Waits for the rules of what the interface may send.
-    filter: Option<Opened>,
     leased: bool,
     /// What the IPAM refused to lease for.
     refused: Option<CniError>,
@@ -106,11 +104,7 @@ impl<'a> Attempt<'a> {
             network,
             addresses: &selection.addresses,
             asked_mac: selection.mac,
-            session: Session {
-                exec: system,
-                journal,
-                pod: &sandbox.netns,
-            },
+            session: Session::new(system, journal, &sandbox.netns),
             store: store(config).until(system.stop()),
             ipam: Delegate::find(plugin, request)?,
             attachment: attachment(request, selection, sandbox, &ifname, ipam),
@@ -120,11 +114,7 @@ impl<'a> Attempt<'a> {
 
     /// Records, makes, and takes back what was made when something fails.
     fn run(&self) -> Result<CniResult, CniError> {
-        // Asked beside the locks and the disk.
-        let taken = self
-            .session
-            .ask(vec![Read::Addr(Side::Pod, self.ifname.clone())])?;
-        let _under_way = self.record(taken)?;
+        let _under_way = self.record()?;
         let mut made = Made::default();
         self.make(&mut made)
             .map_err(|error| self.take_back(made, self.gone(error)))
@@ -141,14 +131,14 @@ impl<'a> Attempt<'a> {
     }
 
     /// Refuses what is there already, then writes the attachment down.
-    fn record(&self, taken: Asked) -> Result<UnderWay, CniError> {
+    fn record(&self) -> Result<UnderWay, CniError> {
         // Of two ADDs of one attachment the second finds the first one's record, and takes nothing of it along.
         let (container, ifname) = (&self.request.container, &self.request.ifname);
         let alone = self.store.hold_attachment(container, ifname)?;
-        let recorded = self.record_under_the_lock(taken);
+        let recorded = self.record_under_the_lock();
         alone.remove();
         recorded.inspect_err(|_| {
-            self.system.end_early();
+            self.system.close();
             self.store.forget_lock(&self.network.name);
         })
     }
@@ -161,18 +151,16 @@ impl<'a> Attempt<'a> {
         if !by_the_link {
             self.start_ipam(made)?;
         }
-        let pod = self.session.pod;
-        self.start_early(pod);
-        if self.network.anti_spoof {
-            // The rules are about the interface's own name, which it gets by a process of its own then.
-            self.start_early(pod);
-        }
+        self.open_in_the_pod();
         let mut seen = self.observe_and_link(made)?;
         self.ask_for_mac(&seen, made)?;
         let mtu = underlay::mtu(self.network, &seen)?;
         let ipv6 = underlay::has_ipv6(&seen, mtu);
         self.switch(&mut seen, made, ipv6)?;
-        self.prepare_rules(made)?;
+        if self.network.anti_spoof {
+            // The rules are about the interface's own name.
+            self.name_early(made)?;
+        }
         if by_the_link {
             self.settle_mac(made)?;
             self.name_and_address(made)?;
@@ -191,7 +179,7 @@ impl<'a> Attempt<'a> {
         };
         self.configure(&container, &mut seen, made)?;
         // No process is left that could do something to it.
-        drop(self.store.write(&Attachment {
+        drop(self.store.replace(&Attachment {
             lease: Some(lease.clone()),
             ..self.attachment.clone()
         })?);
@@ -294,7 +282,9 @@ impl<'a> Attempt<'a> {
             .steps(&fresh)
             .into_iter()
             .partition(|step| step.command.program() == Program::Nft);
-        self.make_rules(filter, made)?;
+        self.session
+            .apply(filter, &mut made.steps)
+            .map_err(|error| error.and(EGRESS_NEEDS))?;
         let ready = self.comes_up_anew().into_iter().chain(steps);
         let mut lines: Vec<Line> = ready.map(Line::Write).collect();
         let inside =

@@ -37,11 +37,7 @@ pub fn check(system: &System, request: &Request) -> Result<(), CniError> {
     let network = kept(&store(&config), &record)?;
     let side = HostSide::of(&store(&config), &network);
     let journal = journal(&config.log_file, request, &network.name, "");
-    let session = Session {
-        exec: system,
-        journal: &journal,
-        pod: &sandbox.netns,
-    };
+    let session = Session::new(system, &journal, &sandbox.netns);
     let ipam = Delegate::find(record.ipam["type"].as_str().unwrap_or_default(), request)?;
     let asked = ipam.start(
         system,

@@ -50,11 +50,7 @@ pub fn take_off(
         .map_or("-", |network| network.name.as_str());
     let journal = journal(&config.log_file, request, name, "");
     let netns = known.netns.clone().unwrap_or(Netns::Own);
-    let session = Session {
-        exec: system,
-        journal: &journal,
-        pod: &netns,
-    };
+    let session = Session::new(system, &journal, &netns);
     let result = known.take_off(&session, store, request);
     if known.recorded.is_none() {
         sweep(config, store, request)?;

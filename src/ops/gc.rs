@@ -47,11 +47,7 @@ fn leave_idle(
     network: &Network,
 ) -> Result<(), CniError> {
     let journal = journal(&config.log_file, request, &network.name, "");
-    let session = Session {
-        exec: system,
-        journal: &journal,
-        pod: &Netns::Own,
-    };
+    let session = Session::new(system, &journal, &Netns::Own);
     leave_if_idle(&session, store, network)
 }
 

@@ -80,11 +80,7 @@ pub fn unwritable(folder: &Path) -> Option<CniError> {
 /// enough, and no other device may have a network's VNI and port.
 fn node<'a>(system: &System, config: &'a Config) -> Result<Vec<(&'a str, CniError)>, CniError> {
     let journal = Journal::new(&config.log_file, "STATUS", "");
-    let session = Session {
-        exec: system,
-        journal: &journal,
-        pod: &Netns::Own,
-    };
+    let session = Session::new(system, &journal, &Netns::Own);
     let seen = session.observe(questions(config))?;
     let store = store(config);
     let mut faults = Vec::new();

@@ -29,6 +29,8 @@ pub enum Side {
 pub enum Read {
     /// A device with its addresses.
     Addr(Side, IfName),
+    /// Every device of the container, by each of its names.
+    Links,
     /// The routes of a table over a device.
     Routes(Side, Family, TableId, IfName),
     /// Every route of a table that a protocol made, on the host.
@@ -75,7 +77,7 @@ impl Read {
             | Self::Link(side, _)
             | Self::Sysctl(side, _) => *side,
             Self::Nft(table) => side_of(table),
-            Self::Macvlans => Side::Pod,
+            Self::Macvlans | Self::Links => Side::Pod,
             Self::Claims(..)
             | Self::Source(..)
             | Self::Neigh(..)
@@ -107,6 +109,7 @@ impl Read {
             Self::Link(_, dev) => link::show(dev),
             Self::Vxlans => link::show_vxlans(),
             Self::Macvlans => link::show_macvlans(),
+            Self::Links => addr::show_all(),
             Self::Learnt => route::show_advertised(),
             Self::Dynamic => addr::show_dynamic(),
             Self::Nft(table) => nft::list(table),
@@ -125,7 +128,7 @@ pub struct AnswerError {
     pub why: String,
 }
 
-/// The answers so far. What was never asked is not here, which is something else than "not there".
+/// The answers so far. What was never asked is not here, which is not the same as "not there".
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
     links: BTreeMap<(Side, IfName), Option<LinkRecord>>,
@@ -153,7 +156,6 @@ impl Observed {
     /// # Errors
     /// [`AnswerError`] when the document is not what that command prints.
     pub fn take(&mut self, read: &Read, document: Option<Value>) -> Result<(), AnswerError> {
-        let list = |document| decode(read, document);
         self.asked.insert(read.clone());
         match read {
             Read::Addr(side, dev) | Read::Link(side, dev) => {
@@ -162,8 +164,10 @@ impl Observed {
                 self.merge((*side, dev.clone()), seen.into_iter().next());
             }
             Read::Routes(side, family, table, dev) => {
-                self.routes
-                    .insert((*side, *family, *table, dev.clone()), list(document)?);
+                self.routes.insert(
+                    (*side, *family, *table, dev.clone()),
+                    decode(read, document)?,
+                );
             }
             Read::Lookup(side, wanted) => {
                 let seen: Vec<RouteRecord> = decode(read, document)?;
@@ -176,8 +180,8 @@ impl Observed {
                 self.sources.insert((*to, dev.clone()), source);
             }
             Read::Nft(table) => {
-                let seen = ruleset(read, table, document)?;
-                self.rulesets.insert(table.clone(), seen);
+                self.rulesets
+                    .insert(table.clone(), ruleset(read, table, document)?);
             }
             Read::Sysctl(side, key) => {
                 let value = document.and_then(|value| value.as_str().map(str::to_owned));
@@ -226,10 +230,11 @@ impl Observed {
             }
             Read::Vxlans => self.vxlans = decode(read, document)?,
             Read::Macvlans => self.macvlans = decode(read, document)?,
+            Read::Links => self.take_links(decode(read, document)?),
             Read::Learnt => {
                 let seen: Vec<RouteRecord> = decode(read, document)?;
-                self.learnt
-                    .extend(seen.into_iter().filter_map(|route| route.dev));
+                let devices = seen.into_iter().filter_map(|route| route.dev);
+                self.learnt.extend(devices);
             }
             Read::Dynamic => {
                 let seen: Vec<LinkRecord> = decode(read, document)?;
@@ -246,6 +251,15 @@ impl Observed {
             | Read::Sysctl(..) => {}
         }
         Ok(())
+    }
+
+    /// A name that is none to us is none that an attachment has.
+    fn take_links(&mut self, links: Vec<LinkRecord>) {
+        for link in links {
+            for name in link.names().filter_map(|name| IfName::new(name).ok()) {
+                self.merge((Side::Pod, name), Some(link.clone()));
+            }
+        }
     }
 
     /// Asked several times in a row, what was answered once stays so.

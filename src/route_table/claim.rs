@@ -89,7 +89,7 @@ impl Claims<'_> {
     fn start_early(&self) {
         for _ in 0..2 {
             let argv = batch::argv(&Netns::Own, (Program::Ip, None), OnError::Continue);
-            self.system.start_early(argv);
+            self.system.open(argv);
         }
     }
 

@@ -70,9 +70,5 @@ impl Plugin for RouteTable {
 
 /// Session that work on the node only.
 pub fn session<'a>(system: &'a System, journal: &'a Journal) -> Session<'a> {
-    Session {
-        exec: system,
-        journal,
-        pod: &Netns::Own,
-    }
+    Session::new(system, journal, &Netns::Own)
 }

@@ -1,9 +1,10 @@
 //! A record on its way to the disk.
 
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 
-use super::{Attachment, Store, StoreError, UnderWay, in_a_folder, write_durably};
+use super::{Attachment, Store, StoreError, UnderWay, create, fill, in_a_folder};
 
 /// A record that is on the disk under another name, which no list has. Dropped, it goes.
 #[derive(Debug)]
@@ -31,10 +32,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`].
     pub fn write(&self, attachment: &Attachment) -> Result<UnderWay, StoreError> {
-        self.draft_of(attachment)?.publish()
+        let mut draft = self.draft_of(attachment)?;
+        draft.write(attachment)?;
+        draft.publish()
     }
 
-    /// The first half of it, for what waits for something else meanwhile.
+    /// Writes a record in the place of one of the same attachment: after a crash either is there, whole.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn replace(&self, attachment: &Attachment) -> Result<UnderWay, StoreError> {
+        let mut draft = self.draft_of(attachment)?;
+        draft.write(attachment)?;
+        draft.rename()
+    }
+
+    /// Begins a record: the processes that are started from here on are known to work on it.
     ///
     /// # Errors
     /// [`StoreError::File`].
@@ -42,40 +55,67 @@ impl Store {
         let (network, container) = (&attachment.network, &attachment.container);
         let ifname = attachment.ifname.as_str();
         let path = self.record(network, container, ifname);
-        let failed = |source| StoreError::File {
-            what: "write",
-            path: path.clone(),
-            source,
-        };
-        let text = serde_json::to_vec(attachment).map_err(|source| failed(source.into()))?;
         let dir = self.data.join(network);
         // The dot keeps half-written ones out of every list.
         let unnamed = Unnamed(self.draft(network, container, ifname));
-        let record = in_a_folder(&dir, || write_durably(&unnamed.0, &text).map_err(failed))?;
+        let begun = in_a_folder(&dir, || {
+            create(&unnamed.0)
+                .and_then(UnderWay::mark)
+                .map_err(|source| StoreError::File {
+                    what: "write",
+                    path: path.clone(),
+                    source,
+                })
+        });
         Ok(Draft {
-            mark: UnderWay::mark(record).map_err(failed)?,
+            mark: begun?,
             unnamed,
             dir,
-            path: path.clone(),
+            path,
         })
     }
 }
 
 impl Draft {
-    /// Gives it its name.
+    fn failed(&self, source: io::Error) -> StoreError {
+        StoreError::File {
+            what: "write",
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    /// Writes it, durably.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn write(&mut self, attachment: &Attachment) -> Result<(), StoreError> {
+        let written = serde_json::to_vec(attachment)
+            .map_err(io::Error::from)
+            .and_then(|text| fill(self.mark.record(), &text));
+        written.map_err(|source| self.failed(source))
+    }
+
+    /// Gives it its name, durably.
     ///
     /// # Errors
     /// [`StoreError::File`].
     pub fn publish(self) -> Result<UnderWay, StoreError> {
-        let failed = |source| StoreError::File {
-            what: "write",
-            path: self.path.clone(),
-            source,
-        };
-        std::fs::rename(&self.unnamed.0, &self.path).map_err(failed)?;
-        File::open(&self.dir)
+        let dir = self.dir.clone();
+        let path = self.path.clone();
+        let mark = self.rename()?;
+        File::open(dir)
             .and_then(|dir| dir.sync_all())
-            .map_err(failed)?;
+            .map_err(|source| StoreError::File {
+                what: "write",
+                path,
+                source,
+            })?;
+        Ok(mark)
+    }
+
+    fn rename(self) -> Result<UnderWay, StoreError> {
+        std::fs::rename(&self.unnamed.0, &self.path).map_err(|source| self.failed(source))?;
         Ok(self.mark)
     }
 }

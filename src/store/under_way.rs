@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 #[must_use]
 pub struct UnderWay {
-    _record: File,
+    record: File,
 }
 
 impl UnderWay {
@@ -33,7 +33,12 @@ impl UnderWay {
     pub(super) fn mark(record: File) -> io::Result<Self> {
         record.try_lock_shared()?;
         fcntl_setfd(&record, FdFlags::empty())?;
-        Ok(Self { _record: record })
+        Ok(Self { record })
+    }
+
+    /// The record.
+    pub(super) fn record(&mut self) -> &mut File {
+        &mut self.record
     }
 }
 
@@ -48,7 +53,7 @@ pub struct Leaving {
 /// on it, or it is gone.
 pub(super) fn mark_if_free(record: &Path) -> Option<UnderWay> {
     let mark = UnderWay::mark(safe::open(record).ok()?).ok()?;
-    is_still(&mark._record, record).then_some(mark)
+    is_still(&mark.record, record).then_some(mark)
 }
 
 /// Whether a process is still at work on what a file records. One that is not there, or cannot be

@@ -64,6 +64,7 @@ fn addresses() -> Vec<(&'static str, Command)> {
         ),
         ("lend", addr::lend(a("250.1.0.23/32"), &a("mv_blue"), 31)),
         ("del", addr::del(a("10.1.0.23/16"), &a("eth0"))),
+        ("show-all", addr::show_all()),
         ("show-dynamic", addr::show_dynamic()),
         ("show", addr::show(&a("eth0"))),
     ]

@@ -17,7 +17,9 @@ count() {
 up_to_a_pause() {
     while read -r words; do
         printf '%s\n' "$words"
-        [ "$words" != 'link show dev lo' ] || break
+        case $words in
+            'link show dev lo' | 'addr show dev lo') break ;;
+        esac
     done
 }
 

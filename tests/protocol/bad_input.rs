@@ -183,7 +183,10 @@ fn what_ip_prints_is_never_guessed_at() {
         ),
         ("printf '[{\"ifindex\":'", &["stdout is not the JSON"]),
         ("exit 0", &["answered 0 of 1 questions"]),
-        ("echo '[]'; echo '[]'", &["answered 2 of 1 questions"]),
+        (
+            "echo '[]'; echo '[]'; echo '[]'",
+            &["answered 3 of 1 questions"],
+        ),
         (
             "echo '[{\"ifname\": 7}]'",
             &["printed what cannot be read", "addr show dev eth0"],

@@ -15,6 +15,9 @@ pub struct LinkRecord {
     pub ifindex: u32,
     /// Name in its namespace.
     pub ifname: String,
+    /// Its other names.
+    #[serde(default)]
+    pub altnames: Vec<String>,
     /// Name of the device below it, where that is in the same namespace.
     pub link: Option<String>,
     /// Name of the device that it is a part of: a bridge, a bond, a VRF.
@@ -191,6 +194,12 @@ impl MaddrRecord {
 }
 
 impl LinkRecord {
+    /// Every name by which it is found.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let own = std::iter::once(&self.ifname).chain(&self.altnames);
+        own.map(String::as_str)
+    }
+
     /// Whether a flag is set.
     pub fn flag(&self, flag: &str) -> bool {
         self.flags.iter().any(|f| f == flag)

@@ -9,7 +9,7 @@ use crate::ip::stderr::Kind;
 use crate::ip::{IfName, Netns, Program};
 use crate::lease;
 use crate::plan::{self, Fact, Observed, Probe, Read, Side, Step, container, host};
-use crate::session::line::{EGRESS_NEEDS, Failed, Line};
+use crate::session::line::{Failed, Line};
 
 /// The steps by which the container's interface comes to be, as [`plan::plan`] has them.
 pub(super) struct Birth {
@@ -36,11 +36,20 @@ pub(super) fn comes_with_it(fact: &Fact) -> bool {
 }
 
 impl Attempt<'_> {
-    /// Starts a process that makes or configures the link, which need not be waited for then. Each as soon as nothing
-    /// that is waited for sooner is left to be started, and with the record's lock.
-    pub(super) fn start_early(&self, netns: &Netns) {
-        let argv = batch::argv(netns, (Program::Ip, None), OnError::Stop);
-        self.system.start_early(argv);
+    /// Starts a process for changes, which need not be waited for then. Each as soon as nothing that is waited for sooner
+    /// is left to be started, and with the record's lock.
+    pub(super) fn open(&self, netns: &Netns, program: Program) {
+        let argv = batch::argv(netns, (program, None), OnError::Stop);
+        self.system.open(argv);
+    }
+
+    /// Beside the IPAM: what sets the interface's switches, and its rules.
+    pub(super) fn open_in_the_pod(&self) {
+        let pod = self.session.pod;
+        self.open(pod, Program::Sysctl);
+        if self.network.anti_spoof {
+            self.open(pod, Program::Nft);
+        }
     }
 
     /// In one process: looks at the host side and makes the container's link. Where a look fails, the
@@ -105,17 +114,6 @@ impl Attempt<'_> {
         }
     }
 
-    /// Beside the IPAM: what the rules of what the interface may send wait for. That is its own name, which they are
-    /// about, and the process that makes them at once after the lease, which names the addresses.
-    pub(super) fn prepare_rules(&self, made: &mut Made) -> Result<(), CniError> {
-        if !self.network.anti_spoof {
-            return Ok(());
-        }
-        self.name_early(made)?;
-        made.filter = Some(self.session.open_filter()?);
-        Ok(())
-    }
-
     /// Gives the interface its name and its MAC before there is a lease, for an IPAM that leases by them.
     pub(super) fn name_and_address(&self, made: &mut Made) -> Result<(), CniError> {
         self.name_early(made)?;
@@ -127,7 +125,7 @@ impl Attempt<'_> {
         });
         let steps = self.steps(address.as_slice());
         let lines = steps.into_iter().map(Line::Write).collect();
-        let outcome = self.session.make(lines, &mut made.steps)?;
+        let outcome = self.session.conversing().make(lines, &mut made.steps)?;
         match outcome.failures.first() {
             Some(failed) => Err(self.explain(failed, None)),
             None => Ok(()),
@@ -144,7 +142,8 @@ impl Attempt<'_> {
         })
     }
 
-    fn name_early(&self, made: &mut Made) -> Result<(), CniError> {
+    /// Gives the interface its own name, where it has not yet.
+    pub(super) fn name_early(&self, made: &mut Made) -> Result<(), CniError> {
         let birth = made.birth.as_mut().filter(|birth| !birth.is_named);
         let Some(rename) = birth.and_then(|birth| {
             birth.is_named = true;
@@ -153,23 +152,11 @@ impl Attempt<'_> {
             return Ok(());
         };
         let line = vec![Line::Write(rename.clone())];
-        let outcome = self.session.make(line, &mut made.steps)?;
+        let outcome = self.session.conversing().make(line, &mut made.steps)?;
         match outcome.failures.first() {
             Some(failed) => Err(self.explain(failed, Some(&rename))),
             None => Ok(()),
         }
-    }
-
-    /// Makes the rules of what the interface may send, before it is up.
-    pub(super) fn make_rules(&self, steps: Vec<Step>, made: &mut Made) -> Result<(), CniError> {
-        for step in steps {
-            let done = match made.filter.take() {
-                Some(opened) => self.session.make_by(opened, step, &mut made.steps),
-                None => self.session.apply(vec![step], &mut made.steps),
-            };
-            done.map_err(|error| error.and(EGRESS_NEEDS))?;
-        }
-        Ok(())
     }
 
     /// What sets the interface's switches while it is still under the name that it was made under.

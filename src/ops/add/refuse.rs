@@ -3,38 +3,52 @@
 use super::Attempt;
 use crate::cni::delegate::Delegate;
 use crate::cni::{CniError, Code, Verb};
-use crate::ip::Netns;
+use crate::ip::batch::OnError;
 use crate::ip::stderr::Kind;
+use crate::ip::{Netns, Program};
 use crate::lease;
 use crate::ops::attached_already;
 use crate::plan::{Read, Side};
-use crate::session::Asked;
-use crate::session::line::{Failed, Outcome};
+use crate::session::line::{Failed, Line, Outcome};
 use crate::store::{Found, UnderWay};
 
 impl Attempt<'_> {
     /// Writes the attachment down where nothing of it is there.
-    pub(super) fn record_under_the_lock(&self, taken: Asked) -> Result<UnderWay, CniError> {
+    pub(super) fn record_under_the_lock(&self) -> Result<UnderWay, CniError> {
         self.forget_earlier_boot()?;
         let _shared = self.store.share(&self.network.name)?;
         self.refuse_second()?;
-        let written = self.write_unless_taken(taken);
+        let written = self.write_unless_taken();
         // A folder made for this one is not left behind.
         written.inspect_err(|_| drop(self.forget()))
     }
 
-    /// The answer about the interface's name comes beside the writing to the disk.
-    fn write_unless_taken(&self, taken: Asked) -> Result<UnderWay, CniError> {
-        let draft = self.store.draft_of(&self.attachment)?;
-        // Behind the record's lock, which it inherits: what it does after this program was killed is waited for by a DEL.
-        self.start_early(&Netns::Own);
-        self.refuse_taken(taken)?;
+    /// The answer about the interface's name comes beside the writing to the disk. All that is started here or later has
+    /// inherited the record's lock: what it does after this program was killed is waited for by a DEL.
+    fn write_unless_taken(&self) -> Result<UnderWay, CniError> {
+        let mut draft = self.store.draft_of(&self.attachment)?;
+        // What configures the interface later is asked now; `ip` ends at a device that is not there, a list does not.
+        self.open(self.session.pod, Program::Ip);
+        let taken = self
+            .session
+            .conversing()
+            .start(vec![Line::Read(Read::Links)], OnError::Stop)?;
+        self.open(&Netns::Own, Program::Ip);
+        draft.write(&self.attachment)?;
+        self.refuse_taken(taken.finish()?)?;
         Ok(draft.publish()?)
     }
 
     /// Refuses where the container has an interface of this name: its lease, if it has one, is another's.
-    fn refuse_taken(&self, taken: Asked) -> Result<(), CniError> {
-        match taken.answers()?.link(Side::Pod, &self.ifname) {
+    fn refuse_taken(&self, taken: Outcome) -> Result<(), CniError> {
+        let seen = match taken.failures.first() {
+            Some(failed) if failed.failure.kind() == Kind::Again => {
+                self.session.observe(vec![Read::Links])?
+            }
+            Some(failed) => return Err(failed.error("cannot read the state")),
+            None => taken.seen,
+        };
+        match seen.link(Side::Pod, &self.ifname) {
             Some(_) => Err(self.name_taken()),
             None => Ok(()),
         }

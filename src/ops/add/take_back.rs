@@ -13,8 +13,8 @@ impl Attempt<'_> {
     pub(super) fn take_back(&self, made: Made, error: CniError) -> CniError {
         let uninterruptible = self.system.uninterruptible();
         let session = self.session.with(&uninterruptible);
-        // It ends without having done anything.
-        drop(made.filter);
+        // Those that wait end without having done anything.
+        self.system.close();
         if let Some(call) = made.call {
             // Whatever it says: what it claimed is released below.
             let _ = call.wait();

@@ -1,0 +1,264 @@
+//! Processes that are talked with: started before what they shall do is known, and told more than once.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::pacer::Pacer;
+use super::{
+    COMMAND_TIMEOUT, Child, ExecError, Invocation, Output, Running, Stdin, System, content,
+};
+use crate::ip::batch::LAST_LINE;
+use crate::ip::json;
+use crate::ip::stderr::{failures, renumbered};
+
+/// How soon it is looked at the least and at the most whether a part is carried out.
+const LOOK: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(5));
+
+/// How long an answer may take before the process gets no more: a script in the place of `ip` may answer only at the end
+/// of its input, and `ip` itself takes milliseconds.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Those that wait for commands, by their argv. Ended with the last that knows of them.
+#[derive(Clone, Default)]
+pub(super) struct Conversations(Arc<Mutex<Vec<Waiting>>>);
+
+/// One, with its argv.
+type Waiting = (Vec<String>, Child);
+
+impl Conversations {
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One with this argv; none for a plugin, which is never talked with.
+    fn take(&self, argv: &[String]) -> Option<Child> {
+        let mut waiting = self.waiting();
+        let at = waiting.iter().position(|(own, _)| own == argv)?;
+        Some(waiting.swap_remove(at).1)
+    }
+}
+
+impl fmt::Debug for Conversations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Conversations")
+    }
+}
+
+/// How much of what a process was told and has printed belongs to earlier parts of the conversation.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Past {
+    stdout: usize,
+    stderr: usize,
+    lines: usize,
+}
+
+impl System {
+    /// Starts a process that gets its commands later, by [`super::Exec::start`] with the same argv: its start is half of
+    /// what a short process costs, and can run beside something else. One that gets none does nothing. Where it
+    /// cannot be started [`super::Exec::start`] says why.
+    pub fn open(&self, argv: Vec<String>) {
+        let invocation = Invocation {
+            stdin: Stdin::Later,
+            ..Invocation::own(argv, COMMAND_TIMEOUT)
+        };
+        if let Ok(child) = self.spawn(&invocation) {
+            self.conversations.waiting().push((invocation.argv, child));
+        }
+    }
+
+    /// Ends the processes that wait for commands. They do nothing, but what this program had open when they were
+    /// started they have too, locks among it.
+    pub fn close(&self) {
+        self.conversations.waiting().clear();
+    }
+
+    /// A process that waits for commands and gets those of an invocation now; its time counts from now on. None
+    /// where none waits, or where the invocation has no commands yet.
+    pub(super) fn take_open(&self, invocation: &Invocation) -> Result<Option<Child>, ExecError> {
+        let (first, later) = match &invocation.stdin {
+            Stdin::Bytes(bytes) => (bytes, &[][..]),
+            Stdin::Paced(first, later) => (first, &later[..]),
+            Stdin::Later | Stdin::Part(..) => return Ok(None),
+        };
+        let Some(mut child) = self.conversations.take(&invocation.argv) else {
+            return Ok(None);
+        };
+        if let Some(pipe) = child.feed.take() {
+            let pacer = Pacer::on(pipe, first, later);
+            child.pacer = pacer.map_err(|source| child.start(source))?;
+        }
+        child.begins(self.deadline_of(invocation));
+        // Where nothing is left to tell it is told so now: it may wait for that.
+        child.go_on()?;
+        Ok(Some(child))
+    }
+
+    /// Tells a process one part of a conversation: one that waits, or one that is started now.
+    pub(super) fn tell(
+        &self,
+        invocation: &Invocation,
+        text: &[u8],
+        reads: &[usize],
+    ) -> Result<Box<dyn Running>, ExecError> {
+        let waits = self.conversations.take(&invocation.argv);
+        let mut child = match waits {
+            Some(child) => child,
+            None => self.spawn(&Invocation {
+                stdin: Stdin::Later,
+                ..invocation.clone()
+            })?,
+        };
+        child.begins(self.deadline_of(invocation));
+        let marked = [text, LAST_LINE.as_bytes(), b"\n"].concat();
+        let lines = marked.iter().filter(|byte| **byte == b'\n').count();
+        if let Some(pipe) = child.feed.take() {
+            let pacer = Pacer::on(pipe, &marked, &[]);
+            child.pacer = pacer.map_err(|source| child.start(source))?.staying_open();
+        }
+        Ok(Box::new(Part {
+            child,
+            argv: invocation.argv.clone(),
+            lines,
+            reads: reads.iter().copied().chain([lines]).collect(),
+            conversations: self.conversations.clone(),
+        }))
+    }
+
+    /// What a process needs of it: not the processes that wait, which would keep themselves.
+    pub(super) fn alone(&self) -> Self {
+        Self {
+            conversations: Conversations::default(),
+            ..self.clone()
+        }
+    }
+}
+
+/// A part of a conversation that is being carried out.
+struct Part {
+    child: Child,
+    argv: Vec<String>,
+    /// How many lines it is, with the last, which tells that all are carried out.
+    lines: usize,
+    /// The numbers of those that print a document.
+    reads: Vec<usize>,
+    conversations: Conversations,
+}
+
+impl Running for Part {
+    fn wait(mut self: Box<Self>) -> Result<Output, ExecError> {
+        let since = Instant::now();
+        loop {
+            let output = self.child.output(Some(0))?;
+            if self.child.pacer.stays_open() && self.is_carried_out(&output) {
+                return self.wait_for_more(output);
+            }
+            if let Some(code) = self.child.ended_by(Instant::now())? {
+                let output = self.child.output(code)?;
+                return Ok(self.without_last(output));
+            }
+            if since.elapsed() >= PATIENCE {
+                self.child.pacer.end();
+            }
+            self.child.go_on()?;
+            std::thread::sleep((since.elapsed() / 4).clamp(LOOK.0, LOOK.1));
+        }
+    }
+}
+
+impl Part {
+    /// Lets the process wait for the next part.
+    fn wait_for_more(self, output: Output) -> Result<Output, ExecError> {
+        let failed = failures(&output.stderr)
+            .into_iter()
+            .any(|failed| failed.line.is_some());
+        let output = Output {
+            // A process that ends behind a line that failed ends with 1 (iproute2, `do_batch`).
+            code: Some(i32::from(failed)),
+            ..self.without_last(output)
+        };
+        let Self {
+            mut child,
+            argv,
+            lines,
+            conversations,
+            ..
+        } = self;
+        child.past = child.past(lines)?;
+        child.feed = child.pacer.take_pipe();
+        conversations.waiting().push((argv, child));
+        Ok(output)
+    }
+
+    /// Whether there is a document, or a failure, for each line that reads.
+    fn is_carried_out(&self, output: &Output) -> bool {
+        printed(&output.stdout) == Some(self.answered_by(output).len())
+    }
+
+    /// The lines that read and have not failed.
+    fn answered_by(&self, output: &Output) -> Vec<usize> {
+        let failed: Vec<_> = failures(&output.stderr)
+            .into_iter()
+            .map(|failed| failed.line)
+            .collect();
+        let reads = self.reads.iter().copied();
+        reads
+            .filter(|line| !failed.contains(&Some(*line)))
+            .collect()
+    }
+
+    /// What was asked, without the answer to the last line: a document on a line of its own. There is none where a pod has
+    /// given its loopback device another name.
+    fn without_last(&self, mut output: Output) -> Output {
+        if self.is_carried_out(&output) && self.answered_by(&output).last() == Some(&self.lines) {
+            let lines = output.stdout.strip_suffix(b"\n").unwrap_or(&output.stdout);
+            let before = lines.iter().rposition(|byte| *byte == b'\n');
+            output.stdout.truncate(before.map_or(0, |at| at + 1));
+        }
+        output
+    }
+}
+
+/// How many documents there are; none where the last is not whole.
+fn printed(stdout: &[u8]) -> Option<usize> {
+    let is_whole = stdout.is_empty() || stdout.ends_with(b"\n");
+    json::documents(stdout)
+        .ok()
+        .filter(|_| is_whole)
+        .map(|documents| documents.len())
+}
+
+impl Child {
+    /// Its time counts from now on.
+    fn begins(&mut self, deadline: Instant) {
+        self.started = Instant::now();
+        self.deadline = deadline;
+    }
+
+    /// How far it has come with so many lines more.
+    fn past(&self, lines: usize) -> Result<Past, ExecError> {
+        let size = |file: &File| {
+            let size = file.metadata().map_err(|source| self.start(source))?.len();
+            Ok::<_, ExecError>(usize::try_from(size).unwrap_or(usize::MAX))
+        };
+        Ok(Past {
+            stdout: size(&self.stdout)?,
+            stderr: size(&self.stderr)?,
+            lines: self.past.lines + lines,
+        })
+    }
+
+    /// What it has left so far, without what belongs to earlier parts of the conversation.
+    pub(super) fn output(&self, code: Option<i32>) -> Result<Output, ExecError> {
+        let start = |source: io::Error| self.start(source);
+        let stdout = content(&self.stdout, self.past.stdout).map_err(start)?;
+        let stderr = content(&self.stderr, self.past.stderr).map_err(start)?;
+        Ok(Output {
+            code,
+            stdout,
+            stderr: renumbered(&String::from_utf8_lossy(&stderr), self.past.lines),
+        })
+    }
+}
