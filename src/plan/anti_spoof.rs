@@ -5,9 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::Side;
 use super::container::Container;
 use super::fact::Fact;
-use super::observed::Side;
 use crate::ip::{Command, IfName, Mac};
 use crate::nft::{self, Chain, Hook, Is, L3, Match, Place, Rule, Table, Verdict};
 

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use super::observed::{Observed, Read, Side, side_of};
+use super::observed::{Observed, Read, side_of};
+use super::side::Side;
 use crate::ip::link::{LinkRecord, Setting, Vxlan, macvlan_differences, vxlan_differences};
 use crate::ip::route::{Lookup, Protocol, Route};
 use crate::ip::rule::Rule;

@@ -6,12 +6,14 @@ pub mod fact;
 pub mod guard;
 pub mod host;
 pub mod observed;
+mod side;
 pub mod trust;
 pub mod underlay;
 pub mod way_back;
 
 pub use fact::{Fact, Kind, Probe, Verdict};
-pub use observed::{Observed, Read, Side};
+pub use observed::{Observed, Read};
+pub use side::Side;
 
 use crate::ip::link::{self, Setting};
 use crate::ip::sysctl::{self, SysctlKey};

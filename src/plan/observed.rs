@@ -14,15 +14,7 @@ use crate::ip::rule::RuleRecord;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Command, Family, IfName, Mac, TableId, addr, fdb, link, neigh, route, rule};
 use crate::nft::{self, Ruleset, Table};
-
-/// On which side of an attachment something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Side {
-    /// The node.
-    Host,
-    /// The container's namespace.
-    Pod,
-}
+use crate::plan::Side;
 
 /// One question. The order is that in which a batch may ask: see [`link::show`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

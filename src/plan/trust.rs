@@ -3,8 +3,8 @@
 //! On every device of a network and in both families, whichever the network has: IPv6 listens by itself, also
 //! where only IPv4 was asked for. A new device takes its switches from `default`, which may say otherwise.
 
+use super::Side;
 use super::fact::Fact;
-use super::observed::Side;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Family, IfName};
 

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use super::observed::{Observed, Read, Side};
+use super::observed::{Observed, Read};
+use super::side::Side;
 use crate::config::Network;
 use crate::config::hosts::{address, number};
 use crate::ip::link::LinkRecord;
