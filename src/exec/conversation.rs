@@ -262,3 +262,109 @@ impl Child {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::Exec;
+    use super::*;
+
+    /// Answers as `ip -j -force -batch -` does: a document for each line, but for those that fail.
+    const IP: &str = r#"number=0
+while read -r line; do
+  number=$((number + 1))
+  case $line in
+    fail*) printf 'no %s\nCommand failed -:%s\n' "$line" $number >&2 ;;
+    silent*) ;;
+    *) echo "[\"$line $$\"]" ;;
+  esac
+done"#;
+
+    fn part(script: &str, text: &str, reads: &[usize]) -> Invocation {
+        let argv = ["sh", "-c", script].map(String::from).to_vec();
+        Invocation {
+            stdin: Stdin::Part(text.into(), reads.to_vec()),
+            ..Invocation::own(argv, COMMAND_TIMEOUT)
+        }
+    }
+
+    fn pid(output: &Output) -> String {
+        let text = String::from_utf8(output.stdout.clone()).unwrap();
+        text.trim_end_matches("\"]\n")
+            .rsplit(' ')
+            .next()
+            .unwrap()
+            .to_owned()
+    }
+
+    #[test]
+    fn parts_of_a_conversation_are_answered_by_one_process_each_with_line_numbers_of_its_own() {
+        let system = System::default();
+        let first = system.run(&part(IP, "a\nsilent\nb\n", &[1, 3])).unwrap();
+        let pid_of = pid(&first);
+        let said = format!("[\"a {pid_of}\"]\n[\"b {pid_of}\"]\n");
+        assert_eq!(
+            (first.code, &*first.stdout, &*first.stderr),
+            (Some(0), said.as_bytes(), "")
+        );
+        let second = system
+            .run(&part(IP, "c\nfail\nfail it\nd\n", &[1, 2, 4]))
+            .unwrap();
+        let said = format!("[\"c {pid_of}\"]\n[\"d {pid_of}\"]\n");
+        assert_eq!((second.code, &*second.stdout), (Some(1), said.as_bytes()));
+        assert_eq!(
+            second.stderr,
+            "no fail\nCommand failed -:2\nno fail it\nCommand failed -:3\n"
+        );
+        // What needs no answer is carried out all the same when the part has come to its end, and the last part ends it.
+        let nothing = system.run(&part(IP, "silent\n", &[])).unwrap();
+        assert_eq!((nothing.code, &*nothing.stdout), (Some(0), &b""[..]));
+        let last = Invocation {
+            stdin: Stdin::Bytes("e\nfail\n".into()),
+            ..part(IP, "", &[])
+        };
+        let last = system.run(&last).unwrap();
+        assert_eq!(last.stdout, format!("[\"e {pid_of}\"]\n").as_bytes());
+        assert_eq!(last.stderr, "no fail\nCommand failed -:2\n");
+        let other = system.run(&part(IP, "f\n", &[1])).unwrap();
+        assert_ne!(pid(&other), pid_of);
+    }
+
+    #[test]
+    fn a_script_that_answers_only_at_the_end_of_its_input_is_given_that_end() {
+        let late = format!(
+            "lines=$(cat); printf '%s\\n' \"$lines\" | sh -c '{}'",
+            IP.replace('\'', r"'\''")
+        );
+        let output = System::default()
+            .run(&part(&late, "a\nfail\n", &[1, 2]))
+            .unwrap();
+        assert!(
+            output.stdout.starts_with(b"[\"a ")
+                && output.stdout.iter().filter(|byte| **byte == b'\n').count() == 1
+        );
+        assert_eq!(output.stderr, "no fail\nCommand failed -:2\n");
+    }
+
+    #[test]
+    fn a_process_that_ends_within_a_part_has_said_what_it_has_said() {
+        let ends = "read -r line; echo '[1]'; echo 'no more' >&2; exit 7";
+        let output = System::default()
+            .run(&part(ends, "a\nb\n", &[1, 2]))
+            .unwrap();
+        assert_eq!(
+            (output.code, &*output.stdout, &*output.stderr),
+            (Some(7), &b"[1]\n"[..], "no more\n")
+        );
+    }
+
+    #[test]
+    fn a_loopback_device_of_another_name_ends_no_conversation() {
+        let renamed = IP.replace("fail*)", "'addr show dev lo')");
+        let system = System::default();
+        let first = system.run(&part(&renamed, "a\n", &[1])).unwrap();
+        let second = system.run(&part(&renamed, "b\n", &[1])).unwrap();
+        assert_eq!(pid(&first), pid(&second));
+        assert!(second.stdout.starts_with(b"[\"b "));
+    }
+}
