@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::error::{CniError, Code};
 use crate::sanitize::printable;
+
+/// The list's key, and its key in older libraries.
+const KEYS: [&str; 2] = ["cni.dev/valid-attachments", "cni.dev/attachments"];
 
 /// Attachments as pairs of container and interface.
 pub type Listed = BTreeSet<(String, String)>;
@@ -20,8 +23,7 @@ pub const NO_LIST: &str =
 /// # Errors
 /// Code 7 where it is no such list.
 pub fn valid_attachments(config: &Value) -> Result<Option<Listed>, CniError> {
-    let keys = ["cni.dev/valid-attachments", "cni.dev/attachments"];
-    let Some(list) = keys
+    let Some(list) = KEYS
         .iter()
         .find_map(|key| config.get(*key))
         .filter(|list| !list.is_null())
@@ -43,4 +45,17 @@ pub fn valid_attachments(config: &Value) -> Result<Option<Listed>, CniError> {
     };
     let items = list.as_array().ok_or_else(|| wrong(list))?;
     items.iter().map(one).collect::<Result<_, _>>().map(Some)
+}
+
+/// Adds attachments, each a container and an interface, to the runtime's list in a configuration, whichever key it has.
+pub fn add_valid(config: &mut Value, more: impl Iterator<Item = (String, String)>) {
+    let lists = KEYS.iter().filter(|key| config[**key].is_array());
+    let Some(key) = lists.copied().next() else {
+        return;
+    };
+    if let Some(list) = config[key].as_array_mut() {
+        list.extend(
+            more.map(|(container, ifname)| json!({"containerID": container, "ifname": ifname})),
+        );
+    }
 }

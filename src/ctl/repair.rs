@@ -53,17 +53,12 @@ fn repair(system: &System, node: &Node) -> Result<Done, CniError> {
         let Some(standing) = on.standing() else {
             continue;
         };
-        let network = &standing.network;
         done.looked += 1;
         let mut steps = Vec::new();
         let mended = side(system, node, on, standing, &mut steps);
         done.tell(&format!("network {}", on.name), &steps, &Netns::Own);
         match mended {
-            Ok(Some((now, mtu_before))) => seen.push(Mended {
-                vx: network.vx.clone(),
-                now,
-                mtu_before,
-            }),
+            Ok(Some(mended)) => seen.push(mended),
             Ok(None) => {}
             Err(error) => done.failed.push((format!("network {}", on.name), error)),
         }
@@ -75,7 +70,8 @@ fn repair(system: &System, node: &Node) -> Result<Done, CniError> {
 
 /// The host side of a network, mended.
 struct Mended {
-    vx: IfName,
+    /// As it was when the lock was held.
+    side: HostSide,
     now: Observed,
     /// The vxlan's MTU before that.
     mtu_before: Option<u32>,
@@ -88,7 +84,7 @@ fn side(
     on: &OnNode,
     standing: &HostSide,
     steps: &mut Vec<Step>,
-) -> Result<Option<(Observed, Option<u32>)>, CniError> {
+) -> Result<Option<Mended>, CniError> {
     let journal = journal(node, &on.name, "-", "");
     let session = session(system, &journal);
     let _alone = node.store.clone().until(system.stop()).hold(&on.name)?;
@@ -96,9 +92,16 @@ fn side(
     if !node.store.is_used_by_others(&on.name, "", "")? {
         return Ok(None);
     }
-    let mended = make_side(&session, &node.store, standing, steps);
+    // Nor as it was then: an ADD may have brought another definition.
+    let side = HostSide::of(&node.store, &standing.network);
+    let mended = make_side(&session, &node.store, &side, steps);
     end(&journal, steps, mended.as_ref().err());
-    mended.map(Some)
+    let (now, mtu_before) = mended?;
+    Ok(Some(Mended {
+        side,
+        now,
+        mtu_before,
+    }))
 }
 
 fn make_side(
@@ -152,14 +155,18 @@ fn claims(system: &System, node: &Node, done: &mut Done) {
 
 /// Looks at every container and mends those that are not as they should be.
 fn containers(system: &System, node: &Node, seen: &[Mended], done: &mut Done) {
-    let mended = |vx: &IfName| seen.iter().find(|mended| mended.vx == *vx);
+    let mended = |vx: &IfName| seen.iter().find(|mended| mended.side.network.vx == *vx);
     let host = |vx: &IfName| mended(vx).map(|mended| &mended.now);
     let attached: Vec<Attached<'_>> = Attached::all(node)
         .into_iter()
         .filter(|one| one.netns.is_some())
         .filter_map(|one| {
-            let parents_mtu = mended(&one.network.vx)?.mtu_before;
-            Some(Attached { parents_mtu, ..one })
+            let mended = mended(&one.network.vx)?;
+            Some(Attached {
+                side: &mended.side,
+                parents_mtu: mended.mtu_before,
+                ..one
+            })
         })
         .collect();
     done.looked += attached.len();

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::at_once::take_answers_at_once;
 use super::config::Ipam;
@@ -115,6 +115,23 @@ pub fn of_result(request: &Request, ipam: &Ipam, owners: &Owners) -> Result<Vec<
         owner: None,
     });
     Ok(held.collect())
+}
+
+/// Whether an ADD of ours is at work on an attachment, or has ended only since a moment: too young for a runtime's list.
+///
+/// # Errors
+/// When its record cannot be looked for.
+pub fn is_young(
+    ipam: &Ipam,
+    container: &str,
+    ifname: &str,
+    moment: SystemTime,
+) -> Result<bool, CniError> {
+    let Some(store) = attachments(ipam) else {
+        return Ok(false);
+    };
+    let found = store.find(container, ifname)?;
+    Ok(matches!(found, Some(Found::Whole(record)) if store.is_young(&record, moment)))
 }
 
 /// How long each of two questions waits for an answer.

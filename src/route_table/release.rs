@@ -4,6 +4,7 @@
 //! and frees no other owner's address. Every step is tried; a record stays while its route does.
 
 use std::net::IpAddr;
+use std::time::SystemTime;
 
 use super::config::Ipam;
 use super::lost;
@@ -51,6 +52,7 @@ pub fn del(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniErr
 /// # Errors
 /// Code 7 for what is no list, changing nothing; else what could not be removed, after everything was tried.
 pub fn gc(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniError> {
+    let began = SystemTime::now();
     let Some(valid) = valid_attachments(&request.config)? else {
         Journal::new(&ipam.log_file, "GC", "").remark(NO_LIST);
         return Ok(());
@@ -64,7 +66,8 @@ pub fn gc(system: &System, request: &Request, ipam: &Ipam) -> Result<(), CniErro
             let name = held.owner.as_ref().map(|owner| &owner.name);
             name == Some(&request.name)
         };
-        if held.iter().any(ours) && !valid.contains(&(container.clone(), ifname.clone())) {
+        let listed = valid.contains(&(container.clone(), ifname.clone()));
+        if !listed && held.iter().any(ours) && !lost::is_young(ipam, &container, &ifname, began)? {
             let one = request.of_attachment(container, ifname);
             errors.extend(del(system, &one, ipam).err());
         }

@@ -5,8 +5,10 @@
 //! record and lease along. The lock of an attachment is held for as long as it takes to look for its record and
 //! to write one: milliseconds. The record shows what is at work on it after that ([`super::under_way`]).
 
+use std::time::SystemTime;
+
 use super::lock::{How, Lock};
-use super::{Leaving, Store, StoreError, make_dir, under_way};
+use super::{Attachment, Leaving, Store, StoreError, make_dir, under_way};
 
 impl Store {
     /// Takes the lock of an attachment. Its file goes by [`Lock::remove`].
@@ -36,6 +38,19 @@ impl Store {
             leaving.extend(under_way::wait(self.record(&network, container, ifname))?);
         }
         Ok(leaving)
+    }
+
+    /// Whether an ADD is at work on an attachment, or has ended at a moment or after it. Writing its record is the last that
+    /// it does.
+    pub fn is_young(&self, attachment: &Attachment, moment: SystemTime) -> bool {
+        let (network, ifname) = (&attachment.network, attachment.ifname.as_str());
+        let record = self.record(network, &attachment.container, ifname);
+        let is_written_since = |record| {
+            let written = std::fs::symlink_metadata(record).and_then(|found| found.modified());
+            written.is_ok_and(|written| written >= moment)
+        };
+        // In this order: what is at rest at the first look has been written by the second.
+        under_way::is_under_way(&record) || is_written_since(record)
     }
 
     /// Removes what an ADD that was killed before it had written its record has left.

@@ -9,7 +9,7 @@ use vxlan_cni::plan::container::temporary;
 use crate::support::lab::{
     Ask, Lab, Net, Node, Pod, Snapshot, address, ipv6, nft, until, until_open,
 };
-use crate::support::plugin::{Said, signal};
+use crate::support::plugin::{Program, Said, signal};
 
 /// Puts a question about each at the same moment, and waits for all answers.
 fn at_once(verb: &str, asks: &[&Ask]) -> Vec<Said> {
@@ -262,6 +262,45 @@ fn b56_a_slow_ipam_holds_nobody_up() {
     slow.check(&result);
     pod.ping(&node.gateway(&blue));
     slow.after(&result).del();
+    node.snapshot().assert_same(&before);
+}
+
+#[test]
+fn a_gc_that_does_not_know_of_an_add_at_work_leaves_its_record_and_its_claim() {
+    let lab = Lab::new(1);
+    let node = lab.node(0);
+    let blue = Net::new("blue", 100);
+    let before = node.snapshot();
+    // It has claimed an address, and its answer is waited for.
+    let body = format!(
+        "answer=$({}) || exit; test $CNI_COMMAND != ADD || {{ : >$0.asked; read -r word <$0.pipe; }}; \
+         printf %s \"$answer\"",
+        Program::RouteTable.path()
+    );
+    let dir = lab.script("slow", "route-table", &body);
+    let made = Command::new("mkfifo")
+        .arg(dir.join("route-table.pipe"))
+        .status();
+    assert!(made.unwrap().success());
+    let config = node.config(&[&blue]).ipam(node.route_table());
+    let pod = node.pod("slow");
+    let slow = node.ask(&config, &pod).plugins_first(&dir);
+    let waiting = slow.verb("ADD").start();
+    until("an address is claimed", || {
+        dir.join("route-table.asked").exists()
+    });
+    let empty = json!({"cniVersion": "1.1.0", "cni.dev/valid-attachments": []});
+    let gc = slow.clone().config(&config.clone().with(empty));
+    gc.netns("")
+        .ifname("")
+        .env("CNI_CONTAINERID", "")
+        .say("GC")
+        .ok();
+    std::fs::write(dir.join("route-table.pipe"), "now\n").unwrap();
+    let result = Said::by(waiting).ok();
+    let ask = node.ask(&config, &pod);
+    ask.check(&result);
+    ask.after(&result).del();
     node.snapshot().assert_same(&before);
 }
 

@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod beside;
 mod cycles;
 mod ledger;
 mod races;

@@ -22,7 +22,7 @@ fn start_at(moment: Instant, call: &Call) -> Child {
 
 /// Starts calls, each at a random moment of the window, the first one early in it, and waits for all of
 /// them in their order.
-fn at_random(random: &mut fastrand::Rng, window: Duration, calls: &[Call]) -> Vec<Said> {
+pub fn at_random(random: &mut fastrand::Rng, window: Duration, calls: &[Call]) -> Vec<Said> {
     let (now, window) = (Instant::now(), window.as_micros() as u64);
     let mut moment = |number| {
         let end = if number == 0 { window / 4 } else { window };
@@ -41,7 +41,7 @@ fn at_random(random: &mut fastrand::Rng, window: Duration, calls: &[Call]) -> Ve
 
 /// Twice as long as a DEL takes on this machine now: whatever step it is at, an ADD has come in at that
 /// one sooner or later, and after it as often.
-fn window(ask: &Ask) -> Duration {
+pub fn window(ask: &Ask) -> Duration {
     let ask = ask.after(&ask.add());
     let start = Instant::now();
     ask.del();
