@@ -1,6 +1,7 @@
 //! What the IPAM is told and what it says: pure, both ways.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
@@ -65,11 +66,25 @@ fn pool(network: &Network, cidr: IpNetwork) -> Option<Value> {
     }))
 }
 
-/// whereabouts has its own words: one `range`, more in `ipRanges`.
+/// whereabouts has its own words: one `range`, more in `ipRanges`, and in each what is not handed out. It keeps no gateway free
+/// by itself (`IterateForAssignment`, pkg/allocate/allocate.go).
 fn whereabouts(object: &mut Map<String, Value>, pools: &[Value]) {
-    let words = |pool: &Value| json!({"range": pool["subnet"], "range_start": pool["rangeStart"], "range_end": pool["rangeEnd"]});
+    let words = |pool: &Value| {
+        json!({
+            "range": pool["subnet"],
+            "range_start": pool["rangeStart"],
+            "range_end": pool["rangeEnd"],
+            "exclude": [host(&pool["gateway"])],
+        })
+    };
     if let Some((first, more)) = pools.split_first() {
-        for (key, value) in words(first).as_object().into_iter().flatten() {
+        let mut first_words = words(first);
+        let own = object.get("exclude").and_then(Value::as_array);
+        let own = own.into_iter().flatten().cloned();
+        if let Some(excluded) = first_words["exclude"].as_array_mut() {
+            excluded.extend(own);
+        }
+        for (key, value) in first_words.as_object().into_iter().flatten() {
             object.insert(key.clone(), value.clone());
         }
         object.insert("gateway".to_owned(), first["gateway"].clone());
@@ -77,6 +92,15 @@ fn whereabouts(object: &mut Map<String, Value>, pools: &[Value]) {
             object.insert("ipRanges".to_owned(), more.iter().map(words).collect());
         }
     }
+}
+
+/// An address in the form of a subnet.
+fn host(address: &Value) -> String {
+    let text = address.as_str().unwrap_or_default();
+    text.parse::<IpAddr>().map_or_else(
+        |_| text.to_owned(),
+        |host| IpNetwork::from(host).to_string(),
+    )
 }
 
 /// The configuration for the IPAM's stdin: the whole one, with its part and the addresses asked for.
@@ -152,7 +176,12 @@ pub fn read(
     let mut lease =
         CniResult::from_json(&said, version).map_err(|e| refused(Code::DECODING, e.to_string()))?;
     lease.interfaces.clear();
-    lease.ips.iter_mut().for_each(|ip| ip.interface = None);
+    for ip in &mut lease.ips {
+        ip.interface = None;
+        // whereabouts gives its one gateway with addresses of either family; no route has one of the other.
+        let family = Family::of(ip.address.ip());
+        ip.gateway = ip.gateway.filter(|gateway| Family::of(*gateway) == family);
+    }
     let mut seen = BTreeSet::new();
     lease.ips.retain(|ip| seen.insert(ip.address));
     if lease.ips.is_empty() {
@@ -234,7 +263,21 @@ mod tests {
         let told = told(json!({"type": "whereabouts"}));
         assert_eq!(told["range"], "10.1.0.0/24");
         assert_eq!(told["range_start"], "10.1.0.10");
+        assert_eq!(told["exclude"], json!(["10.1.0.1/32"]));
         assert_eq!(told["ipRanges"][0]["range"], "fd10::/64");
+        assert_eq!(told["ipRanges"][0]["exclude"], json!(["fd10::1/128"]));
+        let more = super::tests::told(json!({"type": "whereabouts", "exclude": ["10.1.0.64/26"]}));
+        assert_eq!(more["exclude"], json!(["10.1.0.1/32", "10.1.0.64/26"]));
+    }
+
+    #[test]
+    fn a_gateway_of_the_other_family_is_none() {
+        let (config, _) = network(json!({"type": "x"}));
+        let ip = |address: &str| json!({"address": address, "gateway": "10.1.0.1"});
+        let said = json!({"ips": [ip("10.1.0.20/24"), ip("fd10::20/64")]});
+        let lease = read(Some(said), &config.networks[0], &[], Version::NEWEST).unwrap();
+        let gateways: Vec<_> = lease.ips.iter().map(|ip| ip.gateway).collect();
+        assert_eq!(gateways, [Some("10.1.0.1".parse().unwrap()), None]);
     }
 
     #[test]

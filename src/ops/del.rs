@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::leave::{leave, leave_if_idle};
 use super::{all, ending, journal, kept, namespace_inode, store};
 use crate::cni::delegate::{Call, Delegate};
-use crate::cni::{CniError, Code, Request, Verb};
+use crate::cni::{Args, CniError, Code, Request, Verb};
 use crate::config::{Config, Network};
 use crate::exec::{self, System};
 use crate::ip::{Command, IfName, Mac, Netns, Program, link};
@@ -44,6 +44,7 @@ pub fn take_off(
 ) -> Result<(), CniError> {
     let _leaving = store.wait_for_add(&request.container, &request.ifname)?;
     let known = Known::find(config, store, request)?;
+    let request = &known.with_its_pod(request);
     let name = known
         .network
         .as_ref()
@@ -91,6 +92,8 @@ struct Known {
     of_an_earlier_boot: bool,
     /// Its MAC, where the record tells.
     mac: Option<Mac>,
+    /// Its pod as `NAMESPACE/NAME`, where the record tells.
+    pod: Option<String>,
     /// Where there is no record: the networks that it may be on.
     candidates: Vec<Network>,
 }
@@ -125,6 +128,7 @@ impl Known {
             incomplete: record.lease.is_none(),
             of_an_earlier_boot,
             mac: container::mac_of_record(record.mac, &record.definition, record.lease.as_ref()),
+            pod: record.pod.clone(),
             candidates: Vec::new(),
         }
     }
@@ -144,6 +148,7 @@ impl Known {
             incomplete: true,
             of_an_earlier_boot: false,
             mac: None,
+            pod: None,
             candidates: Vec::new(),
         }
     }
@@ -165,8 +170,24 @@ impl Known {
             incomplete: false,
             of_an_earlier_boot: false,
             mac: None,
+            pod: None,
             candidates: config.networks.clone(),
         }
+    }
+
+    /// The question as the runtime's DEL puts it, where a GC names no pod: whereabouts releases nothing without one, and
+    /// exits 0.
+    fn with_its_pod(&self, request: &Request) -> Request {
+        let mut request = request.clone();
+        let pod = self.pod.as_deref().and_then(|pod| pod.split_once('/'));
+        if let Some((namespace, name)) = pod.filter(|_| request.args == Args::default()) {
+            let args = format!("IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={name}");
+            request
+                .variables
+                .retain(|(variable, _)| *variable != "CNI_ARGS");
+            request.variables.push(("CNI_ARGS", args));
+        }
+        request
     }
 
     /// The IPAM releases by container, whatever the ranges; but some want to see one.
