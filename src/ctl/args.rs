@@ -2,6 +2,7 @@
 //!
 //! A verb's options stand here whole; the verb itself is in the file of its name.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -96,12 +97,17 @@ pub struct StatusOptions {
 #[command(after_help = "Examples:
   vxlan doctor                 what is wrong, how to see it, how to mend it
   vxlan doctor --verbose       every fact by itself, those that hold too
+  vxlan doctor --peer 10.1.0.2
+                               asks that node, too, whether frames reach it and come back
   vxlan doctor || vxlan repair
                                mends what is this node's")]
 pub struct DoctorOptions {
     /// Tells every fact that holds by itself, not how many
     #[arg(short, long)]
     pub verbose: bool,
+    /// Another node that is asked too: an address on a network, its gateway's or a container's, or on the underlay
+    #[arg(long = "peer", value_name = "ADDRESS")]
+    pub peers: Vec<IpAddr>,
 }
 
 /// `vxlan plan`.

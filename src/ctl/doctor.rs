@@ -4,15 +4,19 @@
 mod arping;
 mod asked;
 mod claims;
+mod echo;
+mod firewall;
 mod invalid;
 mod learnt;
 mod macs;
 mod neighbours;
 mod networks;
 mod others;
+mod peers;
 mod places;
 pub(super) mod probe;
 mod programs;
+mod reach;
 mod report;
 mod shared;
 mod underlay;
@@ -21,6 +25,10 @@ mod wire;
 pub use claims::folders;
 pub use programs::Filters;
 
+use std::net::IpAddr;
+
+use self::firewall::Firewalls;
+use self::networks::Beside;
 use self::report::{Report, Section};
 use super::Said;
 use super::args::{DoctorOptions, Shared};
@@ -36,7 +44,7 @@ use crate::exec::System;
 /// When there is no configuration, or the folder of the records cannot be read.
 pub fn run(shared: &Shared, options: &DoctorOptions) -> Result<Said, CniError> {
     let node = Node::open(shared)?;
-    let report = examine(&System::until_sigterm(), &node);
+    let report = examine(&System::until_sigterm(), &node, &options.peers);
     let said = Said::either(
         shared,
         || report.document(),
@@ -45,11 +53,13 @@ pub fn run(shared: &Shared, options: &DoctorOptions) -> Result<Said, CniError> {
     Ok(said.if_well(report.is_ok()))
 }
 
-fn examine(system: &System, node: &Node) -> Report {
+fn examine(system: &System, node: &Node, peers: &[IpAddr]) -> Report {
     let mut here = programs::programs(system, node.filters());
     here.extend(places::places(node));
     here.extend(others::others(system, node));
     here.extend(neighbours::neighbours());
+    let firewalls = Firewalls::of(system);
+    here.extend(firewalls.read());
     let mut sections = vec![Section::new("this node", here)];
     if networks::can_look(system) {
         let journal = no_journal();
@@ -60,6 +70,10 @@ fn examine(system: &System, node: &Node) -> Report {
             system,
             &session(system, &journal),
             node,
+            &Beside {
+                peers,
+                firewalls: &firewalls,
+            },
             tell,
         ));
         sections.extend(claims::claims(system, node));

@@ -71,7 +71,7 @@ pub fn host_facts(side: &HostSide, seen: &Observed) -> Result<Vec<Fact>, CniErro
 }
 
 /// The most entries of a vxlan device that are listed: four times what a device has by default.
-const LISTED: u32 = 4 * Vxlan::MAXADDRESS;
+pub const LISTED: u32 = 4 * Vxlan::MAXADDRESS;
 
 /// Adds what a network's device has learnt, where its limit bounds that: a pod that makes MACs up grows the list, and a
 /// list without an end holds up every look at the node.

@@ -61,9 +61,19 @@ pub struct FdbRecord {
     /// `permanent`, or empty for a learnt one.
     #[serde(default)]
     pub state: String,
+    /// Seconds since it was used (`-s`).
+    pub used: Option<u64>,
+    /// Seconds since it was renewed (`-s`).
+    pub updated: Option<u64>,
 }
 
 impl FdbRecord {
+    /// Seconds since the device last heard from the MAC or sent to it. Which of the two ages an answer renews differs
+    /// between kernels.
+    pub fn age(&self) -> Option<u64> {
+        [self.used, self.updated].into_iter().flatten().min()
+    }
+
     /// Whether it leads what is not learnt to a VTEP.
     pub fn floods_to(&self, vtep: IpAddr) -> bool {
         self.mac == UNKNOWN && self.dst == Some(vtep)

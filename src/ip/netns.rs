@@ -101,6 +101,16 @@ impl Netns {
         }
     }
 
+    /// The words by which any program is started in it.
+    pub fn enter(&self) -> Vec<String> {
+        let path = match self {
+            Self::Own => return Vec::new(),
+            Self::Named(name) => format!("{}/{name}", NAMED[0]),
+            Self::Path(path) => path.clone(),
+        };
+        vec!["nsenter".to_owned(), format!("--net={path}")]
+    }
+
     /// The words that start a program in it, as they are shown.
     pub fn prefix(&self, program: Program) -> Vec<String> {
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();

@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod arrives;
 mod beside;
 mod broken;
 mod doctor;

@@ -133,7 +133,8 @@ impl Lab {
         self.plug(0..nodes);
     }
 
-    fn switch(&self) -> String {
+    /// The name of the namespace that is the switch.
+    pub fn switch(&self) -> String {
         format!("{}-sw", self.prefix)
     }
 

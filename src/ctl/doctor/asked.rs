@@ -5,6 +5,7 @@ use super::arping::Arping;
 use super::report::Finding;
 use super::{macs, shared, wire};
 use crate::config::Network;
+use crate::ctl::look::Attached;
 use crate::ctl::node::OnNode;
 use crate::exec::System;
 use crate::plan::Observed;
@@ -20,6 +21,8 @@ pub struct Wire<'a> {
     pub network: &'a Network,
     /// What was seen of the node; none where that failed.
     pub seen: Option<&'a Observed>,
+    /// Its attachments that are whole.
+    pub attached: &'a [Attached<'a>],
 }
 
 /// What its wire told.
@@ -44,7 +47,9 @@ pub fn ask(system: &System, arping: &Arping<'_>, wires: &[Option<Wire<'_>>]) -> 
 fn one_wave(system: &System, arping: &Arping<'_>, wave: &[Option<Wire<'_>>]) -> Vec<Asked> {
     std::thread::scope(|threads| {
         let started = wave.iter().map(|wire| {
-            let &Wire { on, network, seen } = wire.as_ref()?;
+            let &Wire {
+                on, network, seen, ..
+            } = wire.as_ref()?;
             let crossing = move || seen.map(|seen| wire::crossing(system, network, seen));
             Some((
                 threads.spawn(move || crossing().unwrap_or_default()),

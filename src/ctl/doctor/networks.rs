@@ -1,14 +1,16 @@
 //! Each network: its underlay, who else has its VNI, the facts of its host side and of everybody on it.
 
+use std::net::IpAddr;
+
 use super::arping::{Arping, Question};
 use super::asked::{self, Wire};
+use super::firewall::Firewalls;
+use super::reach::{self, Reached};
 use super::report::{Finding, Id, Section};
-use super::{learnt, probe, underlay, wire};
+use super::{learnt, peers, probe, underlay, wire};
 use crate::cni::CniError;
 use crate::config::Network;
-use crate::ctl::look::{
-    Attached, Found, Judged, host_facts, host_reads, judge, list_learnt, look_at, shown,
-};
+use crate::ctl::look::{Attached, Found, Judged, host_facts, host_reads, judge, look_at, shown};
 use crate::ctl::node::{Node, OnNode, Recorded, State};
 use crate::exec::System;
 use crate::ip::route::Lookup;
@@ -20,6 +22,14 @@ use crate::session::Session;
 
 /// What removes what only a record tells of.
 const GONE: &str = "let the runtime remove the container (its DEL), or: vxlan gc";
+
+/// What is known beside a network itself.
+pub struct Beside<'a> {
+    /// Other nodes that the operator names.
+    pub peers: &'a [IpAddr],
+    /// This node's firewalls.
+    pub firewalls: &'a Firewalls,
+}
 
 /// A network as it was looked at.
 struct Looked<'a> {
@@ -34,13 +44,12 @@ pub fn networks(
     system: &System,
     session: &Session<'_>,
     node: &Node,
+    beside: &Beside<'_>,
     mut tell: impl FnMut(&Attached<'_>),
 ) -> Vec<Section> {
-    let looked: Vec<Looked<'_>> = node
-        .networks
-        .iter()
-        .map(|on| Looked::of(session, node, on))
-        .collect();
+    let networks = node.networks.iter();
+    let looked = networks.map(|on| Looked::of(system, session, node, on));
+    let looked: Vec<Looked<'_>> = looked.collect();
     // Under way while everything else is looked at.
     let arping = Arping::here(system);
     let probes: Vec<Option<Question>> = looked
@@ -58,10 +67,14 @@ pub fn networks(
         owners: None,
     };
     let wires: Vec<Option<Wire<'_>>> = looked.iter().map(Looked::wire).collect();
+    // Before the others: an answer to the kernel, which asks for neighbours on an echo's behalf, is heard by whatever
+    // waits for one.
+    let reached = reach::ask(system, &arping, beside.peers, &wires);
     let asked = asked::ask(system, &arping, &wires);
-    let each = looked.iter().zip(probes).zip(impossible).zip(asked);
-    each.map(|(((one, probe), impossible), asked)| {
-        let mut section = one.section(asked.crossing);
+    let each = looked.iter().zip(probes).zip(impossible);
+    let each = each.zip(reached.into_iter().zip(asked));
+    each.map(|(((one, probe), impossible), (reached, asked))| {
+        let mut section = one.section(asked.crossing, reached, beside);
         section.facts.extend(one.facts(system, &mut tell));
         let answer = one.standing().zip(probe);
         let answer = answer.map(|(network, probe)| wire::alone(network, probe));
@@ -78,7 +91,7 @@ pub fn networks(
 }
 
 impl<'a> Looked<'a> {
-    fn of(session: &Session<'_>, node: &'a Node, on: &'a OnNode) -> Self {
+    fn of(system: &System, session: &Session<'_>, node: &'a Node, on: &'a OnNode) -> Self {
         let network = on.side.as_ref().map(|side| &side.network);
         let seen = match &on.side {
             None => Ok(Observed::default()),
@@ -96,7 +109,7 @@ impl<'a> Looked<'a> {
                 reads.extend(learnt::reads(network));
                 let seen = session.observe_host(network, reads);
                 let seen = seen.and_then(|seen| learnt::look(session, network, seen));
-                seen.and_then(|seen| list_learnt(session, network, seen))
+                seen.map(|seen| peers::learnt(system, network, seen))
             }
         };
         Self {
@@ -118,10 +131,11 @@ impl<'a> Looked<'a> {
             on: self.on,
             network: self.standing()?,
             seen: self.seen.as_ref().ok(),
+            attached: &self.attached,
         })
     }
 
-    fn section(&self, crossing: Vec<Finding>) -> Section {
+    fn section(&self, crossing: Vec<Finding>, reached: Reached, beside: &Beside<'_>) -> Section {
         let about = match self.network {
             Some(network) => format!(
                 "network {} (VNI {}, {})",
@@ -140,7 +154,12 @@ impl<'a> Looked<'a> {
         if let (Some(_), Some(side)) = (self.standing(), &self.on.side) {
             section.findings.extend(filter(network, seen));
             section.findings.extend(learnt::findings(network, seen));
+            section
+                .findings
+                .extend(beside.firewalls.findings(network, seen));
             section.findings.extend(crossing);
+            section.findings.extend(reached.peers);
+            section.findings.extend(reached.pods);
             let facts = host_facts(side, seen);
             let facts = facts.map(|facts| findings(&judge(facts, seen), &Netns::Own));
             let facts = facts.unwrap_or_else(|error| vec![failed(&error)]);

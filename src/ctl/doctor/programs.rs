@@ -168,7 +168,7 @@ fn filters_the_way_out(system: &System) -> Finding {
 }
 
 /// A driver that is built in shows nowhere else unless it has parameters.
-fn kernel_has(symbol: &str) -> bool {
+pub(super) fn kernel_has(symbol: &str) -> bool {
     let symbols = std::fs::read_to_string("/proc/kallsyms").unwrap_or_default();
     symbols
         .lines()

@@ -27,10 +27,20 @@ pub enum Id {
     Fact,
     /// How many MACs a vxlan device may learn.
     FdbLimit,
+    /// Whether the rules of firewalls are known.
+    Firewall,
+    /// What firewalls do with what containers send elsewhere.
+    FirewallForward,
+    /// What firewalls do between containers and their node.
+    FirewallGateway,
+    /// What firewalls do with vxlan.
+    FirewallVxlan,
     /// FRR beside the claims.
     Frr,
     /// This node alone has the gateway's address.
     GatewayOwner,
+    /// The gateway answers a container.
+    GatewayReach,
     /// `ip -j`.
     IpJson,
     /// The IPAM plugin.
@@ -55,6 +65,10 @@ pub enum Id {
     Nftables,
     /// A claim that no record names.
     OrphanedClaim,
+    /// Frames reach another node and come back.
+    PeerReach,
+    /// A container answers its node.
+    PodReach,
     /// A program that is started.
     Program,
     /// The record of an attachment.

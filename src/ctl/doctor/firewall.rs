@@ -1,0 +1,368 @@
+//! What firewalls of this node do with the packets of networks: vxlan itself, what containers send out and to their
+//! node. One that cannot be read is said to be unknown.
+
+mod iptables;
+mod nft;
+mod rules;
+
+use std::path::Path;
+
+use self::rules::{Dropped, Packet, Table};
+use super::probe::{ask, said};
+use super::programs::kernel_has;
+use super::report::{Finding, Id};
+use crate::config::Network;
+use crate::exec::{System, is_installed};
+use crate::ip::Family;
+use crate::ip::json::documents;
+use crate::ip::stderr::message;
+use crate::plan::{Observed, underlay};
+
+/// Where the kernel lists the tables of iptables' own filter, which nftables does not show; one for each family.
+const LEGACY: [(&str, &str); 2] = [
+    ("iptables", "/proc/net/ip_tables_names"),
+    ("ip6tables", "/proc/net/ip6_tables_names"),
+];
+
+/// The tables of this node.
+#[derive(Debug, Default)]
+pub struct Firewalls {
+    tables: Vec<Table>,
+    unread: Vec<Finding>,
+}
+
+impl Firewalls {
+    /// Reads them all.
+    pub fn of(system: &System) -> Self {
+        let mut found = Self::default();
+        found.read_nft(system);
+        for (program, names) in LEGACY {
+            found.read_iptables(system, program, names);
+        }
+        found
+    }
+
+    fn read_nft(&mut self, system: &System) {
+        let inspect = "nft -j list ruleset";
+        let unknown = |why: String| {
+            let what = format!(
+                "the rules of nftables cannot be read, so what they drop is not known: {why}"
+            );
+            Finding::unknown(Id::Firewall, what).inspect(inspect)
+        };
+        if !is_installed("nft") {
+            let finding = unknown("nft is not installed".to_owned());
+            self.unread
+                .push(finding.fix("install nftables from your distribution"));
+            return;
+        }
+        let argv: Vec<&str> = inspect.split(' ').collect();
+        let answer = ask(system, &argv);
+        let text = said(&answer);
+        let read = text.and_then(|text| {
+            let document = documents(text.as_bytes()).ok()?.into_iter().next()?;
+            nft::tables(&document)
+        });
+        match (read, answer) {
+            (Some(tables), _) => self.tables.extend(tables),
+            (None, _) if !has_nftables() => {}
+            (None, Err(error)) => self.unread.push(unknown(error.to_string())),
+            (None, Ok(output)) => self.unread.push(unknown(message(&output.stderr))),
+        }
+    }
+
+    /// Those that iptables made in nftables are read in its words, for its own are richer; those of its own filter
+    /// only it can show.
+    fn read_iptables(&mut self, system: &System, program: &str, names: &str) {
+        let save = |which: &str| said(&ask(system, &[which]));
+        let plain = format!("{program}-save");
+        let saved = is_installed(&plain).then(|| save(&plain)).flatten();
+        let legacy = format!("{program}-legacy-save");
+        let has_legacy = std::fs::read_to_string(names).is_ok_and(|names| !names.trim().is_empty());
+        let is_legacy = saved
+            .as_ref()
+            .is_some_and(|saved| saved.contains("(legacy)") || !saved.contains("(nf_tables)"));
+        if let Some(saved) = saved {
+            let tables = iptables::tables(program, &saved);
+            // What nftables shows of these is the same once more.
+            self.tables.retain(|shown| {
+                let same = |table: &Table| {
+                    shown.program == "nft"
+                        && (&shown.family, &shown.name) == (&table.family, &table.name)
+                };
+                is_legacy || !tables.iter().any(same)
+            });
+            self.tables.extend(tables);
+        }
+        if !has_legacy || is_legacy {
+            return;
+        }
+        match is_installed(&legacy).then(|| save(&legacy)).flatten() {
+            Some(saved) => self.tables.extend(iptables::tables(&format!("{program}-legacy"), &saved)),
+            None => self.unread.push(
+                Finding::unknown(Id::Firewall, format!("{names} names tables, and {legacy} does not show them: what they drop is not known"))
+                    .inspect(format!("cat {names}"))
+                    .fix("install iptables from your distribution"),
+            ),
+        }
+    }
+
+    /// That they could be read, or which could not.
+    pub fn read(&self) -> Vec<Finding> {
+        match self.unread.is_empty() {
+            true => vec![Finding::ok(
+                Id::Firewall,
+                format!("the {} tables of firewalls were read", self.tables.len()),
+            )],
+            false => self.unread.clone(),
+        }
+    }
+
+    fn drops<'a>(&'a self, hooks: &[&str], packet: &Packet<'_>) -> Option<Dropped<'a>> {
+        let mut hooks = hooks.iter();
+        hooks.find_map(|hook| {
+            self.tables
+                .iter()
+                .find_map(|table| table.drops(hook, packet))
+        })
+    }
+
+    /// What they drop of a network's packets.
+    pub fn findings(&self, network: &Network, seen: &Observed) -> Vec<Finding> {
+        let mut findings = self.of_vxlan(network, seen);
+        for family in network.families() {
+            findings.extend(self.of_the_gateway(network, family));
+            findings.extend(self.of_what_leaves(network, seen, family));
+        }
+        findings.dedup();
+        if findings.is_empty() && self.unread.is_empty() {
+            let what = format!("no firewall drops packets of {}", network.name);
+            findings.push(Finding::ok(Id::Firewall, what));
+        }
+        findings
+    }
+
+    fn of_vxlan(&self, network: &Network, seen: &Observed) -> Vec<Finding> {
+        let vxlan = &network.options.vxlan;
+        let Some(dev) = underlay::name(network, seen) else {
+            return Vec::new();
+        };
+        let port = vxlan.dstport;
+        let packet = Packet {
+            is_v6: vxlan.is_v6(),
+            protocol: Some("udp"),
+            port: Some(port),
+            state: "new",
+            ..Packet::default()
+        };
+        let comes = Packet {
+            by: Some(dev.as_str()),
+            ..packet.clone()
+        };
+        let leaves = Packet {
+            out: Some(dev.as_str()),
+            ..packet
+        };
+        let finding = |dropped: Dropped<'_>, way: &str, rule: Wanted<'_>| {
+            let what = format!(
+                "vxlan that {way} {dev} (UDP, port {port}) is dropped by {}",
+                shown(&dropped)
+            );
+            let finding = Finding::failed(Id::FirewallVxlan, what);
+            finding
+                .inspect(inspect(&dropped))
+                .fix(fix(&dropped, &[rule]))
+        };
+        let udp = |is_in: bool| Wanted {
+            by: is_in.then_some(dev.as_str()),
+            out: (!is_in).then_some(dev.as_str()),
+            port: Some(port),
+            is_answer: false,
+        };
+        let comes = self.drops(&["ingress", "prerouting", "input"], &comes);
+        let leaves = self.drops(&["output", "postrouting", "egress"], &leaves);
+        let comes = comes.map(|dropped| finding(dropped, "comes in by", udp(true)));
+        let leaves = leaves.map(|dropped| finding(dropped, "leaves by", udp(false)));
+        comes.into_iter().chain(leaves).collect()
+    }
+
+    /// Whether everything between containers and the node is dropped, or what an IPv6 gateway is found by.
+    fn of_the_gateway(&self, network: &Network, family: Family) -> Vec<Finding> {
+        let mv = network.mv.as_str();
+        let packet = Packet {
+            is_v6: family == Family::V6,
+            from: network.cidr(family).map(|cidr| cidr.ip()),
+            state: "new",
+            ..Packet::default()
+        };
+        let comes = Packet {
+            by: Some(mv),
+            ..packet.clone()
+        };
+        let asks = Packet {
+            protocol: Some("ipv6-icmp"),
+            message: Some("nd-neighbor-solicit"),
+            from: None,
+            ..comes.clone()
+        };
+        let leaves = Packet {
+            out: Some(mv),
+            ..packet
+        };
+        let finding = |dropped: Dropped<'_>, what: String, is_in: bool| {
+            let rule = Wanted {
+                by: is_in.then_some(mv),
+                out: (!is_in).then_some(mv),
+                port: None,
+                is_answer: false,
+            };
+            let what = format!("{what} is dropped by {}", shown(&dropped));
+            let finding = Finding::failed(Id::FirewallGateway, what);
+            finding
+                .inspect(inspect(&dropped))
+                .fix(fix(&dropped, &[rule]))
+        };
+        let all = self.drops(&["ingress", "prerouting", "input"], &comes);
+        let asks = (family == Family::V6)
+            .then(|| self.drops(&["input"], &asks))
+            .flatten();
+        let leaves = self.drops(&["output", "postrouting", "egress"], &leaves);
+        let all = all.map(|dropped| {
+            finding(
+                dropped,
+                format!("everything of {family} that containers send to this node by {mv}"),
+                true,
+            )
+        });
+        let asks = asks.map(|dropped| finding(dropped, format!("the question of containers for their IPv6 gateway (neighbour solicitation by {mv})"), true));
+        let leaves = leaves.map(|dropped| {
+            finding(
+                dropped,
+                format!("everything of {family} that this node sends to containers by {mv}"),
+                false,
+            )
+        });
+        all.or(asks).into_iter().chain(leaves).collect()
+    }
+
+    /// What is routed from containers to elsewhere, and what comes back.
+    fn of_what_leaves(
+        &self,
+        network: &Network,
+        seen: &Observed,
+        family: Family,
+    ) -> Option<Finding> {
+        let mv = network.mv.as_str();
+        let dev = underlay::name(network, seen)?;
+        let own = network.cidr(family).map(|cidr| cidr.ip());
+        let is_v6 = family == Family::V6;
+        let leaves = Packet {
+            is_v6,
+            by: Some(mv),
+            out: Some(dev.as_str()),
+            from: own,
+            state: "new",
+            ..Packet::default()
+        };
+        let comes_back = Packet {
+            is_v6,
+            by: Some(dev.as_str()),
+            out: Some(mv),
+            to: own,
+            state: "established",
+            ..Packet::default()
+        };
+        let hook = ["forward"];
+        let dropped = self
+            .drops(&hook, &leaves)
+            .or_else(|| self.drops(&hook, &comes_back))?;
+        let rule = |by, out, is_answer| Wanted {
+            by,
+            out,
+            port: None,
+            is_answer,
+        };
+        let rules = [rule(Some(mv), None, false), rule(None, Some(mv), true)];
+        let what = format!(
+            "what containers send elsewhere through this node ({family}, {mv}) is dropped by {}",
+            shown(&dropped)
+        );
+        let finding = Finding::failed(Id::FirewallForward, what);
+        Some(
+            finding
+                .inspect(inspect(&dropped))
+                .fix(fix(&dropped, &rules)),
+        )
+    }
+}
+
+/// Whether the kernel has nftables at all.
+fn has_nftables() -> bool {
+    Path::new("/sys/module/nf_tables").exists() || kernel_has("nf_tables_newtable")
+}
+
+/// What is to be let pass.
+struct Wanted<'a> {
+    by: Option<&'a str>,
+    out: Option<&'a str>,
+    port: Option<u16>,
+    /// Only what is part of a connection that is known.
+    is_answer: bool,
+}
+
+fn shown(dropped: &Dropped<'_>) -> String {
+    let Dropped { table, base, by } = dropped;
+    let (family, name) = (&table.family, &table.name);
+    match table.program.as_str() {
+        "nft" => format!("the chain {base} of table {family} {name}: {by}"),
+        program => format!("{program}, chain {base} of table {name}: {by}"),
+    }
+}
+
+fn inspect(dropped: &Dropped<'_>) -> String {
+    let Dropped { table, base, .. } = dropped;
+    match table.program.as_str() {
+        "nft" => format!("nft -a list table {} {}", table.family, table.name),
+        program => format!("{program} -t {} -S {base}", table.name),
+    }
+}
+
+/// Rules before all others that let it pass.
+fn fix(dropped: &Dropped<'_>, wanted: &[Wanted<'_>]) -> String {
+    let Dropped { table, base, .. } = dropped;
+    let line = |wanted: &Wanted<'_>| match table.program.as_str() {
+        "nft" => {
+            // A chain of devices knows no name of one on its way out.
+            let names = table.family != "netdev";
+            let by = wanted
+                .by
+                .filter(|_| names)
+                .map(|dev| format!(" iifname {dev}"));
+            let out = wanted
+                .out
+                .filter(|_| names)
+                .map(|dev| format!(" oifname {dev}"));
+            let port = wanted.port.map(|port| format!(" udp dport {port}"));
+            let answer = wanted
+                .is_answer
+                .then(|| " ct state established,related".to_owned());
+            let words: String = [by, out, port, answer].into_iter().flatten().collect();
+            format!(
+                "nft insert rule {} {} {base}{words} accept",
+                table.family, table.name
+            )
+        }
+        program => {
+            let by = wanted.by.map(|dev| format!(" -i {dev}"));
+            let out = wanted.out.map(|dev| format!(" -o {dev}"));
+            let port = wanted.port.map(|port| format!(" -p udp --dport {port}"));
+            let answer = wanted
+                .is_answer
+                .then(|| " -m conntrack --ctstate RELATED,ESTABLISHED".to_owned());
+            let words: String = [by, out, port, answer].into_iter().flatten().collect();
+            format!("{program} -t {} -I {base}{words} -j ACCEPT", table.name)
+        }
+    };
+    let lines: Vec<String> = wanted.iter().map(line).collect();
+    lines.join(" && ")
+}

@@ -1,0 +1,199 @@
+//! Between a node and its containers: an echo from the gateway to each of its addresses, and one from within each to
+//! the gateway.
+
+use std::net::IpAddr;
+
+use crate::config::Network;
+use crate::ctl::doctor::arping::{self, Arping};
+use crate::ctl::doctor::asked::Wire;
+use crate::ctl::doctor::echo::{Echo, Heard, by};
+use crate::ctl::doctor::probe::{self, Answer};
+use crate::ctl::doctor::report::{Finding, Id};
+use crate::ctl::look::Attached;
+use crate::exec::System;
+use crate::ip::{Family, IfName};
+
+/// How many are named where many are alike.
+const NAMED: usize = 5;
+
+/// One address of a container.
+pub struct Question {
+    of: String,
+    dev: IfName,
+    address: IpAddr,
+    gateway: IpAddr,
+    there: Echo,
+    back: Echo,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It answers, or asks with success itself: a container may drop echoes.
+    Well,
+    /// The gateway does not answer it.
+    GatewaySilent,
+    /// Neither answers, though the link layer does.
+    NoEcho,
+    /// Nothing of it answers.
+    Dead,
+    /// Nothing was asked.
+    Unasked,
+}
+
+/// The addresses of a container.
+pub fn addresses<'a>(of: &'a Attached<'_>) -> impl Iterator<Item = IpAddr> + 'a {
+    let ips = of.record.lease.iter().flat_map(|lease| &lease.ips);
+    ips.map(|ip| ip.address.ip())
+}
+
+/// The questions about a network's containers whose namespace is there.
+pub fn questions(wire: &Wire<'_>) -> Vec<Question> {
+    let of = |one: &Attached<'_>| {
+        let Some(netns) = &one.netns else {
+            return Vec::new();
+        };
+        let question = |address: IpAddr| {
+            let gateway = one.network.cidr(Family::of(address))?.ip();
+            let back = Echo::small(&gateway.to_string(), one.record.ifname.as_str());
+            Some(Question {
+                of: one.shown(),
+                dev: one.network.mv.clone(),
+                address,
+                gateway,
+                there: Echo::small(&address.to_string(), &by(one.network, address)),
+                back: back.within(netns),
+            })
+        };
+        addresses(one).filter_map(question).collect()
+    };
+    wire.attached.iter().flat_map(of).collect()
+}
+
+impl Question {
+    /// There, and back from within.
+    pub fn echoes(&self) -> Vec<Echo> {
+        vec![self.there.clone(), self.back.clone()]
+    }
+}
+
+/// Judges what was heard, and asks the link layer of what is silent.
+pub fn states(
+    system: &System,
+    arping: &Arping<'_>,
+    questions: &[&Question],
+    heard: &[Vec<Heard>],
+) -> Vec<State> {
+    let states = questions.iter().zip(heard).map(|(question, heard)| {
+        let [there, back] = heard.as_slice() else {
+            return (State::Unasked, None);
+        };
+        match (there, back) {
+            (Heard::Answer, Heard::Silence) => (State::GatewaySilent, None),
+            (Heard::Answer, _) | (_, Heard::Answer) => (State::Well, None),
+            (Heard::Unasked(_), Heard::Unasked(_)) => (State::Unasked, None),
+            _ => (State::Dead, Some(question.by_the_link(system, arping))),
+        }
+    });
+    let states: Vec<_> = states.collect();
+    let states =
+        states.into_iter().map(
+            |(state, asked)| match asked.is_some_and(ByTheLink::answers) {
+                true => State::NoEcho,
+                false => state,
+            },
+        );
+    states.collect()
+}
+
+/// A question to the link layer.
+enum ByTheLink {
+    /// On the wire.
+    Arp(arping::Question),
+    /// What the kernel came to know by asking for the echo's sake.
+    Neighbour(Answer),
+}
+
+impl ByTheLink {
+    fn answers(self) -> bool {
+        match self {
+            Self::Arp(question) => question.answer().is_ok_and(|heard| heard.answered > 0),
+            Self::Neighbour(answer) => {
+                let said = probe::said(&answer).unwrap_or_default();
+                let mut known = ["REACHABLE", "STALE", "DELAY"].into_iter();
+                known.any(|state| said.contains(state))
+            }
+        }
+    }
+}
+
+impl Question {
+    fn by_the_link(&self, system: &System, arping: &Arping<'_>) -> ByTheLink {
+        let (dev, to) = (&self.dev, self.address);
+        if to.is_ipv4() {
+            return ByTheLink::Arp(arping.ask(format!("arping -c 1 -w 1 -I {dev} {to}")));
+        }
+        let line = format!("ip neigh show to {to} dev {dev}");
+        let argv: Vec<&str> = line.split(' ').collect();
+        ByTheLink::Neighbour(probe::ask(system, &argv))
+    }
+}
+
+/// What is told of a network's containers: those alike in one finding.
+pub fn told(network: &Network, questions: &[Question], states: &[State]) -> Vec<Finding> {
+    let of = |wanted: State| -> Vec<&Question> {
+        let all = questions.iter().zip(states);
+        let those = all.filter(|(_, state)| **state == wanted);
+        those.map(|(question, _)| question).collect()
+    };
+    let mut findings = Vec::new();
+    let dead = of(State::Dead);
+    findings.extend(dead.first().map(|first| {
+        let what = format!("{} cannot be reached on {}: neither echo nor link layer answers", named(&dead), network.mv);
+        Finding::failed(Id::PodReach, what)
+            .inspect(first.there.line())
+            .fix("what else is crossed here tells why; else look into the container's namespace: its interface, addresses and neighbours")
+    }));
+    let no_echo = of(State::NoEcho);
+    findings.extend(no_echo.first().map(|first| {
+        let what = format!("{} and the gateway get no echo of each other, though the link layer answers: a firewall may drop them", named(&no_echo));
+        Finding::unknown(Id::PodReach, what).inspect(first.there.line())
+    }));
+    let silent = of(State::GatewaySilent);
+    findings.extend(silent.first().map(|first| {
+        let what = format!(
+            "the gateway {} answers no echo of {}, which answers its own: a firewall may drop them",
+            first.gateway,
+            named(&silent)
+        );
+        Finding::unknown(Id::GatewayReach, what).inspect(first.back.line())
+    }));
+    let unasked = of(State::Unasked);
+    findings.extend(unasked.first().map(|first| {
+        let what = format!("no echo was sent to {}", named(&unasked));
+        Finding::unknown(Id::PodReach, what).inspect(first.there.line())
+    }));
+    let well = of(State::Well).len();
+    if well > 0 {
+        let what = format!(
+            "{well} of {} addresses of containers answer on {}",
+            questions.len(),
+            network.mv
+        );
+        findings.insert(0, Finding::ok(Id::PodReach, what));
+    }
+    findings
+}
+
+/// The first few, and how many there are more.
+fn named(those: &[&Question]) -> String {
+    let shown = those.iter().take(NAMED);
+    let shown: Vec<String> = shown
+        .map(|one| format!("{} ({})", one.of, one.address))
+        .collect();
+    let more = those.len().saturating_sub(NAMED);
+    match more {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

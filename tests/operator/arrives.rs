@@ -1,0 +1,321 @@
+//! Whether a frame arrives, and what stands in its way: each row breaks the traffic of one scene in one way, doctor says
+//! what it is, what doctor prints mends it, and nothing is crossed then.
+
+use serde_json::Value;
+
+use crate::stage::Stage;
+use crate::support::lab::{Lab, Net, Ns, Pod, address, ipv6, nft, until};
+
+/// Where something is done.
+#[derive(Clone, Copy)]
+enum At {
+    /// On the node whose doctor is asked.
+    Here,
+    /// On the other node.
+    There,
+    /// On the switch between them.
+    Switch,
+    /// In the container of the node.
+    Pod,
+}
+
+/// Who talks to whom.
+#[derive(Clone, Copy, PartialEq)]
+enum Traffic {
+    /// Container to container on the other node, IPv4.
+    Across,
+    /// The same, IPv6.
+    Across6,
+    /// The same in packets as large as the network takes.
+    Large,
+    /// Node to its container.
+    ToPod,
+    /// Container to its gateway.
+    ToGateway,
+    /// Container to the other node's address on the underlay.
+    Out,
+}
+
+use At::{Here, Pod as InPod, Switch, There};
+use Traffic::{Across, Across6, Large, Out, ToGateway, ToPod};
+
+/// What mends it.
+#[derive(Clone, Copy)]
+enum Fix {
+    /// What doctor prints.
+    Printed,
+    /// Something elsewhere.
+    By(At, &'static str),
+    /// `vxlan repair`.
+    Repair,
+}
+
+/// A way to break something. In lines: `PEER`, `GW`: the other node's addresses on underlay and network; `POD`, `DB`:
+/// the containers'; `MAC`: that of the gateway's device here.
+struct Row {
+    at: At,
+    by: &'static str,
+    dead: &'static [Traffic],
+    /// The id of the finding that names it, and words of it.
+    found: (&'static str, &'static str),
+    /// Other ids that may be crossed beside it.
+    beside: &'static [&'static str],
+    fix: Fix,
+}
+
+/// Two nodes with a container each.
+struct Scene {
+    stage: Stage,
+    /// Gone with the scene.
+    _db: Pod,
+    db_result: Value,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let blue = Net::new("blue", 100).dual();
+        let mut stage = Stage::new(Lab::new(2), vec![blue.clone()]);
+        stage.join(0, "web", 1);
+        let there = stage.lab().node(1);
+        // So that it takes what a container sends to it by the underlay: its own way back is another.
+        there.set(&["net.ipv4.conf.eth0.rp_filter=2"]);
+        let db = there.pod("db");
+        let db_result = there.ask(&there.config(&[&blue]), &db).add();
+        let scene = Self {
+            stage,
+            _db: db,
+            db_result,
+        };
+        for traffic in [Across, Across6, Large, ToPod, ToGateway, Out] {
+            until("the scene's traffic flows", || scene.flows(traffic));
+        }
+        scene
+    }
+
+    fn web(&self) -> &Pod {
+        &self.stage.members[0].pod
+    }
+
+    fn said(&self, line: &str) -> String {
+        let there = self.stage.lab().node(1);
+        let mac = self.stage.node().device("mv_blue")["address"].clone();
+        line.replace("PEER", &there.underlay())
+            .replace("GW", &there.gateway(&self.stage.nets[0]))
+            .replace("POD", &address(&self.stage.members[0].result, 0))
+            .replace("DB", &address(&self.db_result, 0))
+            .replace("MAC", mac.as_str().unwrap())
+    }
+
+    fn at(&self, at: At) -> Ns {
+        match at {
+            Here => Ns::at(self.stage.node().path().as_ref()),
+            There => Ns::at(self.stage.lab().node(1).path().as_ref()),
+            Switch => Ns::named(&self.stage.lab().switch()),
+            InPod => Ns::at(self.web().path().as_ref()),
+        }
+    }
+
+    /// A question that is answered within a second where the traffic flows.
+    fn question(&self, traffic: Traffic) -> std::process::Command {
+        let (from, to, more): (Ns, String, &[&str]) = match traffic {
+            Across => (self.at(InPod), self.said("DB"), &[]),
+            Across6 => (self.at(InPod), address(&self.db_result, 1), &[]),
+            Large => (self.at(InPod), self.said("DB"), &["-M", "do", "-s", "1400"]),
+            ToPod => (self.at(Here), self.said("POD"), &[]),
+            ToGateway => (
+                self.at(InPod),
+                self.stage.node().gateway(&self.stage.nets[0]),
+                &[],
+            ),
+            Out => (self.at(InPod), self.said("PEER"), &[]),
+        };
+        let ping = ["ping", "-n", "-q", "-c", "2", "-i", "0.2", "-W", "1"];
+        let mut command = from.command(&[&ping[..], more, &[to.as_str()]].concat());
+        command.stdout(std::process::Stdio::null());
+        command.stderr(std::process::Stdio::null());
+        command
+    }
+
+    fn flows(&self, traffic: Traffic) -> bool {
+        self.question(traffic).status().unwrap().success()
+    }
+
+    /// Breaks, looks, mends; tells what was not as the row says.
+    fn play(&self, row: &Row) -> Vec<String> {
+        let by = self.said(row.by);
+        self.at(row.at).sh(&by);
+        let asked = row
+            .dead
+            .iter()
+            .map(|one| self.question(*one).spawn().unwrap());
+        let asked: Vec<_> = asked.collect();
+        let said = self.stage.operate(&["doctor", "--json"]);
+        let alive = asked
+            .into_iter()
+            .map(|mut one| one.wait().unwrap().success());
+        let alive = alive.filter(|alive| *alive).count();
+        let found = said.json();
+        let failed: Vec<&Value> = found["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|one| one["state"] == "failed")
+            .collect();
+        let (id, words) = row.found;
+        let words = self.said(words);
+        let is_it =
+            |one: &&&Value| one["id"] == id && one["message"].as_str().unwrap().contains(&words);
+        let it = failed.iter().find(is_it);
+        let mut wrong = Vec::new();
+        if alive > 0 {
+            wrong.push(format!("`{by}`: {alive} of what should be dead is not"));
+        }
+        if it.is_none() {
+            wrong.push(format!("`{by}`: nothing of {id} `{words}` in {failed:#?}"));
+        }
+        let others = failed
+            .iter()
+            .filter(|one| one["id"] != id && !row.beside.iter().any(|beside| one["id"] == *beside));
+        wrong.extend(others.map(|one| format!("`{by}`: crossed, too: {one:#}")));
+        match (row.fix, it) {
+            (Fix::Printed, Some(it)) => drop(self.at(Here).sh(it["fix"].as_str().unwrap())),
+            (Fix::Printed, None) => {}
+            (Fix::Repair, _) => drop(self.stage.operate(&["repair"]).stdout),
+            (Fix::By(at, line), _) => drop(self.at(at).sh(&self.said(line))),
+        }
+        for traffic in row.dead {
+            until(&format!("after `{by}` was mended traffic is back"), || {
+                self.flows(*traffic)
+            });
+        }
+        wrong
+    }
+
+    fn play_all(&self, rows: &[Row]) {
+        let wrong: Vec<String> = rows.iter().flat_map(|row| self.play(row)).collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        // What a row left behind would have been crossed in the next.
+        self.stage.is_well();
+    }
+}
+
+#[test]
+fn what_keeps_frames_from_another_node_is_crossed_with_the_node() {
+    ipv6::is_needed();
+    nft::is_needed();
+    let scene = Scene::new();
+    let said = scene.stage.operate(&["doctor"]);
+    for told in [
+        "✓ 198.18.0.2 answers through vx_blue",
+        "✓ 2 of 2 addresses of containers answer on mv_blue",
+    ] {
+        assert!(
+            said.code == 0 && said.stdout.contains(told),
+            "{told}\n{}",
+            said.stdout
+        );
+    }
+    scene.play_all(&[
+        Row {
+            at: There,
+            by: "nft add table inet f; nft 'add chain inet f i { type filter hook input priority 0; }'; nft add rule inet f i udp dport 4789 drop",
+            dead: &[Across, Across6],
+            found: ("peer_reach", "nothing comes back through vx_blue from PEER (IPv4: "),
+            beside: &[],
+            fix: Fix::By(There, "nft delete table inet f"),
+        },
+        Row {
+            at: Switch,
+            by: "ip link set p1 mtu 1000",
+            dead: &[Large],
+            found: ("peer_reach", "packets of 1450 bytes do not come back through vx_blue from "),
+            beside: &["underlay_mtu"],
+            fix: Fix::By(Switch, "ip link set p1 mtu 1500"),
+        },
+        Row {
+            at: InPod,
+            by: "ip link set eth0 down",
+            dead: &[ToPod, ToGateway],
+            found: ("pod_reach", "shop/web-0 "),
+            beside: &["fact"],
+            fix: Fix::Repair,
+        },
+    ]);
+}
+
+#[test]
+fn what_a_firewall_drops_is_crossed_with_the_rule_that_lets_it_pass() {
+    ipv6::is_needed();
+    nft::is_needed();
+    let scene = Scene::new();
+    scene.play_all(&[
+        Row {
+            at: Here,
+            by: "nft add table inet f; nft 'add chain inet f i { type filter hook input priority 0; }'; nft 'add rule inet f i iifname \"eth*\" udp dport { 53, 4000-5000 } counter drop'",
+            dead: &[Across, Across6],
+            found: ("firewall_vxlan", "vxlan that comes in by eth0 (UDP, port 4789) is dropped by the chain i of table inet f: the rule with handle "),
+            beside: &["peer_reach"],
+            fix: Fix::Printed,
+        },
+        Row {
+            at: Here,
+            by: "nft flush table inet f; nft delete table inet f; nft add table ip g; nft 'add chain ip g o { type filter hook output priority 0; }'; nft add chain ip g x; nft add rule ip g o oifname eth0 jump x; nft add rule ip g x udp dport 4789 reject",
+            dead: &[Across, Across6],
+            found: ("firewall_vxlan", "vxlan that leaves by eth0 (UDP, port 4789) is dropped by the chain o of table ip g: the rule with handle "),
+            beside: &["peer_reach"],
+            fix: Fix::Printed,
+        },
+        Row {
+            at: Here,
+            by: "nft delete table ip g; nft add table ip r; nft 'add chain ip r p { type filter hook prerouting priority raw; policy drop; }'; nft 'add rule ip r p ip saddr != PEER accept'; nft add rule ip r p meta l4proto icmp accept",
+            dead: &[Across, Across6],
+            found: ("peer_reach", "nothing comes back through vx_blue from PEER"),
+            beside: &["underlay_mtu"],
+            fix: Fix::By(Here, "nft delete table ip r"),
+        },
+        Row {
+            at: Here,
+            by: "iptables -A INPUT -p udp -m multiport --dports 53,4789 -m comment --comment 'no vxlan' -j DROP",
+            dead: &[Across, Across6],
+            found: ("firewall_vxlan", "is dropped by iptables, chain INPUT of table filter: `-A INPUT -p udp -m multiport --dports 53,4789 "),
+            beside: &["peer_reach"],
+            fix: Fix::Printed,
+        },
+        Row {
+            at: Here,
+            by: "iptables -F; iptables -N F; iptables -A F -p udp -j DROP; iptables -A OUTPUT -o eth+ -g F",
+            dead: &[Across, Across6],
+            found: ("firewall_vxlan", "vxlan that leaves by eth0 (UDP, port 4789) is dropped by iptables, chain OUTPUT of table filter"),
+            beside: &["peer_reach"],
+            fix: Fix::Printed,
+        },
+        Row {
+            at: Here,
+            by: "iptables -F; iptables -A INPUT -i lo -j ACCEPT; iptables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; iptables -A INPUT -p icmp -j ACCEPT; iptables -P INPUT DROP",
+            dead: &[Across, Across6],
+            found: ("firewall_vxlan", "vxlan that comes in by eth0 (UDP, port 4789) is dropped by iptables, chain INPUT of table filter: its policy"),
+            beside: &["peer_reach"],
+            fix: Fix::Printed,
+        },
+        Row {
+            at: Here,
+            by: "iptables -P INPUT ACCEPT; iptables -F; iptables -A INPUT -i mv_blue -j REJECT",
+            dead: &[ToGateway],
+            found: ("firewall_gateway", "everything of IPv4 that containers send to this node by mv_blue is dropped by iptables, chain INPUT"),
+            beside: &[],
+            fix: Fix::Printed,
+        },
+        Row {
+            at: Here,
+            by: "iptables -F; iptables -P FORWARD DROP; iptables -A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; iptables -A FORWARD -i docker0 ! -o docker0 -j ACCEPT",
+            dead: &[Out],
+            found: ("firewall_forward", "what containers send elsewhere through this node (IPv4, mv_blue) is dropped by iptables, chain FORWARD of table filter: its policy"),
+            beside: &[],
+            fix: Fix::Printed,
+        },
+    ]);
+    scene
+        .stage
+        .node()
+        .sh("iptables -P FORWARD ACCEPT; iptables -F");
+}
