@@ -6,6 +6,7 @@
 //! once on stderr.
 
 pub mod read;
+pub mod since;
 
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};

@@ -41,6 +41,8 @@ pub enum VxlanVerb {
     Graph(GraphOptions),
     /// Shows the journal: which verb ran which commands, and what came of it
     Log(LogOptions),
+    /// Counts and measures this node for Prometheus
+    Metrics(MetricsOptions),
 }
 
 /// CNI IPAM plugin: the kernel's routing table as the cluster's address database.
@@ -293,6 +295,23 @@ pub struct LogOptions {
     /// Goes on with what is written from now on
     #[arg(short, long)]
     pub follow: bool,
+}
+
+/// `vxlan metrics`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vxlan metrics                what Prometheus gets
+  vxlan metrics | grep 'vxlan_facts{.*failed'
+                               how many facts of each network do not hold
+  vxlan metrics --output /var/lib/prometheus/node-exporter/vxlan.prom
+                               for node_exporter, which reads the folder")]
+pub struct MetricsOptions {
+    /// Into this file in place of stdout, whole or not at all
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Looks into no pod, which starts four processes for each: none of the pods' facts is told
+    #[arg(long)]
+    pub no_pods: bool,
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod list;
 pub mod log;
 pub mod look;
 pub mod meant;
+pub mod metrics;
 pub mod node;
 pub mod plan;
 pub mod progress;
@@ -91,6 +92,7 @@ pub fn vxlan() -> ExitCode {
             VxlanVerb::Gc(options) => gc::run(&shared, options),
             VxlanVerb::Graph(options) => graph::run(&shared, options),
             VxlanVerb::Log(options) => log::run(&shared, options),
+            VxlanVerb::Metrics(options) => metrics::run(&shared, options),
         };
         Ok(said)
     });

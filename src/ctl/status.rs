@@ -1,7 +1,7 @@
 //! `vxlan status`: the networks of this node, and who is on them.
 
 mod one;
-mod seen;
+pub(super) mod seen;
 mod text;
 
 use self::seen::Seen;

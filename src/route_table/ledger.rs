@@ -235,6 +235,14 @@ impl Entry {
         }
     }
 
+    /// As one word, whether another node claims it too among them: docs/json.md.
+    pub fn state(&self) -> &'static str {
+        match &self.elsewhere {
+            Some(_) => "claimed_elsewhere",
+            None => self.claim.as_str(),
+        }
+    }
+
     /// Whether everything is as it should be.
     pub fn is_well(&self) -> bool {
         matches!(self.claim, Claimed::Ok | Claimed::Answering) && self.elsewhere.is_none()

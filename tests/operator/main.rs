@@ -19,6 +19,7 @@ mod graph;
 mod limits;
 mod log;
 mod many;
+mod metrics;
 mod migration;
 mod plan;
 mod refused;

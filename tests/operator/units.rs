@@ -1,4 +1,4 @@
-//! The systemd units that run a repair now and then.
+//! The systemd units that run a repair now and then, and that tell Prometheus of the node.
 
 use std::path::Path;
 use std::process::Command;
@@ -34,23 +34,23 @@ fn installed_units_are_sound_and_run_the_installed_command() {
         !Path::new(&units).exists(),
         "units are installed only when they are asked for"
     );
-    let said = install(&["--timer"]);
-    assert!(
-        said.contains("systemctl enable --now vxlan-cni-repair.timer"),
-        "{said}"
-    );
-    let files = ["service", "timer"].map(|kind| format!("{units}/vxlan-cni-repair.{kind}"));
-    let service = std::fs::read_to_string(&files[0]).unwrap();
-    let start = format!("ExecStart={prefix}/sbin/vxlan repair\n");
-    assert!(service.contains(&start), "{service}");
-    let output = Command::new("systemd-analyze")
-        .arg("verify")
-        .args(&files)
-        .output()
-        .unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        output.status.success() && !told.contains("vxlan-cni-repair"),
-        "{told}"
-    );
+    for (option, unit, runs) in [
+        ("--timer", "vxlan-cni-repair", "vxlan repair\n"),
+        ("--metrics", "vxlan-cni-metrics", "vxlan metrics --output /"),
+    ] {
+        let said = install(&[option]);
+        let enable = format!("systemctl enable --now {unit}.timer");
+        assert!(said.contains(&enable), "{said}");
+        let files = ["service", "timer"].map(|kind| format!("{units}/{unit}.{kind}"));
+        let service = std::fs::read_to_string(&files[0]).unwrap();
+        let start = format!("ExecStart={prefix}/sbin/{runs}");
+        assert!(service.contains(&start), "{service}");
+        let output = Command::new("systemd-analyze")
+            .arg("verify")
+            .args(&files)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && !told.contains(unit), "{told}");
+    }
 }

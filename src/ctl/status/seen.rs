@@ -26,6 +26,8 @@ pub struct Seen<'a> {
     pub counters: Vec<Option<Counters>>,
     /// The claims of `route-table`.
     pub claims: Vec<Entry>,
+    /// How many of them no record and no attachment knows.
+    pub orphaned: usize,
 }
 
 /// What a device has carried.
@@ -72,6 +74,7 @@ impl<'a> Seen<'a> {
         Ok(Self {
             devices,
             counters: counters(system, node),
+            orphaned: ledgers.iter().map(|one| one.orphans.len()).sum(),
             claims: ledgers.into_iter().flat_map(|one| one.entries).collect(),
             node,
         })
@@ -86,12 +89,7 @@ impl<'a> Seen<'a> {
                 owner.container == record.container && owner.ifname == record.ifname.as_str()
             })
         });
-        let states: Vec<&str> = own
-            .map(|entry| match &entry.elsewhere {
-                Some(_) => "claimed_elsewhere",
-                None => entry.claim.as_str(),
-            })
-            .collect();
+        let states: Vec<&str> = own.map(Entry::state).collect();
         let worst = states.iter().find(|state| **state != "ok");
         worst.or(states.first()).map(|state| (*state).to_owned())
     }
@@ -200,19 +198,18 @@ pub fn age(since: &str) -> Option<u64> {
     Some(age.as_secs())
 }
 
-/// What the kernel counted, a process for each network, all at once.
+/// What the kernel counted. It lists the devices of one kind by itself, and of vxlans a node has few.
 fn counters(system: &System, node: &Node) -> Vec<Option<Counters>> {
-    let start = |on: &OnNode| {
-        let vx = network(on)?.vx.to_string();
-        probe::start(system, &["ip", "-j", "-s", "link", "show", "dev", &vx]).ok()
+    let words = ["ip", "-j", "-s", "link", "show", "type", "vxlan"];
+    let said = probe::said(&probe::ask(system, &words)).unwrap_or_default();
+    let read = documents(said.as_bytes()).unwrap_or_default();
+    let links: Vec<&Value> = read.iter().filter_map(Value::as_array).flatten().collect();
+    let of = |on: &OnNode| {
+        let vx = network(on)?.vx.as_str();
+        let link = links.iter().find(|link| link["ifname"] == vx)?;
+        Counters::of(&link["stats64"])
     };
-    let started: Vec<_> = node.networks.iter().map(start).collect();
-    let read = |running: Option<Box<dyn crate::exec::Running>>| {
-        let said = probe::said(&running?.wait())?;
-        let links = documents(said.as_bytes()).ok()?;
-        Counters::of(&links.first()?[0]["stats64"])
-    };
-    started.into_iter().map(read).collect()
+    node.networks.iter().map(of).collect()
 }
 
 impl Counters {
