@@ -102,8 +102,15 @@ pub struct StatusOptions {
   vxlan doctor --peer 10.1.0.2
                                asks that node, too, whether frames reach it and come back
   vxlan doctor || vxlan repair
-                               mends what is this node's")]
+                               mends what is this node's
+  vxlan doctor --json >n1.json
+                               this node for the next line
+  vxlan doctor --compare n1.json n2.json
+                               what is wrong between nodes, from anywhere")]
 pub struct DoctorOptions {
+    /// Compares what `vxlan doctor --json` of several nodes told, and looks at no node
+    #[arg(long, value_name = "FILE", num_args = 2..)]
+    pub compare: Vec<PathBuf>,
     /// Tells every fact that holds by itself, not how many
     #[arg(short, long)]
     pub verbose: bool,

@@ -4,11 +4,13 @@
 mod arping;
 mod asked;
 mod claims;
+mod compare;
 mod echo;
 mod firewall;
 mod invalid;
 mod learnt;
 mod macs;
+mod made_of;
 mod neighbours;
 mod networks;
 mod others;
@@ -41,13 +43,17 @@ use crate::exec::System;
 /// Looks at everything.
 ///
 /// # Errors
-/// When there is no configuration, or the folder of the records cannot be read.
+/// When there is no configuration, or the folder of the records cannot be read; with `--compare` when a file cannot.
 pub fn run(shared: &Shared, options: &DoctorOptions) -> Result<Said, CniError> {
+    if !options.compare.is_empty() {
+        return compare::run(shared, &options.compare, is_plain(), options.verbose);
+    }
     let node = Node::open(shared)?;
-    let report = examine(&System::until_sigterm(), &node, &options.peers);
+    let system = System::until_sigterm();
+    let report = examine(&system, &node, &options.peers);
     let said = Said::either(
         shared,
-        || report.document(),
+        || made_of::put_into(report.document(), &system, &node),
         || report.text(is_plain(), options.verbose),
     );
     Ok(said.if_well(report.is_ok()))

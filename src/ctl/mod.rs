@@ -80,6 +80,12 @@ pub fn vxlan() -> ExitCode {
     let said = parsed("vxlan").and_then(|Vxlan { verb, shared }| {
         let said = match &verb {
             VxlanVerb::Status(options) => status::run(&shared, options),
+            VxlanVerb::Doctor(options) if !options.compare.is_empty() => {
+                let compared = doctor::run(&shared, options);
+                return compared
+                    .map(Ok)
+                    .map_err(|error| could_not_look("vxlan", &error));
+            }
             VxlanVerb::Doctor(options) => doctor::run(&shared, options),
             VxlanVerb::Plan(options) if options.is_mixed() => {
                 let why = "the options of an ADD are none of a DEL's or a repair's";
@@ -122,6 +128,12 @@ fn usage(program: &str, error: &clap::Error) -> ExitCode {
     }
     outlet::remark(&text);
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Where nothing can be told, neither that all is well nor that something is not: exit code 3.
+fn could_not_look(program: &str, error: &CniError) -> ExitCode {
+    outlet::remark(&told(program, error));
+    ExitCode::from(3)
 }
 
 /// Prints what was said; an error on stderr.

@@ -207,8 +207,7 @@ pub fn overlap_reads(network: &Network) -> Vec<Read> {
 
 /// The same by look-ups alone, each of which costs the same however much there is on the node.
 pub fn overlap_lookups(network: &Network) -> Vec<Read> {
-    let source = chosen_by_route(network).map(|(group, dev)| Read::Source(group, dev));
-    let mut reads: Vec<Read> = source.into_iter().collect();
+    let mut reads: Vec<Read> = vtep_read(network).into_iter().collect();
     for cidr in &network.cidrs {
         let nowhere = NOWHERE[usize::from(cidr.is_ipv6())];
         reads.push(Read::Lookup(Side::Host, Lookup::to(nowhere)));
@@ -229,6 +228,17 @@ fn chosen_by_route(network: &Network) -> Option<(IpAddr, IfName)> {
 fn source(network: &Network, seen: &Observed) -> Option<Option<IpAddr>> {
     let (group, dev) = chosen_by_route(network)?;
     seen.source(group, &dev)
+}
+
+/// The question that tells the node's own VTEP; none where the configuration does.
+pub fn vtep_read(network: &Network) -> Option<Read> {
+    chosen_by_route(network).map(|(group, dev)| Read::Source(group, dev))
+}
+
+/// The address of the node's own VTEP, as far as it is known.
+pub fn vtep(network: &Network, seen: &Observed) -> Option<IpAddr> {
+    let local = network.options.vxlan.local;
+    local.or_else(|| source(network, seen).flatten())
 }
 
 /// An address at either end of a network that is not the gateway's.

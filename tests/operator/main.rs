@@ -11,6 +11,7 @@ mod support;
 mod arrives;
 mod beside;
 mod broken;
+mod compare;
 mod doctor;
 mod edits;
 mod examples;

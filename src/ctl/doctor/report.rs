@@ -57,6 +57,8 @@ pub enum Id {
     NetdevEgress,
     /// Whether a network can be looked at.
     Network,
+    /// Whether nodes have the same of a network.
+    NetworkDiffers,
     /// NetworkManager beside our devices.
     NetworkManager,
     /// systemd-networkd beside our routes and rules.
@@ -65,6 +67,8 @@ pub enum Id {
     Nftables,
     /// A claim that no record names.
     OrphanedClaim,
+    /// Whether the nodes of a network know each other.
+    PeerMissed,
     /// Frames reach another node and come back.
     PeerReach,
     /// A container answers its node.
@@ -85,6 +89,8 @@ pub enum Id {
     UnderlayMtu,
     /// Links on a network that no record names.
     UnrecordedLinks,
+    /// Whether nodes run the same version.
+    VersionDiffers,
     /// One vxlan device alone has the VNI.
     Vni,
     /// The devices by which vxlan comes in.
@@ -285,15 +291,19 @@ impl Report {
 
     /// For people.
     pub fn text(&self, plain: bool, verbose: bool) -> String {
+        let advice = "; `vxlan repair` fixes what is this node's own";
+        self.text_with(plain, verbose, advice)
+    }
+
+    /// The same with what is said where something failed.
+    pub fn text_with(&self, plain: bool, verbose: bool, advice: &str) -> String {
         let sections = self.0.iter().map(|section| section.text(plain, verbose));
         let (failed, unknown) = (self.count(State::Failed), self.count(State::Unknown));
         let all = self.count(State::Ok) + failed + unknown;
         let sum = match (failed, unknown) {
             (0, 0) => format!("nothing is wrong: {all} of {all} are as they should be"),
             (0, _) => format!("nothing is wrong; {unknown} of {all} cannot be told from here"),
-            _ => {
-                format!("{failed} of {all} failed; `vxlan repair` fixes what is this node's own")
-            }
+            _ => format!("{failed} of {all} failed{advice}"),
         };
         format!("{}{sum}\n", sections.collect::<String>())
     }

@@ -13,7 +13,7 @@ use crate::ctl::node::{Node, OnNode, Recorded};
 use crate::exec::System;
 use crate::ip::Family;
 use crate::ip::json::documents;
-use crate::plan::{Observed, Read, Side};
+use crate::plan::{Observed, Read, Side, underlay};
 use crate::route_table::ledger::{Entry, Ledger};
 
 /// The node as it was seen.
@@ -111,6 +111,11 @@ impl<'a> Seen<'a> {
         Some(peers)
     }
 
+    /// The address of the node's own VTEP on a network.
+    pub fn vtep(&self, network: &Network) -> Option<IpAddr> {
+        underlay::vtep(network, &self.devices)
+    }
+
     /// Everything as one document, which docs/json.md describes.
     pub fn document(&self) -> Value {
         let each = self.node.networks.iter().zip(&self.counters);
@@ -182,6 +187,7 @@ pub fn network(on: &OnNode) -> Option<&Network> {
 fn reads(network: &Network) -> Vec<Read> {
     let dev = network.options.vxlan.dev.clone();
     let underlay = dev.map(|dev| Read::Link(Side::Host, dev));
+    let underlay = underlay.into_iter().chain(underlay::vtep_read(network));
     [
         Read::Link(Side::Host, network.vx.clone()),
         Read::Addr(Side::Host, network.mv.clone()),
