@@ -19,7 +19,7 @@ use crate::journal::Journal;
 use crate::ops::host_side::HostSide;
 use crate::ops::status::clash;
 use crate::ops::{guard, namespace_inode};
-use crate::plan::{self, Observed, Side, Step, Verdict};
+use crate::plan::{self, Fact, Observed, Probe, Side, Step, Verdict};
 use crate::route_table;
 use crate::session::{Session, refuse_foreign};
 use crate::store::Store;
@@ -114,6 +114,7 @@ fn make_side(
     let seen = session.observe_host(network, host_reads(standing))?;
     let mtu_before = seen.link(Side::Host, &network.vx).map(|vx| vx.mtu);
     let facts = standing.facts(&seen)?;
+    let seen = set_back(session, &facts, seen, steps)?;
     refuse_foreign(network, &facts, &seen)?;
     if seen.link(Side::Host, &network.vx).is_none()
         && let Some(fault) = clash(network, &seen)
@@ -225,6 +226,7 @@ fn make_container(
     let seen = one.look(session, host)?;
     let mut all = one.facts()?;
     let facts = all.own(&seen)?;
+    let seen = set_back(session, &facts, seen, steps)?;
     let foreign = plan::foreign(&facts, &seen);
     if !foreign.is_empty() {
         return Err(all
@@ -233,6 +235,21 @@ fn make_container(
     }
     session.converge(&facts, seen, steps)?;
     Ok(())
+}
+
+/// Sets back what can be set back of devices that are there, and looks again.
+fn set_back(
+    session: &Session<'_>,
+    facts: &[Fact],
+    mut seen: Observed,
+    steps: &mut Vec<Step>,
+) -> Result<Observed, CniError> {
+    let back = plan::set_back(facts, &seen);
+    if !back.is_empty() {
+        session.apply(back, steps)?;
+        seen.absorb(session.observe(plan::reads(facts, Probe::List))?);
+    }
+    Ok(seen)
 }
 
 /// The journal of what is mended.

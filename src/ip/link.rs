@@ -9,7 +9,9 @@ use std::net::IpAddr;
 use super::command::Command;
 use super::name::{IfName, Mac, Vni};
 use super::netns::Netns;
-pub use identity::{macvlan_differences, options_of, vxlan_differences};
+pub use identity::{
+    is_changeable_macvlan, is_changeable_vxlan, macvlan_differences, options_of, vxlan_differences,
+};
 pub use record::{AddrRecord, LinkData, LinkInfo, LinkRecord, Maddr, MaddrRecord, PortRange};
 
 /// A vxlan device's identity: what the kernel lets no command change once the device is there.
@@ -191,6 +193,28 @@ pub fn set(name: &IfName, setting: &Setting) -> Command {
         Setting::AddrGenModeNone => command.pair("addrgenmode", "none"),
         Setting::BcQueueLen(length) => command.pair("type", "macvlan").pair("bcqueuelen", length),
     }
+}
+
+/// `ip link set dev NAME type vxlan ...`: what can be changed of one that is in use. 0 as TTL is the kernel's choice.
+pub fn change_vxlan(name: &IfName, vxlan: &Vxlan) -> Command {
+    Command::ip(&["link", "set"])
+        .pair("dev", name)
+        .pair("type", "vxlan")
+        .word(if vxlan.learning {
+            "learning"
+        } else {
+            "nolearning"
+        })
+        .pair("ageing", vxlan.ageing)
+        .pair("ttl", vxlan.ttl)
+}
+
+/// `ip link set dev NAME type macvlan mode bridge`: takes effect at once.
+pub fn change_macvlan(name: &IfName) -> Command {
+    Command::ip(&["link", "set"])
+        .pair("dev", name)
+        .pair("type", "macvlan")
+        .pair("mode", "bridge")
 }
 
 /// `ip link set dev NAME down`.

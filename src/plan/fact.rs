@@ -7,7 +7,10 @@ use ipnetwork::IpNetwork;
 
 use super::observed::{Observed, Read, side_of};
 use super::side::Side;
-use crate::ip::link::{LinkRecord, Setting, Vxlan, macvlan_differences, vxlan_differences};
+use crate::ip::link::{
+    LinkRecord, Setting, Vxlan, is_changeable_macvlan, is_changeable_vxlan, macvlan_differences,
+    vxlan_differences,
+};
 use crate::ip::route::{Lookup, Protocol, Route};
 use crate::ip::rule::Rule;
 use crate::ip::sysctl::SysctlKey;
@@ -135,6 +138,12 @@ pub enum Verdict {
         /// What.
         found: String,
     },
+    /// The device is there, and something was changed that a command sets back while it is in use: `vxlan repair` does,
+    /// ADD asks the operator, whose device it may be.
+    Changed {
+        /// What is otherwise.
+        found: String,
+    },
 }
 
 impl Fact {
@@ -198,16 +207,20 @@ impl Fact {
     /// Whether it holds by what was seen.
     pub fn verdict(&self, seen: &Observed) -> Verdict {
         match self {
-            Self::Vxlan { name, vxlan } => judge(seen.link(Side::Host, name), |record| {
-                vxlan_differences(record, vxlan)
-            }),
+            Self::Vxlan { name, vxlan } => judge(
+                seen.link(Side::Host, name),
+                |record| vxlan_differences(record, vxlan),
+                |record| is_changeable_vxlan(record, vxlan),
+            ),
             Self::Macvlan {
                 side, name, parent, ..
             } => {
                 let index = seen.link(Side::Host, parent).map(|record| record.ifindex);
-                judge(seen.link(*side, name), |record| {
-                    macvlan_differences(record, parent, index)
-                })
+                judge(
+                    seen.link(*side, name),
+                    |record| macvlan_differences(record, parent, index),
+                    |record| is_changeable_macvlan(record, parent, index),
+                )
             }
             Self::Setting {
                 side, dev, setting, ..
@@ -298,6 +311,15 @@ impl Fact {
         }
     }
 
+    /// The command that sets back what was changed of a device that is there ([`Verdict::Changed`]).
+    pub fn set_back(&self) -> Option<(Side, Command)> {
+        match self {
+            Self::Vxlan { name, vxlan } => Some((Side::Host, link::change_vxlan(name, vxlan))),
+            Self::Macvlan { side, name, .. } => Some((*side, link::change_macvlan(name))),
+            _ => None,
+        }
+    }
+
     /// The command that undoes it, where there is something to undo once its device is gone.
     pub fn undo(&self) -> Option<(Side, Command)> {
         match self {
@@ -336,14 +358,20 @@ impl Fact {
     }
 }
 
-/// A device's verdict from its differences.
-fn judge(seen: Option<&LinkRecord>, differences: impl Fn(&LinkRecord) -> Vec<String>) -> Verdict {
-    match seen.map(differences) {
-        None => Verdict::Missing,
-        Some(differences) if differences.is_empty() => Verdict::Holds,
-        Some(differences) => Verdict::Differs {
-            found: differences.join(", "),
-        },
+/// A device's verdict from its differences, and whether these can be set back.
+fn judge(
+    seen: Option<&LinkRecord>,
+    differences: impl Fn(&LinkRecord) -> Vec<String>,
+    is_changeable: impl Fn(&LinkRecord) -> bool,
+) -> Verdict {
+    let Some(record) = seen else {
+        return Verdict::Missing;
+    };
+    let found = differences(record).join(", ");
+    match is_changeable(record) {
+        _ if found.is_empty() => Verdict::Holds,
+        true => Verdict::Changed { found },
+        false => Verdict::Differs { found },
     }
 }
 

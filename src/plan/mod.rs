@@ -187,6 +187,21 @@ pub fn foreign<'a>(facts: &'a [Fact], seen: &Observed) -> Vec<(&'a Fact, Verdict
         .collect()
 }
 
+/// The steps that set back what others have changed of devices that are there.
+pub fn set_back(facts: &[Fact], seen: &Observed) -> Plan {
+    let step = |fact: &Fact| {
+        let is_changed = matches!(fact.verdict(seen), Verdict::Changed { .. });
+        let (side, command) = fact.set_back().filter(|_| is_changed)?;
+        Some(Step {
+            side,
+            command,
+            undo: None,
+            because: fact.to_string(),
+        })
+    };
+    facts.iter().filter_map(step).collect()
+}
+
 /// The questions of all facts, each once, in the order in which a batch may ask them.
 pub fn reads(facts: &[Fact], probe: Probe) -> Vec<Read> {
     let mut reads: Vec<Read> = facts.iter().flat_map(|fact| fact.reads(probe)).collect();

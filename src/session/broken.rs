@@ -3,7 +3,7 @@
 use crate::cni::{CniError, Code};
 use crate::config::Network;
 use crate::ip::Netns;
-use crate::ip::link::{LinkRecord, Vxlan, options_of};
+use crate::ip::link::{self, LinkRecord, Vxlan, options_of};
 use crate::plan::{self, Fact, Observed, Side};
 
 /// A device of ours that is another than wanted is refused, never made anew under running containers.
@@ -25,9 +25,16 @@ pub fn refuse_foreign(network: &Network, facts: &[Fact], seen: &Observed) -> Res
     };
     let error = not_true(&foreign, &Netns::Own);
     let msg = format!("network \"{}\": {}", network.name, error.msg);
-    let mend = format!(
-        "correct the configuration, or, when the device is in use no longer: ip link del dev {name}"
-    );
+    let back = first.set_back();
+    let mend = match (&foreign[0].1, back) {
+        (plan::Verdict::Changed { .. }, Some((_, command))) => {
+            format!("correct the configuration, or set it back: {command}")
+        }
+        _ => format!(
+            "correct the configuration, or, when the device is in use no longer: {}",
+            link::del(name)
+        ),
+    };
     let error = CniError::new(error.code, msg).details(error.details);
     let error = as_it_is.iter().fold(error, |error, told| error.and(told));
     Err(error.and(&mend))
@@ -58,7 +65,9 @@ pub fn not_true(broken: &[(&Fact, plan::Verdict)], pod: &Netns) -> CniError {
 /// A fact that does not hold, what was found, and the pasteable command that shows it.
 pub fn told((fact, verdict): &(&Fact, plan::Verdict), pod: &Netns) -> String {
     let found = match verdict {
-        plan::Verdict::Differs { found } => format!("{fact}: found {found}"),
+        plan::Verdict::Differs { found } | plan::Verdict::Changed { found } => {
+            format!("{fact}: found {found}")
+        }
         _ => format!("{fact}: missing"),
     };
     let netns = match fact.side() {

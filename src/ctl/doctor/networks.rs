@@ -309,7 +309,9 @@ fn finding(fact: &Fact, verdict: &Verdict, pod: &Netns) -> Finding {
     let what = match verdict {
         Verdict::Holds => return Finding::ok(Id::Fact, fact.to_string()),
         Verdict::Missing => format!("{fact}: missing"),
-        Verdict::Differs { found } => format!("{fact}: found {found}"),
+        Verdict::Differs { found } | Verdict::Changed { found } => {
+            format!("{fact}: found {found}")
+        }
     };
     let finding = Finding::failed(Id::Fact, what);
     let finding = match fact.show() {
@@ -317,6 +319,9 @@ fn finding(fact: &Fact, verdict: &Verdict, pod: &Netns) -> Finding {
         None => finding,
     };
     let (side, make) = fact.make(pod);
+    if let (Verdict::Changed { .. }, Some((side, back))) = (verdict, fact.set_back()) {
+        return finding.fix(back.shown_in(netns(side)));
+    }
     match (fact, verdict) {
         (Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. }, Verdict::Differs { .. }) => {
             let shown = netns(fact.side());

@@ -45,14 +45,25 @@ pub fn script(system: &System, node: &Node) -> Result<Script, CniError> {
 fn side(standing: &HostSide, seen: &Observed) -> Result<Plan, CniError> {
     let network = &standing.network;
     let facts = standing.facts(seen)?;
-    refuse_foreign(network, &facts, seen)?;
+    let rest = not_set_back(facts.clone(), seen);
+    refuse_foreign(network, &rest, seen)?;
     let there = seen.link(Side::Host, &network.vx).is_some();
-    match clash(network, seen) {
-        Some(fault) if !there => Err(fault),
-        _ if there => Ok(plan::plan(&host_facts(standing, seen)?, seen, &Netns::Own)),
+    let all = match clash(network, seen) {
+        Some(fault) if !there => return Err(fault),
+        _ if there => host_facts(standing, seen)?,
         // What is listed comes with the device.
-        _ => Ok(plan::plan(&facts, seen, &Netns::Own)),
-    }
+        _ => facts,
+    };
+    let mut steps = plan::set_back(&all, seen);
+    steps.extend(plan::plan(&not_set_back(all, seen), seen, &Netns::Own));
+    Ok(steps)
+}
+
+/// The facts that are not true once what can be set back is.
+fn not_set_back(facts: Vec<Fact>, seen: &Observed) -> Vec<Fact> {
+    let mut facts = facts;
+    facts.retain(|fact| !matches!(fact.verdict(seen), Verdict::Changed { .. }));
+    facts
 }
 
 fn claims(session: &Session<'_>, node: &Node, script: &mut Script) -> Result<(), CniError> {
@@ -100,6 +111,8 @@ fn containers(
         let now = of.look(&session, host)?;
         let facts: Vec<Fact> = of.facts()?.own(&now)?;
         script.remark(of.shown());
+        script.steps(&plan::set_back(&facts, &now), netns);
+        let facts = not_set_back(facts, &now);
         match plan::foreign(&facts, &now).is_empty() {
             true => script.steps(&plan::plan(&facts, &now, netns), netns),
             false => script.remark("refused: it is another's interface"),

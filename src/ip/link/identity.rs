@@ -65,6 +65,28 @@ pub fn options_of(record: &LinkRecord, wanted: &Vxlan) -> Option<Value> {
     options.map(Value::Object)
 }
 
+/// Whether a vxlan that is there becomes the wanted one by [`super::change_vxlan`]: the kernel changes little of one
+/// that is in use (`vxlan_changelink`, `drivers/net/vxlan/vxlan_core.c`).
+pub fn is_changeable_vxlan(record: &LinkRecord, wanted: &Vxlan) -> bool {
+    let differing = differing(record, wanted);
+    let mut words = differing.iter().map(|(word, ..)| *word);
+    record.kind() == "vxlan"
+        && !differing.is_empty()
+        && words.all(|word| ["learning", "ageing", "ttl"].contains(&word))
+}
+
+/// Whether a macvlan that is there differs by its mode alone, and that can be changed: one in mode passthru has its parent
+/// for itself.
+pub fn is_changeable_macvlan(
+    record: &LinkRecord,
+    parent: &IfName,
+    parent_index: Option<u32>,
+) -> bool {
+    let mode = record.data().mode.unwrap_or_default();
+    let differences = macvlan_differences(record, parent, parent_index);
+    differences.len() == 1 && mode != "bridge" && mode != "passthru" && record.kind() == "macvlan"
+}
+
 /// Where a vxlan is and where it leads. The device is the kernel's choice where none is wanted.
 fn places(found: &LinkData, wanted: &Vxlan) -> Vec<Point> {
     let local = found.local.or(found.local6);
