@@ -25,7 +25,6 @@ use std::time::{Duration, Instant};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::ip::batch::{Answers, Batch};
-use crate::ip::command::shell_line;
 use crate::ip::sysctl::SysctlKey;
 use conversation::{Conversations, Past};
 pub use error::ExecError;
@@ -102,7 +101,7 @@ impl Pending {
         self.batch
             .answers(output.code, &output.stdout, &output.stderr)
             .map_err(|source| ExecError::Unreadable {
-                line: shell_line(&self.batch.argv()),
+                line: self.batch.shown(),
                 source,
             })
     }
@@ -421,6 +420,7 @@ mod tests {
     fn sh(script: &str, stdin: &str, timeout: Duration) -> Invocation {
         Invocation {
             argv: ["sh", "-c", script].map(String::from).to_vec(),
+            shown: None,
             stdin: Stdin::Bytes(stdin.into()),
             variables: vec![("LC_ALL".into(), "C".into())],
             stderr: Stderr::Read,

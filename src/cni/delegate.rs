@@ -79,6 +79,7 @@ impl Delegate {
         variables.push(("CNI_COMMAND".into(), verb.as_str().into()));
         let invocation = Invocation {
             argv: vec![self.path.display().to_string()],
+            shown: None,
             stdin: Stdin::Bytes(config.to_string().into_bytes()),
             variables,
             stderr: Stderr::PassedOn,

@@ -98,7 +98,8 @@ pub struct StatusOptions {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   vxlan doctor                 what is wrong, how to see it, how to mend it
-  vxlan doctor --verbose       every fact by itself, those that hold too
+  vxlan doctor --all           what is as it should be, too
+  vxlan doctor --verbose       every fact by itself, and what follows from others
   vxlan doctor --peer 10.1.0.2
                                asks that node, too, whether frames reach it and come back
   vxlan doctor || vxlan repair
@@ -111,7 +112,10 @@ pub struct DoctorOptions {
     /// Compares what `vxlan doctor --json` of several nodes told, and looks at no node
     #[arg(long, value_name = "FILE", num_args = 2..)]
     pub compare: Vec<PathBuf>,
-    /// Tells every fact that holds by itself, not how many
+    /// Tells what is as it should be, too, as is told where stdout is no terminal
+    #[arg(short, long)]
+    pub all: bool,
+    /// Tells every fact by itself, not how many hold or follow from another
     #[arg(short, long)]
     pub verbose: bool,
     /// Another node that is asked too: an address on a network, its gateway's or a container's, or on the underlay

@@ -3,6 +3,7 @@
 
 mod arping;
 mod asked;
+mod cause;
 mod claims;
 mod compare;
 mod echo;
@@ -21,6 +22,7 @@ mod programs;
 mod reach;
 mod report;
 mod shared;
+mod text;
 mod underlay;
 mod wire;
 
@@ -31,7 +33,8 @@ use std::net::IpAddr;
 
 use self::firewall::Firewalls;
 use self::networks::Beside;
-use self::report::{Report, Section};
+use self::report::{Finding, Id, Report, Section};
+use self::text::{Style, text};
 use super::Said;
 use super::args::{DoctorOptions, Shared};
 use super::look::{Attached, no_journal, session};
@@ -45,18 +48,35 @@ use crate::exec::System;
 /// # Errors
 /// When there is no configuration, or the folder of the records cannot be read; with `--compare` when a file cannot.
 pub fn run(shared: &Shared, options: &DoctorOptions) -> Result<Said, CniError> {
+    let style = Style::of(options.all, options.verbose);
     if !options.compare.is_empty() {
-        return compare::run(shared, &options.compare, is_plain(), options.verbose);
+        return compare::run(shared, &options.compare, style);
+    }
+    if !rustix::process::geteuid().is_root() {
+        let report = Report(vec![Section::new("this node", vec![not_root()])]);
+        let said = Said::either(shared, || report.document(), || text(&report, style, ""));
+        return Ok(said.with_code(report.exit_code()));
     }
     let node = Node::open(shared)?;
     let system = System::until_sigterm();
     let report = examine(&system, &node, &options.peers);
+    let advice = match report.is_repairable() {
+        true => "; `vxlan repair` fixes what is this node's own",
+        false => "",
+    };
     let said = Said::either(
         shared,
         || made_of::put_into(report.document(), &system, &node),
-        || report.text(is_plain(), options.verbose),
+        || text(&report, style, advice),
     );
-    Ok(said.if_well(report.is_ok()))
+    Ok(said.with_code(report.exit_code()))
+}
+
+fn not_root() -> Finding {
+    let what = "this is not root: records, namespaces and firewalls cannot be looked at";
+    Finding::unknown(Id::Root, what)
+        .inspect("id -u")
+        .fix("run it as root: sudo vxlan doctor")
 }
 
 fn examine(system: &System, node: &Node, peers: &[IpAddr]) -> Report {
@@ -85,17 +105,4 @@ fn examine(system: &System, node: &Node, peers: &[IpAddr]) -> Report {
         sections.extend(claims::claims(system, node));
     }
     Report(sections)
-}
-
-/// Whether the terminal knows ASCII only: the first of these that is set says (POSIX, locale).
-fn is_plain() -> bool {
-    let set = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .into_iter()
-        .filter_map(|name| std::env::var(name).ok())
-        .find(|value| !value.is_empty());
-    let utf8 = |locale: String| {
-        let locale = locale.to_lowercase();
-        locale.contains("utf-8") || locale.contains("utf8")
-    };
-    !set.is_some_and(utf8)
 }

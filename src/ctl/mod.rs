@@ -37,8 +37,8 @@ use crate::outlet;
 pub struct Said {
     /// For stdout.
     pub text: String,
-    /// Whether all is well; else the exit code is 1.
-    pub well: bool,
+    /// The exit code: 0 where all is well, 1 where something is not, 3 where that cannot be told.
+    pub code: u8,
 }
 
 impl Said {
@@ -46,7 +46,7 @@ impl Said {
     pub fn well(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
-            well: true,
+            code: 0,
         }
     }
 
@@ -64,7 +64,12 @@ impl Said {
 
     /// The same, well or not.
     pub fn if_well(self, well: bool) -> Self {
-        Self { well, ..self }
+        self.with_code(u8::from(!well))
+    }
+
+    /// The same, with an exit code.
+    pub fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
     }
 }
 
@@ -80,13 +85,12 @@ pub fn vxlan() -> ExitCode {
     let said = parsed("vxlan").and_then(|Vxlan { verb, shared }| {
         let said = match &verb {
             VxlanVerb::Status(options) => status::run(&shared, options),
-            VxlanVerb::Doctor(options) if !options.compare.is_empty() => {
-                let compared = doctor::run(&shared, options);
-                return compared
+            VxlanVerb::Doctor(options) => {
+                let looked = doctor::run(&shared, options);
+                return looked
                     .map(Ok)
                     .map_err(|error| could_not_look("vxlan", &error));
             }
-            VxlanVerb::Doctor(options) => doctor::run(&shared, options),
             VxlanVerb::Plan(options) if options.is_mixed() => {
                 let why = "the options of an ADD are none of a DEL's or a repair's";
                 let error = Vxlan::command().error(ErrorKind::ArgumentConflict, why);
@@ -138,10 +142,9 @@ fn could_not_look(program: &str, error: &CniError) -> ExitCode {
 
 /// Prints what was said; an error on stderr.
 fn end(program: &str, said: Result<Said, CniError>) -> ExitCode {
-    let printed = said.and_then(|said| print(&said.text).map(|_| said.well));
+    let printed = said.and_then(|said| print(&said.text).map(|_| said.code));
     match printed {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             outlet::remark(&told(program, &error));
             ExitCode::FAILURE

@@ -152,7 +152,7 @@ impl Running for Part {
         let since = Instant::now();
         loop {
             let output = self.child.output(Some(0))?;
-            if self.child.pacer.stays_open() && self.is_carried_out(&output) {
+            if self.goes_on_after(&output) {
                 return self.wait_for_more(output);
             }
             if let Some(code) = self.child.ended_by(Instant::now())? {
@@ -171,12 +171,9 @@ impl Running for Part {
 impl Part {
     /// Lets the process wait for the next part.
     fn wait_for_more(self, output: Output) -> Result<Output, ExecError> {
-        let failed = failures(&output.stderr)
-            .into_iter()
-            .any(|failed| failed.line.is_some());
         let output = Output {
             // A process that ends behind a line that failed ends with 1 (iproute2, `do_batch`).
-            code: Some(i32::from(failed)),
+            code: Some(i32::from(has_failed(&output))),
             ..self.without_last(output)
         };
         let Self {
@@ -190,6 +187,13 @@ impl Part {
         child.feed = child.pacer.take_pipe();
         conversations.waiting().push((argv, child));
         Ok(output)
+    }
+
+    /// Whether all is carried out and the process waits for more: without `-force` it ends at a line that fails.
+    fn goes_on_after(&self, output: &Output) -> bool {
+        let is_forced = self.argv.iter().any(|word| word == "-force");
+        let ends = !is_forced && has_failed(output);
+        self.child.pacer.stays_open() && !ends && self.is_carried_out(output)
     }
 
     /// Whether there is a document, or a failure, for each line that reads.
@@ -219,6 +223,12 @@ impl Part {
         }
         output
     }
+}
+
+/// Whether a line has failed.
+fn has_failed(output: &Output) -> bool {
+    let mut failures = failures(&output.stderr).into_iter();
+    failures.any(|failed| failed.line.is_some())
 }
 
 /// How many documents there are; none where the last is not whole.
@@ -281,7 +291,7 @@ while read -r line; do
 done"#;
 
     fn part(script: &str, text: &str, reads: &[usize]) -> Invocation {
-        let argv = ["sh", "-c", script].map(String::from).to_vec();
+        let argv = ["sh", "-c", script, "-force"].map(String::from).to_vec();
         Invocation {
             stdin: Stdin::Part(text.into(), reads.to_vec()),
             ..Invocation::own(argv, COMMAND_TIMEOUT)
@@ -356,6 +366,25 @@ done"#;
             (output.code, &*output.stdout, &*output.stderr),
             (Some(7), &b"[1]\n"[..], "no more\n")
         );
+    }
+
+    #[test]
+    fn a_process_that_ends_at_a_line_that_fails_is_told_nothing_more() {
+        let ends = IP.replace(">&2 ;;", ">&2; exit 1 ;;");
+        let at = |text: &str, reads: &[usize]| {
+            let mut part = part(&ends, text, reads);
+            part.argv.pop();
+            part
+        };
+        let system = System::default();
+        let first = system.run(&at("a\nfail\nb\n", &[1, 3])).unwrap();
+        let of_first = pid(&first);
+        assert_eq!(
+            (first.code, &*first.stderr),
+            (Some(1), "no fail\nCommand failed -:2\n")
+        );
+        let second = system.run(&at("c\n", &[1])).unwrap();
+        assert_ne!(pid(&second), of_first);
     }
 
     #[test]

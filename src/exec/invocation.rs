@@ -13,6 +13,8 @@ use crate::ip::command::shell_line;
 pub struct Invocation {
     /// Program and arguments. A program without `/` is looked up.
     pub argv: Vec<String>,
+    /// The line to paste, where the argv is not all of it.
+    pub shown: Option<String>,
     /// What it reads from stdin.
     pub stdin: Stdin,
     /// The variables that it gets beside this program's own environment, which it gets byte for byte.
@@ -56,6 +58,7 @@ impl Invocation {
     pub fn own(argv: Vec<String>, timeout: Duration) -> Self {
         Self {
             argv,
+            shown: None,
             stdin: Stdin::Bytes(Vec::new()),
             variables: vec![
                 ("LC_ALL".into(), "C".into()),
@@ -69,7 +72,8 @@ impl Invocation {
 
     /// The pasteable line, without stdin.
     pub fn line(&self) -> String {
-        shell_line(&self.argv)
+        let shown = self.shown.clone();
+        shown.unwrap_or_else(|| shell_line(&self.argv))
     }
 }
 
@@ -84,6 +88,7 @@ impl From<&Batch> for Invocation {
         // The time in which it waits to be told more is not its own.
         let waits: Duration = later.iter().map(|(pause, _)| *pause).sum();
         Self {
+            shown: Some(batch.shown()),
             stdin: match later.is_empty() {
                 true if batch.stays_open => Stdin::Part(first, batch.reads()),
                 true => Stdin::Bytes(first),

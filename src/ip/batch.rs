@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::command::{Command, Program};
+use super::command::{Command, Program, shell_line};
 use super::json::{self, JsonError};
 use super::name::Family;
 use super::netns::Netns;
@@ -137,6 +137,16 @@ impl Batch {
         let mut argv = self.netns.entry(first.program());
         argv.extend(first.words().iter().cloned());
         argv.into_iter().chain(more).collect()
+    }
+
+    /// The line to paste: that of a change which is read from stdin by itself; of several commands the one that starts them.
+    pub fn shown(&self) -> String {
+        match &self.lines[..] {
+            [line] if matches!(line.program(), Program::Sysctl | Program::Nft) => {
+                line.shown_in(&self.netns)
+            }
+            _ => shell_line(&self.argv()),
+        }
     }
 
     /// What it reads from stdin, up to the first pause.

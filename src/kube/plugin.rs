@@ -74,6 +74,7 @@ fn invocation(plugin: &Plugin, cluster: &Value, timeout: Duration) -> Invocation
         argv: std::iter::once(plugin.command.clone())
             .chain(plugin.args.exposed().iter().cloned())
             .collect(),
+        shown: None,
         stdin: Stdin::Bytes(Vec::new()),
         variables,
         stderr: Stderr::Read,

@@ -59,6 +59,7 @@ fn folder(system: &System, node: &Node, ipam: &Ipam) -> Result<Vec<Finding>, Cni
             Id::OrphanedClaim,
             format!("the claim {} is orphaned", route.shown()),
         )
+        .by_repair()
         .inspect("route-table list")
         .fix(MEND)
     }));
@@ -107,6 +108,7 @@ fn claim(entry: &Entry, ipam: &Ipam) -> Finding {
             Id::Claim,
             format!("the claim of {address}{of} is {}", state.as_str()),
         )
+        .by_repair()
         .inspect(inspect)
         .fix(MEND),
     }

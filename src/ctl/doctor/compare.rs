@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use self::files::Told;
 use super::made_of::Part;
 use super::report::{Finding, Id, Report, Section};
+use super::text::{Style, text};
 use crate::cni::CniError;
 use crate::ctl::Said;
 use crate::ctl::args::Shared;
@@ -22,19 +23,10 @@ use crate::sanitize::printable;
 ///
 /// # Errors
 /// When one cannot be read, is no output of `vxlan doctor --json`, or is of a node that another is of.
-pub fn run(
-    shared: &Shared,
-    files: &[PathBuf],
-    plain: bool,
-    verbose: bool,
-) -> Result<Said, CniError> {
+pub fn run(shared: &Shared, files: &[PathBuf], style: Style) -> Result<Said, CniError> {
     let report = report(&files::read(files)?);
-    let said = Said::either(
-        shared,
-        || report.document(),
-        || report.text_with(plain, verbose, ""),
-    );
-    Ok(said.if_well(report.is_ok()))
+    let said = Said::either(shared, || report.document(), || text(&report, style, ""));
+    Ok(said.with_code(report.exit_code()))
 }
 
 /// One node's part of a network.
@@ -268,11 +260,18 @@ mod tests {
         wrong.map(words).collect()
     }
 
+    const TICKS: Style = Style {
+        plain: false,
+        colours: false,
+        ticks: true,
+        verbose: false,
+    };
+
     #[test]
     fn nodes_that_fit_are_told_to() {
         let nodes = [node(1), node(2)];
         assert_eq!(found(&nodes), Vec::<String>::new());
-        let text = compared(&nodes).text_with(false, false, "");
+        let text = text(&compared(&nodes), TICKS, "");
         let wanted = "\
 the nodes
   ✓ the 2 nodes run vxlan 0.1.0
@@ -432,7 +431,15 @@ nothing is wrong: 5 of 5 are as they should be
             node["node"]["version"] = json!(hostile);
         }
         other["networks"][0]["vni"] = json!(7);
-        let text = compared(&[one, other]).text_with(true, true, "");
+        let text = super::text(
+            &compared(&[one, other]),
+            Style {
+                plain: true,
+                verbose: true,
+                ..TICKS
+            },
+            "",
+        );
         let is_foreign = |c: char| c.is_control() && c != '\n';
         assert!(!text.contains(is_foreign), "{text}");
         assert!(

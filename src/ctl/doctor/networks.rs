@@ -4,9 +4,11 @@ use std::net::IpAddr;
 
 use super::arping::{Arping, Question};
 use super::asked::{self, Wire};
+use super::cause::{self, Root};
 use super::firewall::Firewalls;
 use super::reach::{self, Reached};
-use super::report::{Finding, Id, Section};
+use super::report::{self, Cause, Finding, Id, Section};
+use super::text::HOST_SIDE;
 use super::{learnt, peers, probe, underlay, wire};
 use crate::cni::CniError;
 use crate::config::Network;
@@ -160,10 +162,16 @@ impl<'a> Looked<'a> {
             section.findings.extend(crossing);
             section.findings.extend(reached.peers);
             section.findings.extend(reached.pods);
-            let facts = host_facts(side, seen);
-            let facts = facts.map(|facts| findings(&judge(facts, seen), &Netns::Own));
-            let facts = facts.unwrap_or_else(|error| vec![failed(&error)]);
-            section.facts.push(("the host side".to_owned(), facts));
+            let facts = host_facts(side, seen).map(|facts| judge(facts, seen));
+            let facts = match facts {
+                Ok(judged) => {
+                    let roots = cause::roots(HOST_SIDE, &judged, &[]);
+                    cause::fold(&mut section.findings, &roots);
+                    findings(HOST_SIDE, &judged, &Netns::Own, &roots)
+                }
+                Err(error) => vec![failed(&error)],
+            };
+            section.facts.push((HOST_SIDE.to_owned(), facts));
         }
         section
     }
@@ -178,7 +186,14 @@ impl<'a> Looked<'a> {
             return Vec::new();
         };
         let found = look_at(system, &self.attached, |_| Some(seen), tell);
-        let mut facts: Vec<_> = found.iter().map(told).collect();
+        let host = self
+            .on
+            .side
+            .as_ref()
+            .and_then(|side| host_facts(side, seen).ok());
+        let host = host.map(|facts| judge(facts, seen)).unwrap_or_default();
+        let roots = cause::roots(HOST_SIDE, &host, &[]);
+        let mut facts: Vec<_> = found.iter().map(|found| told(found, &roots)).collect();
         let strangers = strangers(network, seen, &found);
         facts.extend(strangers.map(|finding| ("others".to_owned(), vec![finding])));
         facts
@@ -258,47 +273,25 @@ fn filter(network: &Network, seen: &Observed) -> Option<Finding> {
 }
 
 /// Facts as findings, each with the command that shows it and the one that mends it.
-fn findings(judged: &[Judged], pod: &Netns) -> Vec<Finding> {
-    let missing: Vec<&IfName> = judged.iter().filter_map(missing_device).collect();
+fn findings(of: &str, judged: &[Judged], pod: &Netns, roots: &[Root]) -> Vec<Finding> {
     let each = judged.iter().map(|(fact, verdict)| {
         let finding = finding(fact, verdict, pod);
-        // By itself its command would only fail.
-        match device(fact).is_some_and(|dev| missing.contains(&dev)) {
-            true if *verdict != Verdict::Holds => finding.fix("vxlan repair"),
+        match cause::of_fact(fact, roots) {
+            Some(root) if finding.state != report::State::Ok => {
+                // By itself its command would only fail.
+                let finding = match root.is_missing {
+                    true => finding.fix("vxlan repair"),
+                    false => finding,
+                };
+                match root.cause == Cause::new(of, &finding.message) {
+                    true => finding,
+                    false => finding.follows_from(root.cause.clone()),
+                }
+            }
             _ => finding,
         }
     });
     each.collect()
-}
-
-/// A device that should be there and is not.
-fn missing_device((fact, verdict): &Judged) -> Option<&IfName> {
-    match fact {
-        Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. } if *verdict == Verdict::Missing => {
-            Some(name)
-        }
-        _ => None,
-    }
-}
-
-/// The device that a fact needs: it is no fact of that device's being there.
-fn device(fact: &Fact) -> Option<&IfName> {
-    match fact {
-        Fact::Macvlan {
-            side: Side::Host,
-            parent,
-            ..
-        } => Some(parent),
-        Fact::Setting { dev, .. } | Fact::Address { dev, .. } | Fact::Flood { dev, .. } => {
-            Some(dev)
-        }
-        Fact::Route { route, .. } => Some(&route.dev),
-        Fact::Sysctl {
-            key: SysctlKey::Device(_, dev, _),
-            ..
-        } => Some(dev),
-        _ => None,
-    }
 }
 
 fn finding(fact: &Fact, verdict: &Verdict, pod: &Netns) -> Finding {
@@ -313,7 +306,7 @@ fn finding(fact: &Fact, verdict: &Verdict, pod: &Netns) -> Finding {
             format!("{fact}: found {found}")
         }
     };
-    let finding = Finding::failed(Id::Fact, what);
+    let finding = Finding::failed(Id::Fact, what).by_repair();
     let finding = match fact.show() {
         Some(command) => finding.inspect(command.shown_in(netns(fact.side()))),
         None => finding,
@@ -325,6 +318,10 @@ fn finding(fact: &Fact, verdict: &Verdict, pod: &Netns) -> Finding {
     match (fact, verdict) {
         (Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. }, Verdict::Differs { .. }) => {
             let shown = netns(fact.side());
+            let finding = Finding {
+                by_repair: false,
+                ..finding
+            };
             finding.fix(format!(
                 "correct the configuration, or, when the device is in use no longer: {}",
                 crate::ip::link::del(name).shown_in(shown)
@@ -336,13 +333,14 @@ fn finding(fact: &Fact, verdict: &Verdict, pod: &Netns) -> Finding {
     }
 }
 
-fn told(found: &Found<'_>) -> (String, Vec<Finding>) {
+fn told(found: &Found<'_>, host: &[Root]) -> (String, Vec<Finding>) {
     let pod = found.of.netns.as_ref().unwrap_or(&Netns::Own);
+    let of = found.of.shown();
     let findings = match &found.facts {
-        Ok(judged) => findings(judged, pod),
+        Ok(judged) => findings(&of, judged, pod, &cause::roots(&of, judged, host)),
         Err(error) => vec![failed(error)],
     };
-    (found.of.shown(), findings)
+    (of, findings)
 }
 
 /// Macvlans on the vxlan that no record knows of: a record that was deleted, or another program's.

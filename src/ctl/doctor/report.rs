@@ -77,6 +77,8 @@ pub enum Id {
     Program,
     /// The record of an attachment.
     Record,
+    /// Whether this is root.
+    Root,
     /// What a device has learnt from a router's advertisement.
     RouterAdvertisement,
     /// Reverse path filtering on the gateway's device.
@@ -118,15 +120,23 @@ impl State {
             Self::Unknown => "warning",
         }
     }
+}
 
-    /// For people; `plain` where the terminal knows ASCII only.
-    fn sign(self, plain: bool) -> &'static str {
-        match (self, plain) {
-            (Self::Ok, false) => "✓",
-            (Self::Failed, false) => "✗",
-            (Self::Ok, true) => "ok",
-            (Self::Failed, true) => "NO",
-            (Self::Unknown, _) => "-",
+/// A finding from which others follow.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Cause {
+    /// Whose fact it is; empty for what is by itself.
+    pub of: String,
+    /// What was found.
+    pub message: String,
+}
+
+impl Cause {
+    /// By whose it is and what it says.
+    pub fn new(of: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            of: of.into(),
+            message: message.into(),
         }
     }
 }
@@ -144,6 +154,11 @@ pub struct Finding {
     pub inspect: Option<String>,
     /// What mends it: a command where there is one.
     pub fix: Option<String>,
+    /// The finding that is the cause of this one.
+    pub follows_from: Option<Cause>,
+    /// Whether `vxlan repair` mends it.
+    #[serde(skip)]
+    pub by_repair: bool,
 }
 
 impl Finding {
@@ -154,6 +169,8 @@ impl Finding {
             message: message.into(),
             inspect: None,
             fix: None,
+            follows_from: None,
+            by_repair: false,
         }
     }
 
@@ -184,18 +201,22 @@ impl Finding {
         self
     }
 
-    fn text(&self, plain: bool) -> String {
-        let line = |word: &str, text: &Option<String>| {
-            let text = text.as_ref().filter(|_| self.state != State::Ok);
-            text.map_or_else(String::new, |text| format!("      {word:<7}  {text}\n"))
-        };
-        format!(
-            "  {} {}\n{}{}",
-            self.state.sign(plain),
-            self.message,
-            line("inspect", &self.inspect),
-            line("fix", &self.fix)
-        )
+    /// Tells its cause.
+    pub fn follows_from(mut self, cause: Cause) -> Self {
+        self.follows_from = Some(cause);
+        self
+    }
+
+    /// Whether it says that nothing can be said.
+    fn is_blind(&self) -> bool {
+        let tells_of_all = matches!(self.id, Id::Root | Id::Network | Id::Claims | Id::IpJson);
+        tells_of_all && self.state == State::Unknown
+    }
+
+    /// `vxlan repair` mends it.
+    pub fn by_repair(mut self) -> Self {
+        self.by_repair = true;
+        self
     }
 }
 
@@ -230,7 +251,8 @@ impl Section {
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = (&str, &Finding)> {
+    /// Every finding, with whose fact it is.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Finding)> {
         let own = self.findings.iter().map(|finding| ("", finding));
         let facts = self
             .facts
@@ -238,40 +260,6 @@ impl Section {
             .flat_map(|(of, findings)| findings.iter().map(move |finding| (of.as_str(), finding)));
         own.chain(facts)
     }
-
-    fn text(&self, plain: bool, verbose: bool) -> String {
-        let own = self.findings.iter().map(|finding| finding.text(plain));
-        let facts = self.facts.iter();
-        let facts = facts.map(|(of, findings)| facts_text(of, findings, plain, verbose));
-        let lines: String = own.chain(facts).collect();
-        format!("{}\n{lines}", self.about)
-    }
-}
-
-/// Those of one thing that hold in one line, the others by themselves.
-fn facts_text(of: &str, findings: &[Finding], plain: bool, verbose: bool) -> String {
-    let of_one = |finding: &&Finding| verbose || finding.state != State::Ok;
-    let named = |finding: &Finding| Finding {
-        message: format!("{of}: {}", finding.message),
-        ..finding.clone()
-    };
-    let each: String = findings
-        .iter()
-        .filter(of_one)
-        .map(|finding| named(finding).text(plain))
-        .collect();
-    let hold = findings.iter().filter(|one| one.state == State::Ok).count();
-    let counted = match (verbose, findings.len()) {
-        (true, _) => String::new(),
-        (false, all) if hold == all => {
-            Finding::ok(Id::Fact, format!("{of}: all {hold} facts hold")).text(plain)
-        }
-        (false, all) => {
-            let message = format!("{of}: {hold} of {all} facts hold");
-            Finding::unknown(Id::Fact, message).text(plain)
-        }
-    };
-    each + &counted
 }
 
 /// Everything that was found.
@@ -279,7 +267,8 @@ fn facts_text(of: &str, findings: &[Finding], plain: bool, verbose: bool) -> Str
 pub struct Report(pub Vec<Section>);
 
 impl Report {
-    fn count(&self, state: State) -> usize {
+    /// How many are in a state.
+    pub fn count(&self, state: State) -> usize {
         let all = self.0.iter().flat_map(Section::all);
         all.filter(|(_, finding)| finding.state == state).count()
     }
@@ -289,23 +278,20 @@ impl Report {
         self.count(State::Failed) == 0
     }
 
-    /// For people.
-    pub fn text(&self, plain: bool, verbose: bool) -> String {
-        let advice = "; `vxlan repair` fixes what is this node's own";
-        self.text_with(plain, verbose, advice)
+    /// Whether `vxlan repair` mends something of what has failed.
+    pub fn is_repairable(&self) -> bool {
+        let mut all = self.0.iter().flat_map(Section::all);
+        all.any(|(_, finding)| finding.state == State::Failed && finding.by_repair)
     }
 
-    /// The same with what is said where something failed.
-    pub fn text_with(&self, plain: bool, verbose: bool, advice: &str) -> String {
-        let sections = self.0.iter().map(|section| section.text(plain, verbose));
-        let (failed, unknown) = (self.count(State::Failed), self.count(State::Unknown));
-        let all = self.count(State::Ok) + failed + unknown;
-        let sum = match (failed, unknown) {
-            (0, 0) => format!("nothing is wrong: {all} of {all} are as they should be"),
-            (0, _) => format!("nothing is wrong; {unknown} of {all} cannot be told from here"),
-            _ => format!("{failed} of {all} failed{advice}"),
-        };
-        format!("{}{sum}\n", sections.collect::<String>())
+    /// 1 where something has failed, 3 where nothing has and something that tells of all the rest could not be looked at.
+    pub fn exit_code(&self) -> u8 {
+        let mut all = self.0.iter().flat_map(Section::all);
+        match self.is_ok() {
+            false => 1,
+            true if all.any(|(_, finding)| finding.is_blind()) => 3,
+            true => 0,
+        }
     }
 
     /// For programs: docs/json.md.
@@ -323,10 +309,10 @@ impl Report {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn report() -> Report {
+    pub fn report() -> Report {
         let broken = Finding::failed(Id::Fact, "mv_blue is up: found down")
             .inspect("ip link show dev mv_blue")
             .fix("ip link set dev mv_blue up");
@@ -345,30 +331,13 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_is_counted_and_what_does_not_comes_with_how_to_inspect_and_fix_it() {
-        let text = report().text(false, false);
-        let wanted = "network blue\n  - no host to ask\n      inspect  arping\n  \
-            ✗ node: mv_blue is up: found down\n      inspect  ip link show dev mv_blue\n      \
-            fix      ip link set dev mv_blue up\n  - node: 1 of 2 facts hold\n  \
-            ✓ web: all 2 facts hold\n1 of 5 failed; `vxlan repair` fixes what is this node's own\n";
-        assert_eq!(text, wanted);
-        assert!(!report().is_ok());
-    }
-
-    #[test]
-    fn a_terminal_that_knows_ascii_only_gets_nothing_else() {
-        assert!(report().text(true, true).is_ascii());
-        assert!(report().text(true, true).contains("ok web: eth0 is up"));
-    }
-
-    #[test]
     fn a_program_gets_every_finding_by_itself() {
         let document = report().document();
         assert_eq!(document["ok"], false);
         assert_eq!(document["findings"].as_array().map(Vec::len), Some(5));
         let broken = json!({"about": "network blue", "of": "node", "severity": "error", "id": "fact", "state": "failed",
             "message": "mv_blue is up: found down", "inspect": "ip link show dev mv_blue",
-            "fix": "ip link set dev mv_blue up"});
+            "fix": "ip link set dev mv_blue up", "follows_from": null});
         assert_eq!(document["findings"][2], broken);
     }
 

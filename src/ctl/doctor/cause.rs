@@ -1,0 +1,129 @@
+//! Which finding is the cause of which: a device that is missing or down takes everything on it along.
+
+use super::report::{Cause, Finding, Id, State};
+use crate::ctl::look::Judged;
+use crate::ip::IfName;
+use crate::ip::link::Setting;
+use crate::ip::sysctl::SysctlKey;
+use crate::plan::{Fact, Verdict};
+
+/// A device on which everything fails, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    dev: IfName,
+    /// The finding that tells of it.
+    pub cause: Cause,
+    /// Whether the device is not there at all.
+    pub is_missing: bool,
+}
+
+/// What cannot be as it should be while something else is not: a finding's id, and those of its causes, the likeliest first.
+const BECAUSE: [(Id, &[Id]); 3] = [
+    (Id::GatewayReach, &[Id::FirewallGateway]),
+    (
+        Id::PeerReach,
+        &[
+            Id::UnderlayDevice,
+            Id::SourceAddress,
+            Id::FirewallVxlan,
+            Id::UnderlayMtu,
+        ],
+    ),
+    (Id::PodReach, &[Id::FirewallGateway]),
+];
+
+/// What is asked through the devices of a network.
+const THROUGH: [Id; 4] = [
+    Id::GatewayReach,
+    Id::PeerReach,
+    Id::PodReach,
+    Id::GatewayOwner,
+];
+
+/// The devices that are missing or down, in the order of the facts, behind those of the side below.
+pub fn roots(of: &str, judged: &[Judged], below: &[Root]) -> Vec<Root> {
+    let mut roots = below.to_vec();
+    for (fact, verdict) in judged {
+        let found = match (fact, verdict) {
+            (Fact::Vxlan { name, .. }, Verdict::Missing) => (name, None, true),
+            (Fact::Macvlan { name, parent, .. }, Verdict::Missing) => (name, Some(parent), true),
+            // What is below a device that is there is its own affair, but nothing passes.
+            (Fact::Macvlan { name, parent, .. }, _) => {
+                let root = root_of(parent, &roots).cloned();
+                roots.extend(root.map(|root| Root {
+                    dev: name.clone(),
+                    ..root
+                }));
+                continue;
+            }
+            (
+                Fact::Setting {
+                    dev,
+                    setting: Setting::Up,
+                    ..
+                },
+                Verdict::Differs { .. },
+            ) => (dev, None, false),
+            _ => continue,
+        };
+        let (dev, parent, is_missing) = found;
+        if root_of(dev, &roots).is_some() {
+            continue;
+        }
+        let above = parent.and_then(|parent| root_of(parent, &roots));
+        let message = match verdict {
+            Verdict::Differs { found } => format!("{fact}: found {found}"),
+            _ => format!("{fact}: missing"),
+        };
+        let cause = above.map_or_else(|| Cause::new(of, message), |root| root.cause.clone());
+        roots.push(Root {
+            dev: dev.clone(),
+            cause,
+            is_missing,
+        });
+    }
+    roots
+}
+
+fn root_of<'a>(dev: &IfName, roots: &'a [Root]) -> Option<&'a Root> {
+    roots.iter().find(|root| root.dev == *dev)
+}
+
+/// The root of what a fact is about.
+pub fn of_fact<'a>(fact: &Fact, roots: &'a [Root]) -> Option<&'a Root> {
+    let dev = match fact {
+        Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. } => name,
+        Fact::Setting { dev, .. } | Fact::Address { dev, .. } | Fact::Flood { dev, .. } => dev,
+        Fact::Route { route, .. } => &route.dev,
+        Fact::Sysctl {
+            key: SysctlKey::Device(_, dev, _) | SysctlKey::Neighbours(_, dev, _),
+            ..
+        } => dev,
+        _ => return None,
+    };
+    root_of(dev, roots)
+}
+
+/// Tells of each finding of a network that is asked through it from which other it follows.
+pub fn fold(findings: &mut [Finding], roots: &[Root]) {
+    let failed = |finding: &&Finding| finding.state == State::Failed;
+    let causes: Vec<(Id, Cause)> = findings
+        .iter()
+        .filter(failed)
+        .map(|finding| (finding.id, Cause::new("", &finding.message)))
+        .collect();
+    for finding in findings.iter_mut().filter(|one| one.state != State::Ok) {
+        let through = THROUGH
+            .contains(&finding.id)
+            .then(|| roots.first())
+            .flatten();
+        let through = through.map(|root| root.cause.clone());
+        let because = BECAUSE.iter().find(|(id, _)| *id == finding.id);
+        let because = because.into_iter().flat_map(|(_, ids)| ids.iter());
+        let mut because = because.filter_map(|id| {
+            let cause = causes.iter().find(|(of, _)| of == id);
+            cause.map(|(_, cause)| cause.clone())
+        });
+        finding.follows_from = through.or_else(|| because.next());
+    }
+}
