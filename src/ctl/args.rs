@@ -37,7 +37,7 @@ pub enum VxlanVerb {
     Replay(ReplayOptions),
     /// Removes what no living pod holds
     Gc(GcOptions),
-    /// Draws this node's devices, networks and pods
+    /// Draws this node's peers, devices and pods, and what of them is missing or down
     Graph(GraphOptions),
     /// Shows the journal: which verb ran which commands, and what came of it
     Log(LogOptions),

@@ -1,8 +1,16 @@
-//! What a picture shows, and where: things in four columns, each network a band of rows.
+//! What a picture shows, and where: things in five columns, each network a band of rows.
+
+/// Up to how many pods of a network are below each other in one column.
+const BELOW: usize = 8;
+
+/// How many times as wide as high a box is, about.
+const WIDE: usize = 3;
 
 /// What a thing is, which is also its column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
+    /// Another node's VTEP.
+    Peer,
     /// The device that connects the nodes.
     Underlay,
     /// A network's vxlan.
@@ -17,10 +25,42 @@ impl Kind {
     /// In a word.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Peer => "peer",
             Self::Underlay => "underlay",
             Self::Vxlan => "vxlan",
             Self::Gateway => "gateway",
             Self::Pod => "pod",
+        }
+    }
+}
+
+/// Whether a thing is as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// It is.
+    Ok,
+    /// It is not there and need not be.
+    Idle,
+    /// Facts of it do not hold.
+    Failed,
+    /// It is there and down.
+    Down,
+    /// It should be there and is not.
+    Missing,
+}
+
+impl State {
+    /// Those that are told apart, in their order.
+    pub const TOLD: [Self; 4] = [Self::Idle, Self::Failed, Self::Down, Self::Missing];
+
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Idle => "idle",
+            Self::Failed => "failed",
+            Self::Down => "down",
+            Self::Missing => "missing",
         }
     }
 }
@@ -34,6 +74,8 @@ pub struct Thing {
     pub name: String,
     /// What else there is to tell.
     pub lines: Vec<String>,
+    /// How it is.
+    pub state: State,
 }
 
 impl Thing {
@@ -43,7 +85,13 @@ impl Thing {
             kind,
             name: name.to_owned(),
             lines,
+            state: State::Ok,
         }
+    }
+
+    /// The same in a state.
+    pub fn in_state(self, state: State) -> Self {
+        Self { state, ..self }
     }
 
     /// Its lines, the name first.
@@ -76,17 +124,21 @@ impl Picture {
         }
     }
 
-    /// The underlay device of this name, one for all networks.
-    pub fn underlay(&mut self, name: &str) -> usize {
-        let is_it = |thing: &Thing| thing.kind == Kind::Underlay && thing.name == name;
+    /// The one thing of a kind and a name that is of no network; made where it is not there yet.
+    pub fn shared(&mut self, kind: Kind, name: &str) -> usize {
+        let is_it = |thing: &Thing| thing.kind == kind && thing.name == name;
         self.things.iter().position(is_it).unwrap_or_else(|| {
-            self.things.push(Thing::new(
-                Kind::Underlay,
-                name,
-                vec!["underlay".to_owned()],
-            ));
+            self.things.push(Thing::new(kind, name, Vec::new()));
             self.things.len() - 1
         })
+    }
+
+    /// A line more of a thing, once.
+    pub fn tell(&mut self, number: usize, line: String) {
+        let lines = &mut self.things[number].lines;
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
     }
 
     /// A network more.
@@ -102,8 +154,48 @@ impl Picture {
         self.things.len() - 1
     }
 
-    /// A line between two.
+    /// A line between two, once.
     pub fn join(&mut self, from: usize, to: usize) {
-        self.joined.push((from, to));
+        if !self.joined.contains(&(from, to)) {
+            self.joined.push((from, to));
+        }
+    }
+
+    /// The things of no network, in the order of their kinds.
+    pub fn outside(&self) -> impl Iterator<Item = (usize, &Thing)> {
+        let all = || self.things.iter().enumerate();
+        let of = move |kind| all().filter(move |(_, thing)| thing.kind == kind);
+        of(Kind::Peer).chain(of(Kind::Underlay))
+    }
+
+    /// The pods among some things, in rows: as many in each that all of them are about as wide as high.
+    pub fn rows(&self, things: &[usize]) -> Vec<Vec<usize>> {
+        let is_pod = |number: &&usize| self.things[**number].kind == Kind::Pod;
+        let pods: Vec<usize> = things.iter().filter(is_pod).copied().collect();
+        let columns = match pods.len() {
+            count if count <= BELOW => 1,
+            count => (count.div_ceil(WIDE)).isqrt().max(2),
+        };
+        pods.chunks(columns).map(<[usize]>::to_vec).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_pods_are_below_each_other_and_many_are_as_wide_as_high() {
+        let shape = |count: usize| {
+            let mut picture = Picture::new("n");
+            let row = picture.network("blue");
+            for _ in 0..count {
+                picture.put(row, Thing::new(Kind::Pod, "p", Vec::new()));
+            }
+            let rows = picture.rows(&picture.networks[0].1);
+            (rows.len(), rows.first().map_or(0, Vec::len))
+        };
+        let shapes = [0, 1, 8, 9, 30, 200].map(shape);
+        assert_eq!(shapes, [(0, 0), (1, 1), (8, 1), (5, 2), (10, 3), (25, 8)]);
     }
 }

@@ -20,14 +20,14 @@ const GAP: usize = 44;
 const BAND: usize = 12;
 /// The most characters of a text that are shown; the whole is in the box's title.
 const MOST: usize = 40;
-/// The most boxes of pods below each other, before there are more in a row.
-const BELOW: usize = 12;
 
 /// Colours of this file's own, for both kinds of page.
 const STYLE: &str = "\
 svg{color-scheme:light dark;background:#fff}text{font:12px ui-monospace,monospace;fill:#1f2328}\
 .n{font-weight:bold}.b{fill:#f6f8fa;stroke:#d0d7de}.x{fill:#fff;stroke:#57606a}\
-.underlay{stroke:#9a6700}.vxlan{stroke:#0969da}.gateway{stroke:#8250df}.pod{stroke:#1a7f37}\
+.peer,.underlay{stroke:#9a6700}.vxlan{stroke:#0969da}.gateway{stroke:#8250df}.pod{stroke:#1a7f37}\
+.failed{stroke:#bf8700;stroke-width:3}.down,.missing{stroke:#cf222e;stroke-width:3}\
+.missing{stroke-dasharray:6 4}.idle{stroke-dasharray:2 4}\
 path{fill:none;stroke:#57606a}\
 @media(prefers-color-scheme:dark){svg{background:#0d1117}text{fill:#e6edf3}.b{fill:#161b22;stroke:#30363d}\
 .x{fill:#0d1117;stroke:#8b949e}.underlay{stroke:#d29922}.vxlan{stroke:#4493f8}.gateway{stroke:#ab7df8}\
@@ -71,11 +71,11 @@ struct Layout {
 }
 
 /// The columns' left ends and widths, by kind.
-struct Columns([(usize, usize); 4]);
+struct Columns([(usize, usize); 5]);
 
 impl Columns {
     fn of(picture: &Picture) -> Self {
-        let mut columns = [(0, 0); 4];
+        let mut columns = [(0, 0); 5];
         let mut x = GAP / 2;
         for (index, column) in columns.iter_mut().enumerate() {
             let of_it = picture
@@ -84,7 +84,8 @@ impl Columns {
                 .filter(|thing| thing.kind as usize == index);
             let width = of_it.map(width).max().unwrap_or(0);
             *column = (x, width);
-            x += width + GAP;
+            // Without a peer there is no column of them.
+            x += if width > 0 { width + GAP } else { 0 };
         }
         Self(columns)
     }
@@ -126,7 +127,9 @@ impl Layout {
         for (_, things) in &picture.networks {
             layout.band(picture, &columns, things);
         }
-        layout.underlays(picture, &columns);
+        // The nearer to the networks, the earlier.
+        layout.outside(picture, &columns, Kind::Underlay);
+        layout.outside(picture, &columns, Kind::Peer);
         let right = layout
             .bands
             .iter()
@@ -145,11 +148,10 @@ impl Layout {
         let x = columns.of_kind(Kind::Vxlan).0 - BAND;
         let top = self.height;
         let mut y = top + LINE + BAND;
-        let pods: Vec<usize> = of_kind(picture, things, Kind::Pod).collect();
         for number in of_kind(picture, things, Kind::Gateway) {
             y = self.put(picture, columns, number, 0, y) + PAD;
         }
-        for row in pods.chunks(pods.len().div_ceil(BELOW).max(1)) {
+        for row in picture.rows(things) {
             let bottoms = row
                 .iter()
                 .enumerate()
@@ -197,18 +199,23 @@ impl Layout {
         place.bottom()
     }
 
-    /// Each underlay device in the middle of the networks it carries, below the one before it.
-    fn underlays(&mut self, picture: &Picture, columns: &Columns) {
+    /// Each thing of a kind that is of no network in the middle of those it leads to, below the one before it.
+    fn outside(&mut self, picture: &Picture, columns: &Columns, kind: Kind) {
+        let of_it = picture.outside().filter(|(_, thing)| thing.kind == kind);
+        let those: Vec<(usize, &Thing)> = of_it.collect();
+        let all: usize = those.iter().map(|(_, thing)| height(thing) + PAD).sum();
         let mut y = LINE + 2 * BAND;
-        for number in 0..picture.things.len() {
-            if picture.things[number].kind != Kind::Underlay {
-                continue;
-            }
+        for (number, thing) in those {
             let joined = picture.joined.iter().filter(|(from, _)| *from == number);
             let middles: Vec<usize> = joined.map(|(_, to)| self.places[*to].middle()).collect();
             let middle = middles.iter().sum::<usize>() / middles.len().max(1);
-            let above = middle.saturating_sub(height(&picture.things[number]) / 2);
-            y = self.put(picture, columns, number, 0, y.max(above)) + PAD;
+            let own = match kind {
+                // They lead to one and the same.
+                Kind::Peer => (all - PAD) / 2,
+                _ => height(thing) / 2,
+            };
+            let top = y.max(middle.saturating_sub(own));
+            y = self.put(picture, columns, number, 0, top) + PAD;
         }
         self.height = self.height.max(y + BAND);
     }
@@ -254,7 +261,8 @@ fn boxed(svg: &mut String, thing: &Thing, place: Place) {
     let whole: Vec<String> = thing.texts().map(escaped).collect();
     let _ = writeln!(svg, "<g><title>{}</title>", whole.join(" "));
     let radius = if thing.kind == Kind::Vxlan { 14 } else { 4 };
-    frame(svg, place, &format!("x {}", thing.kind.as_str()), radius);
+    let class = format!("x {} {}", thing.kind.as_str(), thing.state.as_str());
+    frame(svg, place, &class, radius);
     for (index, text) in thing.texts().enumerate() {
         let class = if index == 0 { "n" } else { "t" };
         line(
@@ -362,6 +370,9 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("@media(prefers-color-scheme:dark)"));
+        assert!(
+            text.contains("class=\"x gateway missing\"") && text.contains("class=\"x peer ok\"")
+        );
         for foreign in ["http://", "https://", "url(", "@import", "<script"] {
             let own = text.replace("http://www.w3.org/2000/svg", "");
             assert!(!own.contains(foreign), "{foreign}");
