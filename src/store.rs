@@ -232,6 +232,11 @@ impl Store {
         self.lock(SHARED, How::Alone)
     }
 
+    /// Removes the file of the lock of what all networks share, where no process has it.
+    pub fn forget_shared_lock(&self) {
+        self.forget_lock(SHARED);
+    }
+
     /// Removes the lock's file of a network that this node is not on. While another process has the lock,
     /// it is left to them; left behind, it does no harm.
     pub fn forget_lock(&self, network: &str) {

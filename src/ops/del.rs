@@ -4,11 +4,13 @@
 //! succeeds when there is nothing left to take off. While a step fails the record stays, so that the
 //! runtime's next try knows what to do.
 
+mod unrecorded;
+
 use std::path::Path;
 
-use ipnetwork::IpNetwork;
 use serde_json::Value;
 
+use self::unrecorded::{described, macvlan};
 use super::leave::{leave, leave_if_idle};
 use super::{all, ending, journal, kept, namespace_inode, store};
 use crate::cni::delegate::{Call, Delegate};
@@ -66,6 +68,7 @@ fn sweep(config: &Config, store: &Store, request: &Request) -> Result<(), CniErr
     for network in &config.networks {
         store.forget_lock(&network.name);
     }
+    store.forget_shared_lock();
     Ok(())
 }
 
@@ -355,34 +358,6 @@ impl Known {
         })
     }
 
-    /// The network that an interface without a record is on: a macvlan on its vxlan, with an address of the result of ADD,
-    /// where there is one. So are those that the original made.
-    fn unrecorded(&self, session: &Session<'_>, request: &Request) -> Option<&Network> {
-        let ifname = IfName::new(&request.ifname).ok()?;
-        self.netns
-            .as_ref()
-            .filter(|_| !self.candidates.is_empty())?;
-        let mut seen = session
-            .observe(vec![Read::Addr(Side::Pod, ifname.clone())])
-            .ok()?;
-        let link = seen.link(Side::Pod, &ifname)?;
-        let has = |address: &IpNetwork| link.has_address(*address);
-        let known = super::prev_result(request).ok().flatten();
-        let known = known.filter(|result| !result.ips.is_empty());
-        if link.kind() != "macvlan"
-            || known.is_some_and(|result| !result.ips.iter().any(|ip| has(&ip.address)))
-        {
-            return None;
-        }
-        let all = self.candidates.iter();
-        let parents = all.map(|network| Read::Link(Side::Host, network.vx.clone()));
-        seen.absorb(session.observe(parents.collect()).ok()?);
-        self.candidates.iter().find(|network| {
-            let fact = container::link(network, &ifname, &ifname);
-            fact.verdict(&seen) == Verdict::Holds
-        })
-    }
-
     fn leave(
         &self,
         session: &Session<'_>,
@@ -412,34 +387,10 @@ impl Known {
                 format!("nothing is known of network {name}: its devices are left alone"),
             ),
             // Without a record there was no attachment, or none that is known.
-            (_, None) => match unrecorded {
+            (_, None) => match unrecorded.or_else(|| self.network_of_result(request)) {
                 Some(network) => leave_if_idle(session, store, network),
                 None => Ok(()),
             },
         }
     }
-}
-
-/// The MAC of the container's macvlan of this name; `None` where there is none, or it cannot be read.
-fn macvlan(session: &Session<'_>, name: &IfName) -> Option<String> {
-    let seen = session.observe(vec![Read::Addr(Side::Pod, name.clone())]);
-    let seen = seen.ok()?;
-    let link = seen.link(Side::Pod, name)?;
-    (link.kind() == "macvlan").then(|| link.address.clone())
-}
-
-/// Whether the result of ADD names this interface with the MAC it has, and it is a macvlan.
-fn described(session: &Session<'_>, request: &Request, ifname: &IfName) -> bool {
-    let Ok(Some(result)) = super::prev_result(request) else {
-        return false;
-    };
-    let Some(mac) = macvlan(session, ifname) else {
-        return false;
-    };
-    let named = result.interfaces.iter().find(|interface| {
-        interface.name == ifname.as_str()
-            && interface.sandbox == request.netns
-            && !interface.mac.is_empty()
-    });
-    named.is_some_and(|interface| interface.mac == mac)
 }

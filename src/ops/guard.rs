@@ -27,6 +27,10 @@ pub fn converge(
         true => Some(store.hold_shared_table()?),
         false => None,
     };
+    if lock.is_some() {
+        // Until it is made: where this is killed behind the change, the next ADD looks at the table itself.
+        store.forget_filter(&network.name);
+    }
     let made = session.converge(facts, seen, done);
     if let Some(lock) = lock {
         lock.remove();

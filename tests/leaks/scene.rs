@@ -1,6 +1,6 @@
 //! A node with a pod to be tried on, and beside it pods that must not notice.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -19,6 +19,8 @@ use crate::support::plugin::Said;
 pub enum Ipam {
     HostLocal,
     RouteTable,
+    /// A stand-in for `dhcp`, which is asked once the link is there.
+    Dhcp,
 }
 
 impl Ipam {
@@ -36,6 +38,7 @@ impl Ipam {
             Self::RouteTable => config
                 .ipam(node.route_table())
                 .with(json!({"ipam": {"propagationTimeoutMs": 5}})),
+            Self::Dhcp => config.with(json!({"ipam": {"type": "dhcp"}})),
         }
     }
 }
@@ -49,10 +52,28 @@ pub enum Beside {
     Another,
 }
 
+/// What is so of the definitions and records when the verb is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// All pods are by one definition, and recorded.
+    Plain,
+    /// The definition was edited since the other pod joined.
+    Edited,
+    /// The definition was edited since the pod joined, and it is the last by the former.
+    Former,
+    /// There is no record of the pod, as where another program started it.
+    Unrecorded,
+}
+
 /// A node with everything, as it was before the first fault.
 pub struct Scene {
     ipam: Ipam,
     beside: Beside,
+    way: Way,
+    /// A pod by the other definition, which makes that the latest again.
+    touch: Option<(Pod, Ask)>,
+    /// The result of ADD, where a runtime has it and no record is left.
+    known: RefCell<Option<Value>>,
     /// The question to the plugin about the pod.
     pub ask: Ask,
     /// Everything there was.
@@ -76,11 +97,23 @@ struct Stay {
 
 impl Scene {
     pub fn new(ipam: Ipam, beside: Beside) -> Self {
+        Self::by(ipam, beside, Way::Plain)
+    }
+
+    /// The same where more is so.
+    pub fn by(ipam: Ipam, beside: Beside, way: Way) -> Self {
         let lab = Lab::new(if beside == Beside::Another { 2 } else { 1 });
         let node = lab.node(0);
         let rules = json!({"antiSpoof": beside == Beside::Nobody && nft::kernel_has_egress()});
         let blue = Net::new("blue", 100).dual().with(rules);
-        let config = ipam.config(node, &[&blue]);
+        let edit = json!({"cidr": "10.100.0.9/16", "mtu": 1300});
+        let edited = blue.clone().with(edit);
+        let (its, the_others) = match way {
+            Way::Plain | Way::Unrecorded => (&blue, &blue),
+            Way::Edited => (&edited, &blue),
+            Way::Former => (&blue, &edited),
+        };
+        let config = ipam.config(node, &[its]);
         // One that is entered by path, and one that goes by name.
         let pod = match beside {
             Beside::Nobody => node.process_pod("tried"),
@@ -92,10 +125,18 @@ impl Scene {
         // What a first pod leaves for ever (forwarding, the IPAM's folders) is there before.
         ask.add();
         ask.del();
-        let stay = (beside == Beside::Another).then(|| Stay::new(&lab, ipam, &blue));
+        let stay = (beside == Beside::Another).then(|| Stay::new(&lab, ipam, the_others));
+        let touch = matches!(way, Way::Edited | Way::Former).then(|| {
+            let (config, pod) = (ipam.config(node, &[the_others]), node.pod("touch"));
+            let ask = node.ask(&config, &pod);
+            (pod, ask.plugins_first(&newer_host_local(&lab)))
+        });
         Self {
             ipam,
             beside,
+            way,
+            touch,
+            known: RefCell::default(),
             ask,
             stand_ins: StandIns::new(&lab),
             before: node.snapshot(),
@@ -115,7 +156,7 @@ impl Scene {
 
     /// The same, as it was in the beginning.
     pub fn anew(&self) -> Self {
-        Self::new(self.ipam, self.beside)
+        Self::by(self.ipam, self.beside, self.way)
     }
 
     pub fn node(&self) -> &Node {
@@ -133,6 +174,10 @@ impl Scene {
         match verb {
             "GC" => ask.config(&newest.with(json!({"cni.dev/valid-attachments": living}))),
             "STATUS" => ask.config(&newest),
+            "DEL" => match &*self.known.borrow() {
+                Some(result) => ask.after(result),
+                None => ask,
+            },
             _ => ask,
         }
     }
@@ -142,12 +187,36 @@ impl Scene {
     pub fn prepare(&self, verb: &str) -> Ask {
         let ask = self.question(verb);
         match verb {
+            "DEL" if self.way == Way::Unrecorded => {
+                self.known.replace(Some(self.ask.add()));
+                self.forget();
+                return self.question(verb);
+            }
             "DEL" | "GC" => drop(self.ask.add()),
             "CHECK" => return ask.after(&self.attached().0),
             "STATUS" => drop(self.attached()),
             _ => {}
         }
+        if self.way == Way::Former && verb == "DEL" {
+            self.touch();
+        }
         ask
+    }
+
+    /// Makes the other pod's definition the latest, which stays so.
+    fn touch(&self) {
+        if let Some((_, ask)) = &self.touch {
+            ask.add();
+            ask.del();
+        }
+    }
+
+    /// Removes all that is remembered of the pod.
+    fn forget(&self) {
+        for folder in [self.node().data(), self.node().run_dir()] {
+            std::fs::remove_dir_all(&folder).unwrap();
+            std::fs::create_dir(folder).unwrap();
+        }
     }
 
     /// The result of ADD, and everything there was then.
@@ -209,6 +278,9 @@ impl Scene {
         }
         let said = self.question(verb).say(verb);
         assert_eq!(said.code, 0, "{what}: then {verb}: {said:?}");
+        if self.way == Way::Edited {
+            self.touch();
+        }
         self.assert_as_before(&format!("{what}, then {verb}"));
     }
 
@@ -249,7 +321,11 @@ impl Scene {
 
 impl fmt::Display for Scene {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} beside {:?}", self.ipam, self.beside)
+        write!(
+            f,
+            "{:?} beside {:?}, {:?}",
+            self.ipam, self.beside, self.way
+        )
     }
 }
 

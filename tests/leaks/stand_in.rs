@@ -43,6 +43,7 @@ impl StandIns {
         let plugins = [
             ("route-table", Program::RouteTable.path().into()),
             ("host-local", newer_host_local(lab).join("host-local")),
+            ("dhcp", newer_host_local(lab).join("dhcp")),
         ];
         for (name, file) in installed.into_iter().chain(plugins) {
             lab.script("stand-ins", name, include_str!("stand-in.sh"));
@@ -97,7 +98,9 @@ impl Fired {
     /// Whether a text names the command: the plugin, the process, or a line of the batch.
     pub fn is_named_in(&self, text: &str) -> bool {
         match self.program.as_str() {
-            plugin @ ("route-table" | "host-local") => text.contains(&format!("`{plugin}`")),
+            plugin @ ("route-table" | "host-local" | "dhcp") => {
+                text.contains(&format!("`{plugin}`"))
+            }
             // A transaction is one word of the line to paste, which is long: its start names it.
             _ if self.is_transaction() => {
                 let (_, word) = self.line.split_once("nft ").unwrap();
@@ -134,6 +137,9 @@ pub fn newer_host_local(lab: &Lab) -> PathBuf {
     require(Path::new(HOST_LOCAL), "containernetworking-plugins");
     let older = r#"s/"cniVersion":"1.1.0"/"cniVersion":"1.0.0"/"#;
     let body = format!("sed '{older}' | {HOST_LOCAL}");
+    // `dhcp` needs the link with its MAC, and brings it up.
+    let up = "test $CNI_COMMAND != ADD || /usr/bin/nsenter --net=$CNI_NETNS /sbin/ip link set $CNI_IFNAME up || exit";
+    lab.script("newer", "dhcp", &format!("{up}\n{body}"));
     lab.script("newer", "host-local", &body)
 }
 
