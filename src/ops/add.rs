@@ -6,6 +6,7 @@
 mod ask;
 mod link;
 mod mac;
+mod mtu;
 mod refuse;
 mod take_back;
 
@@ -78,6 +79,8 @@ struct Made {
     leased: bool,
     /// What the IPAM refused to lease for.
     refused: Option<CniError>,
+    /// What older pods had before the MTU was lowered.
+    mtus: Vec<mtu::Before>,
     /// The question on the wire for a MAC, until what it leaves with the kernel is taken away.
     mac: Option<mac::MacQuestion>,
 }
@@ -235,6 +238,7 @@ impl<'a> Attempt<'a> {
             alone.note_made()?;
         }
         self.store.note_definition(self.network)?;
+        self.note_mtus(&seen, made)?;
         guard::converge(
             &self.session,
             &self.store,

@@ -227,6 +227,9 @@ fn an_edit_that_cannot_be_joined_leaves_a_living_network_as_it_was() {
     let node = lab.node(0);
     let blue = Net::new("blue", 100);
     let old = Member::join(node, "old", &node.config(&[&blue]), "before");
+    // Another's MTU a later plugin has made smaller.
+    let tuned = Member::join(node, "tuned", &node.config(&[&blue]), "before");
+    tuned.pod.ip("link set dev eth0 mtu 1350");
     let before = node.snapshot();
     let new = node.pod("new");
     let refused = |config: &Config, why: &str| {
@@ -246,5 +249,15 @@ fn an_edit_that_cannot_be_joined_leaves_a_living_network_as_it_was() {
         let edited = node.config(&[&blue.clone().with(json!({"cidr": cidr}))]);
         refused(&edited.ipam(json!({"type": "fails"})), "\"no\"");
     }
+    // The kernel lowers the older pods' MTU with the vxlan's, and raises none again.
+    let mtus = || [&old, &tuned].map(|member| member.pod.device("eth0")["mtu"].clone());
+    let theirs = mtus();
+    assert_eq!(theirs[1], 1350);
+    for mtu in [1300, 1400] {
+        let edited = node.config(&[&blue.clone().with(json!({"mtu": mtu}))]);
+        refused(&edited.ipam(json!({"type": "fails"})), "\"no\"");
+        assert_eq!(mtus(), theirs, "{mtu}");
+    }
+    tuned.ask.after(&tuned.result).del();
     old.ask.after(&old.result).del();
 }

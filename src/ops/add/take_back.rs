@@ -54,6 +54,7 @@ impl Attempt<'_> {
             &host,
             left.is_empty(),
         ));
+        left.extend(self.raise_mtus(&session, &made.mtus));
         error.and_left(&left)
     }
 }
