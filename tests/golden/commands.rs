@@ -192,6 +192,7 @@ fn links() -> Vec<(&'static str, Command)> {
             link::set(&a("a;b&c"), &Setting::Up),
         ),
         ("del", link::del(&a("vx_blue"))),
+        ("change-vxlan", link::change_vxlan(&a("vx_blue"), &plain())),
         ("change-macvlan", link::change_macvlan(&a("eth0"))),
         ("down", link::down(&a("eth0"))),
         ("show-macvlans", link::show_macvlans()),

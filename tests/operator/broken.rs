@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::stage::{Bystanders, Stage, claimed, on_this_underlay};
 use crate::support::lab::{Lab, Net, address};
+use crate::support::plugin::Program;
 
 /// A way to break something.
 struct Row {
@@ -16,7 +17,7 @@ struct Row {
     made: &'static [&'static str],
 }
 
-const ROWS: [Row; 15] = [
+const ROWS: [Row; 18] = [
     Row {
         by: "ip link set mv_blue down",
         found: &[
@@ -134,6 +135,30 @@ const ROWS: [Row; 15] = [
         ],
     },
     Row {
+        by: "ip link set dev vx_blue type vxlan nolearning ageing 60",
+        found: &[
+            "✗ the host side: vxlan vx_blue with VNI 100 is there: found ageing is 60, wanted 300, learning is off, wanted on",
+            "fix      ip link set dev vx_blue type vxlan learning ageing 300 ttl 0",
+        ],
+        made: &["network blue: ip link set dev vx_blue type vxlan learning ageing 300 ttl 0"],
+    },
+    Row {
+        by: "ip link set dev mv_blue type macvlan mode private",
+        found: &[
+            "✗ the host side: macvlan mv_blue on vx_blue is there: found mode is private, wanted bridge",
+            "fix      ip link set dev mv_blue type macvlan mode bridge",
+        ],
+        made: &["network blue: ip link set dev mv_blue type macvlan mode bridge"],
+    },
+    Row {
+        by: "ip -n POD link set dev eth0 type macvlan mode vepa",
+        found: &[
+            "macvlan eth0 on vx_blue is there: found mode is vepa, wanted bridge",
+            "fix      ip -n POD link set dev eth0 type macvlan mode bridge",
+        ],
+        made: &["ip -n POD link set dev eth0 type macvlan mode bridge"],
+    },
+    Row {
         by: "ip link del vx_blue",
         found: &[
             "✗ the host side: vxlan vx_blue with VNI 100 is there: missing",
@@ -179,7 +204,7 @@ fn what_is_broken_by_hand_is_found_explained_and_mended_and_nobody_else_notices(
     for row in &ROWS {
         let by = said(row.by);
         stage.node().sh(&by);
-        let found = stage.operate(&["doctor"]);
+        let found = stage.operate(&["doctor", "--verbose"]);
         let mended = stage.operate(&["repair"]);
         let again = stage.operate(&["repair"]);
         let lacks = |text: &str, words: &[&str]| {
@@ -210,6 +235,64 @@ fn what_is_broken_by_hand_is_found_explained_and_mended_and_nobody_else_notices(
     assert!(missed.is_empty(), "{}", missed.join("\n"));
     stage.is_well();
     bystanders.noticed_nothing();
+}
+
+#[test]
+fn one_cause_is_one_line_and_what_follows_from_it_is_counted() {
+    let stage = stage();
+    stage.node().ip("link del vx_blue");
+    let found = stage.operate(&["doctor"]);
+    let of_it: Vec<&str> = found
+        .stdout
+        .lines()
+        .filter(|line| line.contains('✗') && line.contains("_blue"))
+        .collect();
+    let [cause] = of_it[..] else {
+        panic!("{}", found.stdout)
+    };
+    let missing = "✗ the host side: vxlan vx_blue with VNI 100 is there: missing; ";
+    assert!(cause.contains(missing), "{cause}");
+    assert!(cause.contains("facts (2 attachments)"), "{cause}");
+    assert!(cause.ends_with(" from it"), "{cause}");
+    let document = stage.operate(&["doctor", "--json"]).json();
+    let all = document["findings"].as_array().unwrap();
+    let cause =
+        json!({"of": "the host side", "message": "vxlan vx_blue with VNI 100 is there: missing"});
+    let follow = all.iter().filter(|one| one["follows_from"] == cause);
+    assert!(follow.count() > 20, "{document}");
+    // `script` gives it a terminal: only what is wrong, in colours.
+    let line = format!(
+        "{} doctor --conf {}",
+        Program::Vxlan.path(),
+        stage.conf().display()
+    );
+    let shown = stage.node().sh(&format!(
+        "LC_ALL=C.UTF-8 TERM=xterm script -qec '{line}' /dev/null || true"
+    ));
+    assert!(
+        shown.contains("\u{1b}[31m✗\u{1b}[0m the host side"),
+        "{shown}"
+    );
+    assert!(!shown.contains('✓'), "{shown}");
+    stage.operate(&["repair"]).stdout.lines().for_each(drop);
+    stage.is_well();
+}
+
+#[test]
+fn who_is_not_root_is_told_to_be_and_not_that_all_is_well() {
+    let stage = stage();
+    let program = Program::Vxlan.path();
+    let said = stage.node().sh(&format!(
+        "setpriv --reuid 65534 --clear-groups -- {program} doctor --json || echo $?"
+    ));
+    let (document, code) = said.trim_end().rsplit_once('\n').unwrap();
+    let document: serde_json::Value = serde_json::from_str(document).unwrap();
+    assert_eq!(code, "3", "{said}");
+    assert_eq!(document["findings"][0]["id"], "root");
+    assert_eq!(
+        document["findings"][0]["fix"],
+        "run it as root: sudo vxlan doctor"
+    );
 }
 
 #[test]

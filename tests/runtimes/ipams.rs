@@ -145,7 +145,8 @@ fn whereabouts_never_leases_the_gateway_and_frees_what_any_verb_takes_off() {
         let said = call.arg(conf.to_str().unwrap()).run();
         assert_eq!(said.code, 0, "{said:?}");
     };
-    let takes_off: [&dyn Fn(&Ask, &Value, &mut Pod); 3] = [&del, &gc, &operator];
+    type TakesOff<'a> = &'a dyn Fn(&Ask, &Value, &mut Pod);
+    let takes_off: [TakesOff<'_>; 3] = [&del, &gc, &operator];
     for take_off in takes_off {
         let mut pod = node.pod("web");
         let ask = node.ask(&config, &pod).plugins_first(&plugins).args(args);

@@ -277,15 +277,15 @@ fn findings(of: &str, judged: &[Judged], pod: &Netns, roots: &[Root]) -> Vec<Fin
     let each = judged.iter().map(|(fact, verdict)| {
         let finding = finding(fact, verdict, pod);
         match cause::of_fact(fact, roots) {
-            Some(root) if finding.state != report::State::Ok => {
-                // By itself its command would only fail.
-                let finding = match root.is_missing {
+            Some(root)
+                if finding.state != report::State::Ok
+                    && root.cause != Cause::new(of, &finding.message) =>
+            {
+                let finding = finding.follows_from(root.cause.clone());
+                match root.is_missing {
+                    // By itself its command would only fail.
                     true => finding.fix("vxlan repair"),
                     false => finding,
-                };
-                match root.cause == Cause::new(of, &finding.message) {
-                    true => finding,
-                    false => finding.follows_from(root.cause.clone()),
                 }
             }
             _ => finding,

@@ -69,11 +69,7 @@ impl Attempt<'_> {
     }
 
     fn within<'s>(&self, session: &Session<'s>, netns: &'s Netns) -> Session<'s> {
-        Session {
-            exec: session.exec,
-            journal: session.journal,
-            pod: netns,
-        }
+        Session::new(session.exec, session.journal, netns)
     }
 }
 
