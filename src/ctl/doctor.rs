@@ -30,6 +30,7 @@ pub use claims::folders;
 pub use programs::Filters;
 
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 
 use self::firewall::Firewalls;
 use self::networks::Beside;
@@ -52,7 +53,7 @@ pub fn run(shared: &Shared, options: &DoctorOptions) -> Result<Said, CniError> {
     if !options.compare.is_empty() {
         return compare::run(shared, &options.compare, style);
     }
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         let report = Report(vec![Section::new("this node", vec![not_root()])]);
         let said = Said::either(shared, || report.document(), || text(&report, style, ""));
         return Ok(said.with_code(report.exit_code()));
@@ -70,6 +71,11 @@ pub fn run(shared: &Shared, options: &DoctorOptions) -> Result<Said, CniError> {
         || text(&report, style, advice),
     );
     Ok(said.with_code(report.exit_code()))
+}
+
+/// Whether this is root, whom the kernel names as the owner of this process.
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 fn not_root() -> Finding {

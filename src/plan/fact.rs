@@ -1,6 +1,7 @@
 //! A fact: something that shall be so. It knows how it is seen, what makes it so, what undoes it.
 
-use std::fmt;
+mod shown;
+
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
@@ -11,7 +12,7 @@ use crate::ip::link::{
     LinkRecord, Setting, Vxlan, is_changeable_macvlan, is_changeable_vxlan, macvlan_differences,
     vxlan_differences,
 };
-use crate::ip::route::{Lookup, Protocol, Route};
+use crate::ip::route::{Lookup, Route};
 use crate::ip::rule::Rule;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Command, Family, IfName, Netns, TableId, addr, fdb, link, route, rule, sysctl};
@@ -429,37 +430,5 @@ fn holds(holds: bool) -> Verdict {
         Verdict::Holds
     } else {
         Verdict::Missing
-    }
-}
-
-/// Says a fact as one would: `mv_blue has 10.1.0.1/16`.
-impl fmt::Display for Fact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Vxlan { name, vxlan } => {
-                write!(f, "vxlan {name} with VNI {} is there", vxlan.vni)
-            }
-            Self::Macvlan { name, parent, .. } => write!(f, "macvlan {name} on {parent} is there"),
-            Self::Setting { dev, setting, .. } => write!(f, "{dev} {setting}"),
-            Self::Flood { dev, to, .. } => write!(f, "{dev} floods to {to}"),
-            Self::Address { dev, address, .. } => write!(f, "{dev} has {address}"),
-            Self::Route { route, .. } => {
-                write!(f, "route {}", route.shown_dst())?;
-                if let Some(via) = route.via {
-                    write!(f, " via {via}")?;
-                }
-                write!(f, " dev {}", route.dev)?;
-                if route.table != crate::ip::TableId::MAIN {
-                    write!(f, " table {}", route.table)?;
-                }
-                if let Some(Protocol::Number(protocol)) = route.protocol.map(Protocol::Number) {
-                    write!(f, " proto {protocol}")?;
-                }
-                Ok(())
-            }
-            Self::Rule { rule, .. } => write!(f, "rule {rule}"),
-            Self::Guard { table, dev, .. } => write!(f, "table {} guards {dev}", table.name()),
-            Self::Sysctl { key, value, .. } => write!(f, "{key} = {value}"),
-        }
     }
 }

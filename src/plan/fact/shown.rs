@@ -1,0 +1,38 @@
+//! A fact in words.
+
+use std::fmt;
+
+use super::Fact;
+use crate::ip::route::Protocol;
+
+/// Says a fact as one would: `mv_blue has 10.1.0.1/16`.
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vxlan { name, vxlan } => {
+                write!(f, "vxlan {name} with VNI {} is there", vxlan.vni)
+            }
+            Self::Macvlan { name, parent, .. } => write!(f, "macvlan {name} on {parent} is there"),
+            Self::Setting { dev, setting, .. } => write!(f, "{dev} {setting}"),
+            Self::Flood { dev, to, .. } => write!(f, "{dev} floods to {to}"),
+            Self::Address { dev, address, .. } => write!(f, "{dev} has {address}"),
+            Self::Route { route, .. } => {
+                write!(f, "route {}", route.shown_dst())?;
+                if let Some(via) = route.via {
+                    write!(f, " via {via}")?;
+                }
+                write!(f, " dev {}", route.dev)?;
+                if route.table != crate::ip::TableId::MAIN {
+                    write!(f, " table {}", route.table)?;
+                }
+                if let Some(Protocol::Number(protocol)) = route.protocol.map(Protocol::Number) {
+                    write!(f, " proto {protocol}")?;
+                }
+                Ok(())
+            }
+            Self::Rule { rule, .. } => write!(f, "rule {rule}"),
+            Self::Guard { table, dev, .. } => write!(f, "table {} guards {dev}", table.name()),
+            Self::Sysctl { key, value, .. } => write!(f, "{key} = {value}"),
+        }
+    }
+}
