@@ -112,6 +112,9 @@ ADD:*) fails "error at storage engine: IPAM client initialization error: no pod 
 esac
 "#;
 
+/// A way in which a pod comes off its network.
+type TakesOff<'a> = &'a dyn Fn(&Ask, &Value, &mut Pod);
+
 #[test]
 fn whereabouts_never_leases_the_gateway_and_frees_what_any_verb_takes_off() {
     require();
@@ -145,7 +148,6 @@ fn whereabouts_never_leases_the_gateway_and_frees_what_any_verb_takes_off() {
         let said = call.arg(conf.to_str().unwrap()).run();
         assert_eq!(said.code, 0, "{said:?}");
     };
-    type TakesOff<'a> = &'a dyn Fn(&Ask, &Value, &mut Pod);
     let takes_off: [TakesOff<'_>; 3] = [&del, &gc, &operator];
     for take_off in takes_off {
         let mut pod = node.pod("web");
