@@ -212,7 +212,19 @@ fn container(
         pod: netns,
         ..session(system, &journal)
     };
-    let mended = make_container(&session, one, host, steps);
+    let mended = make_container(&session, one, host, steps).or_else(|_| {
+        // By what is so now: an ADD may have brought another MTU between the look and the change.
+        let side = HostSide::of(&node.store, &one.side.network);
+        let now = session.observe(host_reads(&side))?;
+        let again = Attached {
+            record: one.record,
+            network: one.network,
+            side: &side,
+            netns: one.netns.clone(),
+            parents_mtu: None,
+        };
+        make_container(&session, &again, &now, steps)
+    });
     end(&journal, steps, mended.as_ref().err());
     mended
 }
