@@ -5,7 +5,7 @@ mod arping;
 mod asked;
 mod cause;
 mod claims;
-mod compare;
+pub mod compare;
 mod echo;
 mod firewall;
 mod invalid;

@@ -1,5 +1,5 @@
 //! Whatever comes from outside keeps its law: configuration, `CNI_ARGS`, annotations, prevResult, what `ip`
-//! prints, records.
+//! prints, records, what other nodes tell.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::golden;
 use crate::laws::door::sample;
 use crate::laws::records::Folder;
-use crate::laws::{annotations, arguments, config, ip_output, prev_result, records};
+use crate::laws::{annotations, arguments, compare, config, ip_output, prev_result, records};
 use crate::nearly;
 use crate::tried;
 
@@ -64,6 +64,17 @@ fn written() -> Vec<Value> {
             "route": {"dst": "10.1.0.9/32", "via": null, "dev": "mv_blue", "metric": 4_194_304_000_u32, "protocol": 192,
                 "table": 254, "mtu": null, "advmss": null, "scope": null}}),
     ]
+}
+
+/// What nodes tell of themselves.
+fn nodes() -> Vec<Value> {
+    let node: Value = serde_json::from_str(compare::NODE).unwrap();
+    let mut other = node.clone();
+    other["node"]["name"] = json!("n2");
+    other["networks"][0]["vtep"] = json!("198.18.0.2");
+    other["networks"][0]["gateways"] = json!(["10.1.0.2/16"]);
+    other["networks"][0]["gateway_mac"] = json!(null);
+    vec![node, other]
 }
 
 /// Keys of `CNI_ARGS` that something is read from.
@@ -144,6 +155,11 @@ proptest! {
     }
 
     #[test]
+    fn what_another_node_tells_is_compared_or_refused_and_takes_no_terminal_over(bytes in nearly::bytes(nodes())) {
+        compare::holds(&bytes);
+    }
+
+    #[test]
     fn a_prev_result_is_told_again_in_every_version_or_refused(bytes in nearly::bytes(results())) {
         prev_result::holds(&bytes);
     }
@@ -175,6 +191,13 @@ fn the_samples_are_right_so_that_what_is_nearly_right_gets_far() {
         assert!(
             vxlan_cni::cni::CniResult::from_json(&document, vxlan_cni::cni::Version::NEWEST)
                 .is_ok(),
+            "{document}"
+        );
+    }
+    for document in nodes() {
+        let file = ("n.json".to_owned(), document.to_string().into_bytes());
+        assert!(
+            vxlan_cni::ctl::doctor::compare::of(&[file]).is_ok(),
             "{document}"
         );
     }

@@ -22,11 +22,20 @@ use crate::sanitize::printable;
 /// Reads the files and compares what is in them.
 ///
 /// # Errors
-/// When one cannot be read, is no output of `vxlan doctor --json`, or is of a node that another is of.
+/// When a file cannot be read, and as [`of`].
 pub fn run(shared: &Shared, files: &[PathBuf], style: Style) -> Result<Said, CniError> {
-    let report = report(&files::read(files)?);
+    let documents: Result<Vec<_>, _> = files.iter().map(|file| files::read(file)).collect();
+    let report = of(&documents?)?;
     let said = Said::either(shared, || report.document(), || text(&report, style, ""));
     Ok(said.with_code(report.exit_code()))
+}
+
+/// Compares what documents tell, each by the name of its file.
+///
+/// # Errors
+/// When one is no output of `vxlan doctor --json`, or is of a node that another is of.
+pub fn of(documents: &[(String, Vec<u8>)]) -> Result<Report, CniError> {
+    Ok(report(&files::told(documents)?))
 }
 
 /// One node's part of a network.

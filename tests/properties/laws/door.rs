@@ -64,10 +64,14 @@ fn one_document(text: &str) -> Value {
 pub fn presentable(error: &CniError) {
     assert!(CODES.contains(&error.code.0), "{error:?}");
     assert!(!error.msg.trim().is_empty(), "{error:?}");
-    let control = |text: &str| text.contains(|c: char| c.is_control() || is_of_direction(c));
-    assert!(!control(&error.msg), "{:?}", error.msg);
-    assert!(!control(&error.details), "{:?}", error.details);
+    assert!(is_told(&error.msg), "{:?}", error.msg);
+    assert!(is_told(&error.details), "{:?}", error.details);
     assert!(error.msg.chars().count() <= MESSAGE_MAX, "{error:?}");
+}
+
+/// Whether a text stays on its line and takes nothing over.
+pub fn is_told(text: &str) -> bool {
+    !text.contains(|c: char| c.is_control() || is_of_direction(c))
 }
 
 /// Characters that turn around the text behind them, or end a line without being control characters.

@@ -6,6 +6,7 @@
 pub mod annotations;
 pub mod arguments;
 pub mod commands;
+pub mod compare;
 pub mod config;
 pub mod door;
 pub mod ip_output;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cni::{CniError, Code};
 use crate::ctl::doctor::made_of::MadeOf;
@@ -26,30 +26,28 @@ pub struct Told {
     pub made_of: MadeOf,
 }
 
-/// Reads them all.
+/// What each of some documents tells, by the name of its file.
 ///
 /// # Errors
-/// As [`super::run`].
-pub fn read(files: &[PathBuf]) -> Result<Vec<Told>, CniError> {
-    let all: Vec<MadeOf> = files
-        .iter()
-        .map(|file| one(file))
-        .collect::<Result<_, _>>()?;
-    for (index, other) in all.iter().enumerate() {
-        if let Some(first) = all[..index].iter().position(|one| is_same(one, other)) {
-            let [one, other] = [first, index].map(|index| files[index].display().to_string());
-            let msg = format!("{one} and {other} are of one node");
+/// As [`super::of`].
+pub fn told(documents: &[(String, Vec<u8>)]) -> Result<Vec<Told>, CniError> {
+    let mut all: Vec<(String, MadeOf)> = Vec::new();
+    for (file, text) in documents {
+        let (file, made_of) = (printable(file), parsed(file, text)?);
+        if let Some((other, _)) = all.iter().find(|(_, other)| is_same(other, &made_of)) {
+            let msg = format!("{other} and {file} are of one node");
             return Err(CniError::new(Code::DECODING, msg).details("name each node once"));
         }
+        all.push((file, made_of));
     }
     let name = |made_of: &MadeOf| printable(&made_of.node.name);
-    let names: Vec<String> = all.iter().map(name).collect();
-    let told = all.into_iter().zip(files).map(|(made_of, file)| {
+    let names: Vec<String> = all.iter().map(|(_, made_of)| name(made_of)).collect();
+    let told = all.into_iter().map(|(file, made_of)| {
         let name = name(&made_of);
         let is_one_of_many = names.iter().filter(|other| **other == name).count() > 1;
         Told {
             name: match is_one_of_many {
-                true => format!("{name} ({})", printable(&file.display().to_string())),
+                true => format!("{name} ({file})"),
                 false => name,
             },
             made_of,
@@ -69,23 +67,32 @@ fn is_same(one: &MadeOf, other: &MadeOf) -> bool {
     one.node == other.node && is_told(one) && own(one) == own(other)
 }
 
-fn one(file: &Path) -> Result<MadeOf, CniError> {
-    let failed = |code, what: &str, why: &str| {
-        let file = printable(&file.display().to_string());
-        let msg = format!("{file} {what}: {}", one_line(why, SAID));
-        CniError::new(code, msg).details(HOW)
-    };
-    let mut text = Vec::new();
+/// The error for a file.
+fn failed(file: &str, code: Code, what: &str, why: &str) -> CniError {
+    let (file, why) = (printable(file), one_line(why, SAID));
+    CniError::new(code, format!("{file} {what}: {why}")).details(HOW)
+}
+
+/// A file by its name and with all that is in it.
+///
+/// # Errors
+/// When it cannot be read, or is larger than any.
+pub fn read(file: &Path) -> Result<(String, Vec<u8>), CniError> {
+    let (name, mut text) = (file.display().to_string(), Vec::new());
     let opened = File::open(file);
     let read = opened.and_then(|opened| opened.take(MOST + 1).read_to_end(&mut text));
-    read.map_err(|error| failed(Code::IO, "cannot be read", &error.to_string()))?;
+    read.map_err(|error| failed(&name, Code::IO, "cannot be read", &error.to_string()))?;
     if text.len() as u64 > MOST {
         let why = format!("it has more than {MOST} bytes");
-        return Err(failed(Code::DECODING, "is too large", &why));
+        return Err(failed(&name, Code::DECODING, "is too large", &why));
     }
-    serde_json::from_slice(&text).map_err(|error| {
+    Ok((name, text))
+}
+
+fn parsed(file: &str, text: &[u8]) -> Result<MadeOf, CniError> {
+    serde_json::from_slice(text).map_err(|error| {
         let what = "is no output of `vxlan doctor --json`";
-        failed(Code::DECODING, what, &error.to_string())
+        failed(file, Code::DECODING, what, &error.to_string())
     })
 }
 
@@ -94,13 +101,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// A file with a text, read.
+    /// What is said of a file with a text.
     fn refused(name: &str, text: &[u8]) -> String {
-        let pid = std::process::id();
-        let file = std::env::temp_dir().join(format!("vxlan-cni-compare-{pid}-{name}"));
-        std::fs::write(&file, text).unwrap();
-        let error = one(&file).unwrap_err();
-        std::fs::remove_file(&file).unwrap();
+        let error = told(&[(name.to_owned(), text.to_vec())]).unwrap_err();
         assert_eq!(error.details, HOW);
         error.msg
     }
@@ -135,12 +138,12 @@ mod tests {
 
     #[test]
     fn a_file_without_an_end_is_read_up_to_a_limit_and_one_that_is_not_there_is_told() {
-        let told = one(Path::new("/dev/zero")).unwrap_err();
+        let told = read(Path::new("/dev/zero")).unwrap_err();
         assert!(
             told.msg.contains("it has more than 67108864 bytes"),
             "{told}"
         );
-        let told = one(Path::new("/no/such\u{1b}file")).unwrap_err();
+        let told = read(Path::new("/no/such\u{1b}file")).unwrap_err();
         assert_eq!(told.code, Code::IO);
         assert!(
             told.msg.contains(r"/no/such\u{1b}file cannot be read"),
