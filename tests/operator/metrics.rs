@@ -81,6 +81,14 @@ fn the_numbers_are_the_nodes_and_promtool_has_nothing_to_say() {
     assert!(value(&text, &["transmit_packets_total{", "vx_red"]) > 0.0);
     let escaped = r#"pod="shop/a\\\"b\\\\c\\n} 1\\u{1b}[2J{x""#;
     assert!(text.contains(escaped), "{text}");
+    let document = stage.operate(&["metrics", "--json"]).ok();
+    let families = document["families"].as_array().unwrap().iter();
+    let types = families.map(|family| {
+        let of = |key: &str| family[key].as_str().unwrap().to_owned();
+        format!("# TYPE {} {}", of("name"), of("type"))
+    });
+    let told = text.lines().filter(|line| line.starts_with("# TYPE "));
+    assert!(types.eq(told), "{document}");
     // How far the journal was read is noted, and nothing else.
     let changes = stage.settled().changes_since(&before);
     let is_note = |line: &&String| line.contains("/run/verbs.json");
@@ -143,14 +151,23 @@ fn what_the_unit_may_do_is_enough_and_the_file_is_whole_and_for_every_reader() {
         .to_lowercase()
         .replace("cap_", "+")
         .replace(' ', ",");
-    let file = stage.node().dir().join("vxlan.prom");
+    let folder = stage.lab().dir().join("textfile");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("vxlan.prom");
+    // What the unit makes read-only, but for where the counts are.
+    let node = stage.node().dir().to_str().unwrap();
+    let run = stage.node().run_dir();
+    let only_read = format!(
+        "mount --make-rprivate /; mount --bind {node} {node}; mount -o remount,bind,ro {node}; \
+         mount --bind {run} {run}; mount -o remount,bind,rw {run}; if touch {node}/x 2>&-; then exit 9; fi; exec \"$@\"",
+        run = run.display()
+    );
     for _ in 0..2 {
         let call = stage.call(&["metrics", "--output", file.to_str().unwrap()]);
         let bounded = format!("--bounding-set=-all,{may}");
-        let [nsenter, net] = stage.node().enter();
-        let said = call
-            .behind(&[&nsenter, &net, "setpriv", "--no-new-privs", &bounded])
-            .run();
+        let call = call.behind(&["setpriv", "--no-new-privs", &bounded]);
+        let call = call.behind(&["unshare", "--mount", "sh", "-ec", &only_read, "sh"]);
+        let said = call.run();
         assert_eq!(
             (said.code, said.stdout.as_str(), said.stderr.as_str()),
             (0, "", "")
@@ -166,12 +183,8 @@ fn what_the_unit_may_do_is_enough_and_the_file_is_whole_and_for_every_reader() {
     }
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o644);
-    let beside = stage.node().dir().read_dir().unwrap();
-    let names = beside.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert_eq!(
-        names.filter(|name| name.starts_with("vxlan.prom")).count(),
-        1
-    );
+    assert_eq!(folder.read_dir().unwrap().count(), 1);
+    assert!(run.join("verbs.json").exists());
     let host_only = stage.operate(&["metrics", "--no-pods"]);
     promtool_is_content(&host_only.stdout);
     assert!(

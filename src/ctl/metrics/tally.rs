@@ -180,11 +180,12 @@ impl Counted {
     }
 }
 
-/// Writes a file that is not there yet.
+/// Writes a file anew: what a process of that number left there when it was killed goes, and a link is not followed.
 ///
 /// # Errors
-/// When it is there, or cannot be written.
+/// When it cannot be written.
 pub fn write(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
+    present(std::fs::remove_file(path))?;
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(text)
