@@ -6,8 +6,10 @@ mod asked;
 mod cause;
 mod claims;
 pub mod compare;
+mod connections;
 mod echo;
 mod firewall;
+mod fixed;
 mod invalid;
 mod learnt;
 mod macs;
@@ -17,12 +19,14 @@ mod networks;
 mod others;
 mod peers;
 mod places;
+mod policy;
 pub(super) mod probe;
 mod programs;
 mod reach;
 mod report;
 mod shared;
-mod text;
+mod switches;
+pub mod text;
 mod underlay;
 mod wire;
 
@@ -90,6 +94,7 @@ fn examine(system: &System, node: &Node, peers: &[IpAddr]) -> Report {
     here.extend(places::places(node));
     here.extend(others::others(system, node));
     here.extend(neighbours::neighbours());
+    here.extend(connections::connections());
     let firewalls = Firewalls::of(system);
     here.extend(firewalls.read());
     let mut sections = vec![Section::new("this node", here)];
@@ -98,7 +103,7 @@ fn examine(system: &System, node: &Node, peers: &[IpAddr]) -> Report {
         let count = node.networks.iter().map(|one| one.attachments.len()).sum();
         let mut progress = Progress::new(count);
         let tell = |one: &Attached<'_>| progress.step(&one.shown());
-        sections.extend(networks::networks(
+        let (of_networks, roots) = networks::networks(
             system,
             &session(system, &journal),
             node,
@@ -107,8 +112,9 @@ fn examine(system: &System, node: &Node, peers: &[IpAddr]) -> Report {
                 firewalls: &firewalls,
             },
             tell,
-        ));
-        sections.extend(claims::claims(system, node));
+        );
+        sections.extend(of_networks);
+        sections.extend(claims::claims(system, node, &roots));
     }
     Report(sections)
 }

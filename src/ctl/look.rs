@@ -9,6 +9,7 @@ use crate::cni::{CniError, CniResult, Version};
 use crate::config::Network;
 use crate::exec::System;
 use crate::ip::link::Vxlan;
+use crate::ip::neigh::NeighRecord;
 use crate::ip::{IfName, Netns};
 use crate::journal::Journal;
 use crate::ops::facts::{Facts, Promised};
@@ -116,6 +117,8 @@ pub struct Found<'a> {
     pub of: &'a Attached<'a>,
     /// Its facts, or why they cannot be seen.
     pub facts: Result<Vec<Judged>, CniError>,
+    /// The neighbours that were set by hand in it.
+    pub permanent: Vec<NeighRecord>,
 }
 
 impl<'a> Attached<'a> {
@@ -169,6 +172,7 @@ impl<'a> Attached<'a> {
 
     fn reads(&self, probe: Probe) -> Result<Vec<Read>, CniError> {
         let mut reads = self.facts()?.own_reads(probe);
+        reads.push(Read::Permanent(Side::Pod));
         reads.retain(|read| read.side() == Side::Pod);
         reads.sort();
         reads.dedup();
@@ -179,11 +183,11 @@ impl<'a> Attached<'a> {
     fn judge(
         &self,
         session: &Session<'_>,
-        asked: Result<Asked, CniError>,
+        answers: Result<Observed, CniError>,
         host: &Observed,
     ) -> Result<Vec<Judged>, CniError> {
         let mut seen = host.clone();
-        match asked.and_then(Asked::answers) {
+        match answers {
             Ok(looked_up) => seen.absorb(looked_up),
             Err(_) => return self.judge_closely(session, host),
         }
@@ -249,9 +253,14 @@ pub fn look_at<'a>(
             })
             .collect();
         for (one, session, asked, host) in started {
+            let answers = asked.and_then(Asked::answers);
+            let permanent = answers
+                .as_ref()
+                .map(|seen| seen.permanent(Side::Pod).to_vec());
             found.push(Found {
                 of: one,
-                facts: one.judge(&session, asked, host),
+                permanent: permanent.unwrap_or_default(),
+                facts: one.judge(&session, answers, host),
             });
             tell(one);
         }

@@ -107,11 +107,18 @@ pub fn show(address: IpAddr, dev: &IfName) -> Command {
         .pair("nud", "all")
 }
 
+/// `ip neigh show nud permanent`: those that were set by hand, of all devices and both families.
+pub fn show_permanent() -> Command {
+    Command::ip(&["neigh", "show"]).pair("nud", "permanent")
+}
+
 /// What `ip -j neigh show` prints of one neighbour.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct NeighRecord {
     /// The address.
     pub dst: IpAddr,
+    /// The device; absent where the question named it.
+    pub dev: Option<String>,
     /// Its MAC, where it is known.
     pub lladdr: Option<String>,
     /// `REACHABLE`, `FAILED`, ...
@@ -177,6 +184,7 @@ mod tests {
         ] {
             let record = NeighRecord {
                 dst: [10, 1, 0, 9].into(),
+                dev: None,
                 lladdr: lladdr.map(str::to_owned),
                 state: vec![state.to_owned()],
             };

@@ -185,9 +185,9 @@ impl Known {
         let pod = self.pod.as_deref().and_then(|pod| pod.split_once('/'));
         if let Some((namespace, name)) = pod.filter(|_| request.args == Args::default()) {
             let args = format!("IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={name}");
-            request
-                .variables
-                .retain(|(variable, _)| *variable != "CNI_ARGS");
+            let others = |(variable, _): &(&str, String)| *variable != "CNI_ARGS";
+            request.variables.retain(others);
+            request.args = Args::parse(&args).unwrap_or_default();
             request.variables.push(("CNI_ARGS", args));
         }
         request

@@ -6,7 +6,8 @@ use ipnetwork::IpNetwork;
 
 use super::anti_spoof;
 use super::fact::{Fact, Kind};
-use super::observed::{Observed, Read};
+use super::observed::Observed;
+use super::read::Read;
 use super::side::Side;
 use super::trust;
 use crate::cni::result::{self, CniResult};

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use super::observed::{Observed, Read, side_of};
+use super::observed::Observed;
+use super::read::{Read, side_of};
 use super::side::Side;
 use crate::ip::link::{
     LinkRecord, Setting, Vxlan, is_changeable_macvlan, is_changeable_vxlan, macvlan_differences,

@@ -4,7 +4,8 @@ use ipnetwork::IpNetwork;
 
 use super::fact::{Fact, Kind, Probe};
 use super::guard;
-use super::observed::{Observed, Read};
+use super::observed::Observed;
+use super::read::Read;
 use super::side::Side;
 use super::trust;
 use super::underlay::{self, HostError};

@@ -6,13 +6,15 @@ pub mod fact;
 pub mod guard;
 pub mod host;
 pub mod observed;
+pub mod read;
 mod side;
 pub mod trust;
 pub mod underlay;
 pub mod way_back;
 
 pub use fact::{Fact, Kind, Probe, Verdict};
-pub use observed::{Observed, Read};
+pub use observed::Observed;
+pub use read::Read;
 pub use side::Side;
 
 use crate::ip::link::{self, Setting};

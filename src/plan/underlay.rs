@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use super::observed::{Observed, Read};
+use super::observed::Observed;
+use super::read::Read;
 use super::side::Side;
 use crate::config::Network;
 use crate::config::hosts::{address, number};
@@ -296,7 +297,9 @@ fn overlap(network: &Network, cidr: IpNetwork, seen: &Observed) -> Option<String
         .vxlan
         .local
         .or(source(network, seen).flatten());
-    if let Some(own) = own.filter(|own| cidr.contains(*own)) {
+    // The gateway's own is what the kernel falls back to where the underlay's device has lost its address.
+    let is_in = |own: &IpAddr| cidr.contains(*own) && *own != cidr.ip();
+    if let Some(own) = own.filter(is_in) {
         return Some(format!("{own}, this node's address on the underlay"));
     }
     let lookup = |to| seen.lookup(Side::Host, Lookup::to(to));
@@ -344,12 +347,19 @@ pub fn fault(network: &Network, seen: &Observed) -> Option<(String, String)> {
     } else {
         Family::V4
     };
-    if source(network, seen) == Some(None) {
+    if source(network, seen).is_some_and(|source| is_none_of_the_underlay(network, source)) {
         let said = format!("the underlay device `{dev}` has no {family} address to send from");
         let advice = "give it one, or set options.srcaddr to an address of this node";
         return Some((said, advice.to_owned()));
     }
     None
+}
+
+/// Whether an address is none by which other nodes answer: without one on the underlay the kernel takes another device's, and
+/// that may be a gateway's.
+fn is_none_of_the_underlay(network: &Network, source: Option<IpAddr>) -> bool {
+    let mut ours = network.filter.all.iter().chain(&network.cidrs);
+    source.is_none_or(|source| ours.any(|subnet| subnet.contains(source)))
 }
 
 #[cfg(test)]

@@ -229,6 +229,7 @@ fn neighbours() -> Vec<(&'static str, Command)> {
         ),
         ("flush", neigh::flush(a("10.1.0.23"), &a("mv_blue"))),
         ("show", neigh::show(a("10.1.0.23"), &a("mv_blue"))),
+        ("show-permanent", neigh::show_permanent()),
     ]
 }
 

@@ -1,10 +1,10 @@
 //! Whether a frame arrives, and what stands in its way: each row breaks the traffic of one scene in one way, doctor says
 //! what it is, what doctor prints mends it, and nothing is crossed then.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::stage::Stage;
-use crate::support::lab::{Lab, Net, Ns, Pod, address, ipv6, nft, until};
+use crate::support::lab::{Lab, Net, Ns, Pod, address, ipv6, mac, nft, until};
 
 /// Where something is done.
 #[derive(Clone, Copy)]
@@ -51,16 +51,18 @@ enum Fix {
 }
 
 /// A way to break something. In lines: `PEER`, `GW`: the other node's addresses on underlay and network; `POD`, `DB`:
-/// the containers'; `MAC`: that of the gateway's device here.
-struct Row {
+/// the containers' addresses, `DBMAC` the latter's MAC; `NETNS`, `SWITCH`: namespaces of the container and the switch.
+struct Row<'a> {
     at: At,
-    by: &'static str,
+    by: &'a str,
     dead: &'static [Traffic],
     /// The id of the finding that names it, and words of it.
     found: (&'static str, &'static str),
     /// Other ids that may be crossed beside it.
     beside: &'static [&'static str],
     fix: Fix,
+    /// What takes back, where it was broken, what the fix leaves.
+    then: &'static str,
 }
 
 /// Two nodes with a container each.
@@ -98,12 +100,14 @@ impl Scene {
 
     fn said(&self, line: &str) -> String {
         let there = self.stage.lab().node(1);
-        let mac = self.stage.node().device("mv_blue")["address"].clone();
+        let db_mac = mac(&self.db_result);
         line.replace("PEER", &there.underlay())
             .replace("GW", &there.gateway(&self.stage.nets[0]))
             .replace("POD", &address(&self.stage.members[0].result, 0))
+            .replace("DBMAC", &db_mac)
+            .replace("NETNS", self.web().path().rsplit('/').next().unwrap())
+            .replace("SWITCH", &self.stage.lab().switch())
             .replace("DB", &address(&self.db_result, 0))
-            .replace("MAC", mac.as_str().unwrap())
     }
 
     fn at(&self, at: At) -> Ns {
@@ -141,7 +145,7 @@ impl Scene {
     }
 
     /// Breaks, looks, mends; tells what was not as the row says.
-    fn play(&self, row: &Row) -> Vec<String> {
+    fn play(&self, row: &Row<'_>) -> Vec<String> {
         let by = self.said(row.by);
         self.at(row.at).sh(&by);
         let asked = row
@@ -184,14 +188,18 @@ impl Scene {
             (Fix::By(at, line), _) => drop(self.at(at).sh(&self.said(line))),
         }
         for traffic in row.dead {
-            until(&format!("after `{by}` was mended traffic is back"), || {
-                self.flows(*traffic)
-            });
+            until(
+                &format!("after `{by}` was mended traffic is back; {wrong:?}"),
+                || self.flows(*traffic),
+            );
+        }
+        if !row.then.is_empty() {
+            self.at(row.at).sh(&self.said(row.then));
         }
         wrong
     }
 
-    fn play_all(&self, rows: &[Row]) {
+    fn play_all(&self, rows: &[Row<'_>]) {
         let wrong: Vec<String> = rows.iter().flat_map(|row| self.play(row)).collect();
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         // What a row left behind would have been crossed in the next.
@@ -220,9 +228,10 @@ fn what_keeps_frames_from_another_node_is_crossed_with_the_node() {
             at: There,
             by: "nft add table inet f; nft 'add chain inet f i { type filter hook input priority 0; }'; nft add rule inet f i udp dport 4789 drop",
             dead: &[Across, Across6],
-            found: ("peer_reach", "nothing comes back through vx_blue from PEER (IPv4: "),
+            found: ("peer_reach", "nothing comes back through vx_blue from PEER (asked: "),
             beside: &[],
             fix: Fix::By(There, "nft delete table inet f"),
+            then: "",
         },
         Row {
             at: Switch,
@@ -231,6 +240,7 @@ fn what_keeps_frames_from_another_node_is_crossed_with_the_node() {
             found: ("peer_reach", "packets of 1450 bytes do not come back through vx_blue from "),
             beside: &["underlay_mtu"],
             fix: Fix::By(Switch, "ip link set p1 mtu 1500"),
+            then: "",
         },
         Row {
             at: InPod,
@@ -239,6 +249,7 @@ fn what_keeps_frames_from_another_node_is_crossed_with_the_node() {
             found: ("pod_reach", "shop/web-0 "),
             beside: &["fact"],
             fix: Fix::Repair,
+            then: "",
         },
     ]);
 }
@@ -256,6 +267,7 @@ fn what_a_firewall_drops_is_crossed_with_the_rule_that_lets_it_pass() {
             found: ("firewall_vxlan", "vxlan that comes in by eth0 (UDP, port 4789) is dropped by the chain i of table inet f: the rule with handle "),
             beside: &["peer_reach"],
             fix: Fix::Printed,
+            then: "",
         },
         Row {
             at: Here,
@@ -264,6 +276,7 @@ fn what_a_firewall_drops_is_crossed_with_the_rule_that_lets_it_pass() {
             found: ("firewall_vxlan", "vxlan that leaves by eth0 (UDP, port 4789) is dropped by the chain o of table ip g: the rule with handle "),
             beside: &["peer_reach"],
             fix: Fix::Printed,
+            then: "",
         },
         Row {
             at: Here,
@@ -272,6 +285,7 @@ fn what_a_firewall_drops_is_crossed_with_the_rule_that_lets_it_pass() {
             found: ("peer_reach", "nothing comes back through vx_blue from PEER"),
             beside: &["underlay_mtu"],
             fix: Fix::By(Here, "nft delete table ip r"),
+            then: "",
         },
         Row {
             at: Here,
@@ -280,6 +294,7 @@ fn what_a_firewall_drops_is_crossed_with_the_rule_that_lets_it_pass() {
             found: ("firewall_vxlan", "is dropped by iptables, chain INPUT of table filter: `-A INPUT -p udp -m multiport --dports 53,4789 "),
             beside: &["peer_reach"],
             fix: Fix::Printed,
+            then: "",
         },
         Row {
             at: Here,
@@ -288,6 +303,7 @@ fn what_a_firewall_drops_is_crossed_with_the_rule_that_lets_it_pass() {
             found: ("firewall_vxlan", "vxlan that leaves by eth0 (UDP, port 4789) is dropped by iptables, chain OUTPUT of table filter"),
             beside: &["peer_reach"],
             fix: Fix::Printed,
+            then: "",
         },
         Row {
             at: Here,
@@ -296,6 +312,7 @@ fn what_a_firewall_drops_is_crossed_with_the_rule_that_lets_it_pass() {
             found: ("firewall_vxlan", "vxlan that comes in by eth0 (UDP, port 4789) is dropped by iptables, chain INPUT of table filter: its policy"),
             beside: &["peer_reach"],
             fix: Fix::Printed,
+            then: "",
         },
         Row {
             at: Here,
@@ -304,6 +321,7 @@ fn what_a_firewall_drops_is_crossed_with_the_rule_that_lets_it_pass() {
             found: ("firewall_gateway", "everything of IPv4 that containers send to this node by mv_blue is dropped by iptables, chain INPUT"),
             beside: &[],
             fix: Fix::Printed,
+            then: "",
         },
         Row {
             at: Here,
@@ -312,10 +330,196 @@ fn what_a_firewall_drops_is_crossed_with_the_rule_that_lets_it_pass() {
             found: ("firewall_forward", "what containers send elsewhere through this node (IPv4, mv_blue) is dropped by iptables, chain FORWARD of table filter: its policy"),
             beside: &[],
             fix: Fix::Printed,
+            then: "",
         },
     ]);
     scene
         .stage
         .node()
         .sh("iptables -P FORWARD ACCEPT; iptables -F");
+}
+
+#[test]
+fn what_leads_packets_elsewhere_or_holds_them_on_the_way_is_crossed_with_what_mends_it() {
+    ipv6::is_needed();
+    nft::is_needed();
+    let scene = Scene::new();
+    // So that the gateway knows its neighbours before one of them is cut off.
+    scene.stage.is_well();
+    let vpn = "ip link add vpn0 type bridge; ip link set vpn0 up; ";
+    let subnet = format!(
+        "{vpn}ip route add default dev vpn0 table 100; ip rule add pref 100 to 10.0.0.0/8 lookup 100"
+    );
+    let rule =
+        format!("{vpn}ip route add default dev vpn0 table 100; ip rule add pref 100 lookup 100");
+    let route = format!("{vpn}ip route add PEER/32 dev vpn0");
+    scene.play_all(&[
+        Row {
+            at: Here,
+            by: &subnet,
+            dead: &[ToPod, ToGateway],
+            found: ("policy_rule", "packets to 10.100.0.0/16 leave by vpn0, not by mv_blue by rule 100 (table 100)"),
+            beside: &[],
+            fix: Fix::Printed,
+            then: "ip rule del pref 99; ip rule del pref 100; ip link del vpn0",
+        },
+        Row {
+            at: Here,
+            by: &rule,
+            dead: &[Across, Across6],
+            found: ("underlay_way", "packets to PEER leave by vpn0, not by eth0: the route `default dev vpn0 table 100"),
+            beside: &["peer_reach", "rp_filter", "policy_rule"],
+            fix: Fix::Printed,
+            then: "ip rule del pref 1; ip rule del pref 100; ip link del vpn0",
+        },
+        Row {
+            at: Here,
+            by: &route,
+            dead: &[Across, Across6],
+            found: ("underlay_way", "packets to PEER leave by vpn0, not by eth0: the route `PEER dev vpn0"),
+            beside: &["peer_reach", "rp_filter"],
+            fix: Fix::Printed,
+            then: "ip route del PEER/32; ip link del vpn0",
+        },
+        Row {
+            at: Here,
+            by: "bridge fdb replace DBMAC dev vx_blue dst 198.18.0.77",
+            dead: &[Across, Across6],
+            found: ("fdb_entry", "vx_blue was told by hand that DBMAC is behind 198.18.0.77"),
+            beside: &["peer_reach"],
+            fix: Fix::Printed,
+            then: "",
+        },
+        Row {
+            at: Here,
+            by: "ip neigh replace POD lladdr 02:00:00:00:00:77 dev mv_blue nud permanent",
+            dead: &[ToPod, ToGateway],
+            found: ("neighbour_entry", "mv_blue was told by hand that POD is 02:00:00:00:00:77"),
+            beside: &[],
+            fix: Fix::Printed,
+            then: "",
+        },
+        Row {
+            at: InPod,
+            by: "ip neigh replace 10.100.0.1 lladdr 02:00:00:00:00:78 dev eth0 nud permanent",
+            dead: &[ToPod, ToGateway],
+            found: ("neighbour_entry", "was told by hand that 10.100.0.1 is 02:00:00:00:00:78"),
+            beside: &[],
+            fix: Fix::Printed,
+            then: "",
+        },
+        Row {
+            at: InPod,
+            by: "ip neigh replace DB lladdr 02:00:00:00:00:79 dev eth0 nud permanent",
+            dead: &[Across],
+            found: ("neighbour_entry", "was told by hand that DB is 02:00:00:00:00:79"),
+            beside: &[],
+            fix: Fix::Printed,
+            then: "",
+        },
+        Row {
+            at: Switch,
+            by: "bridge link set dev p1 mcast_flood off; ip -n NETNS neigh flush dev eth0",
+            dead: &[Across],
+            found: ("flood", "DB behind PEER answers on vx_blue what is sent to it alone, not what is sent to all: group 239.1.1.100"),
+            beside: &[],
+            fix: Fix::By(Switch, "bridge link set dev p1 mcast_flood on"),
+            then: "",
+        },
+        Row {
+            at: Here,
+            by: "ip addr del 198.18.0.1/24 dev eth0",
+            dead: &[Across],
+            found: ("underlay_device", "the underlay device `eth0` has no IPv4 address to send from"),
+            beside: &["peer_reach"],
+            fix: Fix::By(Here, "ip addr add 198.18.0.1/24 dev eth0"),
+            then: "",
+        },
+        Row {
+            at: Here,
+            by: "ip link add br7 type bridge; ip link set br7 up; ip link set eth0 master br7",
+            dead: &[Across, Across6],
+            found: ("underlay_device", "the underlay device `eth0` is a port of the bridge br7"),
+            beside: &["peer_reach"],
+            fix: Fix::By(Here, "ip link del br7"),
+            then: "",
+        },
+    ]);
+}
+
+#[test]
+fn a_node_whose_vni_port_or_group_is_another_is_crossed_once_the_operator_names_it() {
+    let lab = Lab::new(2);
+    let nets = |other: bool| {
+        let options = |options: Value| json!({"options": options});
+        let vni = if other { 101 } else { 100 };
+        let port = if other { 4790 } else { 4789 };
+        let group = if other { "239.9.9.9" } else { "239.1.1.44" };
+        [
+            Net::new("blue", 100).with(json!({"id": vni})),
+            Net::new("red", 200).with(options(json!({"port": port}))),
+            Net::new("green", 300).with(options(json!({"group": group}))),
+        ]
+    };
+    let (here, there) = (nets(false), nets(true));
+    let mut stage = Stage::new(lab, here.to_vec());
+    let other = stage.lab().node(1);
+    let pods: Vec<Pod> = there.iter().map(|net| other.pod(&net.vx())).collect();
+    for (net, pod) in there.iter().zip(&pods) {
+        other.ask(&other.config(&[net]), pod).add();
+    }
+    let peers: Vec<String> = there.iter().map(|net| other.gateway(net)).collect();
+    for net in 0..here.len() {
+        stage.join(net, &format!("web-{net}-"), 1);
+    }
+    let said = stage.operate(&["doctor"]);
+    let unknown = said
+        .stdout
+        .matches("no other node was asked through vx_")
+        .count();
+    assert!(said.code == 0 && unknown == 3, "{}", said.stdout);
+    let mut words = vec!["doctor"];
+    words.extend(peers.iter().flat_map(|peer| ["--peer", peer]));
+    let said = stage.operate(&words);
+    assert_eq!(said.stdout.matches('✗').count(), 3, "{}", said.stdout);
+    for (net, peer) in here.iter().zip(&peers) {
+        let told = format!(
+            "✗ nothing comes back through {} from {peer} (asked: {peer})",
+            net.vx()
+        );
+        assert!(
+            said.code == 1 && said.stdout.contains(&told),
+            "{told}\n{}",
+            said.stdout
+        );
+    }
+    assert!(
+        said.stdout
+            .contains("compare id, group and port of \"red\" on that node"),
+        "{}",
+        said.stdout
+    );
+}
+
+#[test]
+fn firewalls_that_cannot_be_read_are_unknown_and_not_well() {
+    nft::is_needed();
+    let mut stage = Stage::new(Lab::new(1), vec![Net::new("blue", 100)]);
+    stage.join(0, "web", 1);
+    let body = "PATH=${PATH#*:}\n\
+        [ \"$*\" != '-j list ruleset' ] || { echo 'Operation not permitted (you must be root)' >&2; exit 1; }\n\
+        exec nft \"$@\"";
+    let bin = stage.lab().script("bin", "nft", body);
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let said = stage.call(&["doctor"]).env("PATH", &path).run();
+    let words = "  - the rules of nftables cannot be read, so what they drop is not known: Operation not permitted";
+    assert!(
+        said.code == 0 && said.stdout.contains(words),
+        "{}",
+        said.stdout
+    );
+    let well = "no firewall drops packets of blue";
+    assert!(!said.stdout.contains(well), "{}", said.stdout);
+    let said = stage.operate(&["doctor"]);
+    assert!(said.stdout.contains(well), "{}", said.stdout);
 }

@@ -83,9 +83,10 @@ fn verbs_are_taken_by_pod_container_network_verb_failure_and_age() {
         "DEL green",
     ];
     assert_eq!(scene.told(&[]), all);
+    // A DEL that names no pod is of the one that the record names.
     assert_eq!(
         scene.told(&["--pod", "shop/db-1"]),
-        ["ADD green", "ADD green"]
+        ["ADD green", "ADD green", "DEL green", "DEL green"]
     );
     assert_eq!(scene.told(&["--pod", "web-1", "--failed"]), [""; 0]);
     assert_eq!(scene.told(&["--failed"]), ["ADD blue"]);

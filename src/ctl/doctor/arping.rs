@@ -16,6 +16,12 @@ const RIGHT: [&str; 2] = ["iputils", "BusyBox"];
 /// How long an answer is waited for: its own option counts in whole seconds, and a host answers in milliseconds.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// How many are asked at a time.
+const SIDE_BY_SIDE: usize = 128;
+
+/// How often something is asked that is silent.
+const ROUNDS: usize = 3;
+
 /// The `arping` of this node.
 pub struct Arping<'a> {
     system: &'a System,
@@ -73,6 +79,23 @@ impl<'a> Arping<'a> {
             }
         };
         Question { line, running }
+    }
+
+    /// Asks many, and tells of each whether something answered; none where nothing was asked. What is silent is asked again:
+    /// a broadcast may be lost where a node has many containers or little time.
+    pub fn answers(&self, lines: &[String]) -> Vec<Option<bool>> {
+        let mut answers = vec![Some(false); lines.len()];
+        for _ in 0..ROUNDS {
+            let left = (0..lines.len()).filter(|at| answers[*at] == Some(false));
+            let left: Vec<usize> = left.collect();
+            for wave in left.chunks(SIDE_BY_SIDE) {
+                let asked: Vec<_> = wave.iter().map(|at| self.ask(lines[*at].clone())).collect();
+                for (at, question) in wave.iter().zip(asked) {
+                    answers[*at] = question.answer().ok().map(|heard| heard.answered > 0);
+                }
+            }
+        }
+        answers
     }
 }
 

@@ -15,16 +15,29 @@ pub struct Root {
     pub cause: Cause,
     /// Whether the device is not there at all.
     pub is_missing: bool,
+    /// Whether it is no more than its MTU, which those on the device get with it.
+    is_mtu: bool,
 }
 
 /// What cannot be as it should be while something else is not: a finding's id, and those of its causes, the likeliest first.
-const BECAUSE: [(Id, &[Id]); 3] = [
+const BECAUSE: [(Id, &[Id]); 5] = [
+    (Id::Arp, &[Id::FirewallGateway]),
+    (
+        Id::Flood,
+        &[
+            Id::UnderlayDevice,
+            Id::SourceAddress,
+            Id::UnderlayWay,
+            Id::FirewallVxlan,
+        ],
+    ),
     (Id::GatewayReach, &[Id::FirewallGateway]),
     (
         Id::PeerReach,
         &[
             Id::UnderlayDevice,
             Id::SourceAddress,
+            Id::UnderlayWay,
             Id::FirewallVxlan,
             Id::UnderlayMtu,
         ],
@@ -33,7 +46,9 @@ const BECAUSE: [(Id, &[Id]); 3] = [
 ];
 
 /// What is asked through the devices of a network.
-const THROUGH: [Id; 4] = [
+const THROUGH: [Id; 6] = [
+    Id::Arp,
+    Id::Flood,
     Id::GatewayReach,
     Id::PeerReach,
     Id::PodReach,
@@ -49,11 +64,12 @@ pub fn roots(of: &str, judged: &[Judged], below: &[Root]) -> Vec<Root> {
             (Fact::Macvlan { name, parent, .. }, Verdict::Missing) => (name, Some(parent), true),
             // What is below a device that is there is its own affair, but nothing passes.
             (Fact::Macvlan { name, parent, .. }, _) => {
-                let root = root_of(parent, &roots).cloned();
-                roots.extend(root.map(|root| Root {
+                let above = roots.iter().filter(|root| root.dev == *parent);
+                let own = above.map(|root| Root {
                     dev: name.clone(),
-                    ..root
-                }));
+                    ..root.clone()
+                });
+                roots.extend(own.collect::<Vec<_>>());
                 continue;
             }
             (
@@ -64,6 +80,19 @@ pub fn roots(of: &str, judged: &[Judged], below: &[Root]) -> Vec<Root> {
                 },
                 Verdict::Differs { .. },
             ) => (dev, None, false),
+            (
+                Fact::Setting {
+                    dev,
+                    setting: Setting::Mtu(_),
+                    ..
+                },
+                Verdict::Differs { .. },
+            ) => {
+                if !roots.iter().any(|root| root.dev == *dev) {
+                    roots.push(Root::new(of, dev, fact, verdict).of_the_mtu());
+                }
+                continue;
+            }
             _ => continue,
         };
         let (dev, parent, is_missing) = found;
@@ -71,22 +100,46 @@ pub fn roots(of: &str, judged: &[Judged], below: &[Root]) -> Vec<Root> {
             continue;
         }
         let above = parent.and_then(|parent| root_of(parent, &roots));
-        let message = match verdict {
-            Verdict::Differs { found } => format!("{fact}: found {found}"),
-            _ => format!("{fact}: missing"),
-        };
-        let cause = above.map_or_else(|| Cause::new(of, message), |root| root.cause.clone());
+        let own = Root::new(of, dev, fact, verdict);
         roots.push(Root {
-            dev: dev.clone(),
-            cause,
+            cause: above.map_or(own.cause, |root| root.cause.clone()),
             is_missing,
+            ..own
         });
     }
     roots
 }
 
+impl Root {
+    fn new(of: &str, dev: &IfName, fact: &Fact, verdict: &Verdict) -> Self {
+        let message = match verdict {
+            Verdict::Differs { found } => format!("{fact}: found {found}"),
+            _ => format!("{fact}: missing"),
+        };
+        Self {
+            dev: dev.clone(),
+            cause: Cause::new(of, message),
+            is_missing: false,
+            is_mtu: false,
+        }
+    }
+
+    fn of_the_mtu(self) -> Self {
+        Self {
+            is_mtu: true,
+            ..self
+        }
+    }
+}
+
+/// The cause of what is by a device; `None` where that is there and up.
+pub fn of_device<'a>(dev: &IfName, roots: &'a [Root]) -> Option<&'a Cause> {
+    root_of(dev, roots).map(|root| &root.cause)
+}
+
 fn root_of<'a>(dev: &IfName, roots: &'a [Root]) -> Option<&'a Root> {
-    roots.iter().find(|root| root.dev == *dev)
+    let mut whole = roots.iter().filter(|root| !root.is_mtu);
+    whole.find(|root| root.dev == *dev)
 }
 
 /// The root of what a fact is about.
@@ -101,7 +154,14 @@ pub fn of_fact<'a>(fact: &Fact, roots: &'a [Root]) -> Option<&'a Root> {
         } => dev,
         _ => return None,
     };
-    root_of(dev, roots)
+    let mut of_the_mtu = roots.iter().filter(|root| root.is_mtu && root.dev == *dev);
+    match fact {
+        Fact::Setting {
+            setting: Setting::Mtu(_),
+            ..
+        } => root_of(dev, roots).or_else(|| of_the_mtu.next()),
+        _ => root_of(dev, roots),
+    }
 }
 
 /// Tells of each finding of a network that is asked through it from which other it follows.

@@ -1,5 +1,6 @@
 //! The claims of `route-table`: every owner record beside the routing table.
 
+use super::cause::{self, Root};
 use super::report::{Finding, Id, Section};
 use crate::cni::CniError;
 use crate::ctl::look::{no_journal, session};
@@ -30,7 +31,7 @@ pub fn folders(node: &Node) -> Vec<Ipam> {
 }
 
 /// Looks at them; none where this IPAM is not in use.
-pub fn claims(system: &System, node: &Node) -> Option<Section> {
+pub fn claims(system: &System, node: &Node, roots: &[Root]) -> Option<Section> {
     let folders = folders(node);
     if folders.is_empty() {
         return None;
@@ -38,7 +39,7 @@ pub fn claims(system: &System, node: &Node) -> Option<Section> {
     let mut section = Section::new("claims of route-table", Vec::new());
     for ipam in &folders {
         let of = ipam.data_dir.display().to_string();
-        section.facts.push(match folder(system, node, ipam) {
+        section.facts.push(match folder(system, node, ipam, roots) {
             Ok(findings) => (of, findings),
             Err(error) => (
                 of,
@@ -49,11 +50,16 @@ pub fn claims(system: &System, node: &Node) -> Option<Section> {
     Some(section)
 }
 
-fn folder(system: &System, node: &Node, ipam: &Ipam) -> Result<Vec<Finding>, CniError> {
+fn folder(
+    system: &System,
+    node: &Node,
+    ipam: &Ipam,
+    roots: &[Root],
+) -> Result<Vec<Finding>, CniError> {
     let journal = no_journal();
     let ledger = Ledger::read(&session(system, &journal), ipam)?;
     let settled = ledger.entries.iter().filter(|entry| !is_young(node, entry));
-    let mut findings: Vec<Finding> = settled.map(|entry| claim(entry, ipam)).collect();
+    let mut findings: Vec<Finding> = settled.map(|entry| claim(entry, ipam, roots)).collect();
     findings.extend(ledger.orphans.iter().map(|route| {
         Finding::failed(
             Id::OrphanedClaim,
@@ -82,7 +88,7 @@ fn is_young(node: &Node, entry: &Entry) -> bool {
     .any(|record| record.container == owner.container && record.ifname.as_str() == owner.ifname)
 }
 
-fn claim(entry: &Entry, ipam: &Ipam) -> Finding {
+fn claim(entry: &Entry, ipam: &Ipam, roots: &[Root]) -> Finding {
     let address = entry.held.address;
     let owner = entry.held.owner.as_ref().map(|owner| owner.shown());
     let of = owner.map_or_else(String::new, |owner| format!(" of {owner}"));
@@ -104,12 +110,18 @@ fn claim(entry: &Entry, ipam: &Ipam) -> Finding {
                 .inspect("route-table list")
                 .fix("the DEL of its container removes it")
         }
-        (None, state) => Finding::failed(
-            Id::Claim,
-            format!("the claim of {address}{of} is {}", state.as_str()),
-        )
-        .by_repair()
-        .inspect(inspect)
-        .fix(MEND),
+        (None, state) => {
+            let what = format!("the claim of {address}{of} is {}", state.as_str());
+            let finding = Finding::failed(Id::Claim, what)
+                .by_repair()
+                .inspect(inspect)
+                .fix(MEND);
+            // The kernel drops the routes of a device that goes down.
+            let owner = entry.held.owner.as_ref();
+            match owner.and_then(|owner| cause::of_device(&owner.route.dev, roots)) {
+                Some(cause) => finding.follows_from(cause.clone()),
+                None => finding,
+            }
+        }
     }
 }

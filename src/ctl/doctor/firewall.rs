@@ -366,3 +366,185 @@ fn fix(dropped: &Dropped<'_>, wanted: &[Wanted<'_>]) -> String {
     let lines: Vec<String> = wanted.iter().map(line).collect();
     lines.join(" && ")
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn found(tables: Vec<Table>) -> Vec<String> {
+        let network = json!({"id": 1, "name": "blue", "cidr": ["10.1.0.1/16", "fd10::1/64"],
+            "options": {"vtepdev": "eth0", "group": "239.1.1.1"}});
+        let config = json!({"ipam": {"type": "route-table"}, "vxlans": [network]});
+        let config = Config::read(&config).unwrap();
+        let firewalls = Firewalls {
+            tables,
+            unread: Vec::new(),
+        };
+        let found = firewalls.findings(&config.networks[0], &Observed::default());
+        let failed = found.into_iter().filter(|one| one.state == State::Failed);
+        failed
+            .map(|one| format!("{:?} {}; {}", one.id, one.message, one.fix.unwrap()))
+            .collect()
+    }
+
+    use crate::ctl::doctor::report::State;
+
+    fn saved(rules: &str) -> Vec<Table> {
+        iptables::tables("iptables", &format!("*filter\n{rules}\nCOMMIT\n"))
+    }
+
+    #[test]
+    fn what_iptables_drops_for_certain_is_told_and_what_it_may_drop_is_not() {
+        const ALL: &str = ":INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n";
+        // As Docker 20 to 28, kube-proxy 1.3x and ufw 0.36 write them.
+        let docker = ":FORWARD DROP [0:0]\n:DOCKER - [0:0]\n:DOCKER-USER - [0:0]\n\
+            -A FORWARD -j DOCKER-USER\n-A FORWARD -m set --match-set docker-ext-bridges-v4 dst -j DOCKER\n\
+            -A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n\
+            -A FORWARD -i docker0 ! -o docker0 -j ACCEPT\n-A DOCKER ! -i docker0 -o docker0 -j DROP\n\
+            -A DOCKER-USER -j RETURN";
+        let told = found(saved(docker));
+        let policy = "FirewallForward what containers send elsewhere through this node (IPv4, mv_blue) is dropped by \
+            iptables, chain FORWARD of table filter: its policy; iptables -t filter -I FORWARD -i mv_blue -j ACCEPT && \
+            iptables -t filter -I FORWARD -o mv_blue -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT";
+        assert_eq!(told, [policy]);
+        let ufw = ":INPUT DROP [0:0]\n:ufw-user-input - [0:0]\n-A INPUT -j ufw-user-input\n\
+            -A ufw-user-input -p udp -m multiport --dports 53,4000:4788 -j ACCEPT\n\
+            -A ufw-user-input -i mv_blue -p tcp -m tcp --dport 53 -j ACCEPT";
+        let told = found(saved(ufw));
+        assert_eq!(told.len(), 1, "{told:#?}");
+        assert!(
+            told[0].starts_with("FirewallVxlan vxlan that comes in by eth0 (UDP, port 4789)"),
+            "{told:#?}"
+        );
+        for rules in [
+            // It lets pass what is asked about, in one way or another.
+            &format!("{ALL}-A INPUT -p udp -m udp ! --dport 4789 -j DROP"),
+            &format!(
+                "{ALL}-A INPUT -i eth0 -p udp -m udp --dport 4789 -j ACCEPT\n-A INPUT -p udp -j DROP"
+            ),
+            &format!("{ALL}-A INPUT -s 192.0.2.0/24 -p udp -m udp --dport 4789 -j DROP"),
+            &format!("{ALL}-A INPUT -p udp -m udp --dport 4789 -m limit --limit 5/sec -j DROP"),
+            &format!("{ALL}-A INPUT -m conntrack --ctstate INVALID -j DROP"),
+            &format!("{ALL}-A FORWARD -m mark --mark 0x4000/0x4000 -j DROP"),
+            &format!("{ALL}-A FORWARD -i mv_blue -o mv_red -j DROP"),
+            // It may let it pass.
+            ":INPUT DROP [0:0]\n-A INPUT -m set --match-set nodes src -j ACCEPT\n-A INPUT -i mv_blue -m physdev -j ACCEPT",
+            ":FORWARD DROP [0:0]\n-A FORWARD -s 10.0.0.0/8 -j ACCEPT\n-A FORWARD -d 10.0.0.0/8 -j ACCEPT",
+            "",
+        ] {
+            assert_eq!(found(saved(rules)), [] as [&str; 0], "{rules}");
+        }
+    }
+
+    /// What `nft -j list ruleset` 1.0.6 prints, less what is not read.
+    fn listed(policy: &str, rules: &[serde_json::Value]) -> Vec<Table> {
+        let mut all = vec![
+            json!({"table": {"family": "inet", "name": "fw"}}),
+            json!({"set": {"family": "inet", "name": "ports", "table": "fw", "elem": [22, {"range": [4000, 4788]}]}}),
+            json!({"chain": {"family": "inet", "table": "fw", "name": "in", "type": "filter", "hook": "input", "policy": policy}}),
+            json!({"chain": {"family": "inet", "table": "fw", "name": "zone"}}),
+        ];
+        all.extend(rules.iter().enumerate().map(|(index, rule)| {
+            json!({"rule": {"family": "inet", "table": "fw", "chain": rule[0], "handle": index, "expr": rule[1]}})
+        }));
+        nft::tables(&json!({"nftables": all})).unwrap()
+    }
+
+    #[test]
+    fn what_nftables_drops_for_certain_is_told_and_what_it_may_drop_is_not() {
+        let port = |right: serde_json::Value| json!({"match": {"op": "==", "left": {"payload": {"protocol": "udp", "field": "dport"}}, "right": right}});
+        let by = |right: serde_json::Value| json!({"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": right}});
+        let state = |right: serde_json::Value| json!({"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": right}});
+        let zones = json!({"vmap": {"key": {"meta": {"key": "iifname"}}, "data": {"set": [["eth1", {"accept": null}], ["eth0", {"goto": {"target": "zone"}}]]}}});
+        let (accept, drop) = (json!({"accept": null}), json!({"drop": null}));
+        let gateways = json!(["in", [by(json!("mv_*")), accept]]);
+        let told = [
+            (
+                "accept",
+                vec![json!(["in", [port(json!({"set": [53, 4789]})), {"counter": {}}, drop]])],
+                1,
+            ),
+            (
+                "accept",
+                vec![
+                    json!(["in", [zones]]),
+                    json!(["zone", [{"reject": {"type": "icmpx"}}]]),
+                ],
+                1,
+            ),
+            (
+                "drop",
+                vec![
+                    gateways.clone(),
+                    json!(["in", [state(json!(["established", "related"])), accept]]),
+                ],
+                1,
+            ),
+            (
+                "drop",
+                vec![
+                    gateways.clone(),
+                    json!(["in", [port(json!("@ports")), accept]]),
+                ],
+                1,
+            ),
+            (
+                "drop",
+                vec![
+                    gateways.clone(),
+                    json!([
+                        "in",
+                        [
+                            by(json!({"set": ["eth0", "eth1"]})),
+                            port(json!(4789)),
+                            accept
+                        ]
+                    ]),
+                ],
+                0,
+            ),
+            (
+                "drop",
+                vec![
+                    gateways.clone(),
+                    json!(["in", [{"match": {"op": "==", "left": {"fib": {}}, "right": "local"}}, accept]]),
+                ],
+                0,
+            ),
+            (
+                "accept",
+                vec![
+                    json!(["in", [{"match": {"op": "==", "left": {"meta": {"key": "mark"}}, "right": 1}}, drop]]),
+                ],
+                0,
+            ),
+            (
+                "accept",
+                vec![json!(["in", [{"limit": {"rate": 1}}, drop]])],
+                0,
+            ),
+            (
+                "accept",
+                vec![
+                    json!(["in", [{"match": {"op": "!=", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": {"prefix": {"addr": "10.0.0.0", "len": 8}}}}, drop]]),
+                ],
+                0,
+            ),
+        ];
+        for (policy, rules, wanted) in told {
+            let found = found(listed(policy, &rules));
+            assert_eq!(found.len(), wanted, "{policy} {rules:?}: {found:#?}");
+        }
+        let told = found(listed("drop", &[gateways]));
+        let wanted = "FirewallVxlan vxlan that comes in by eth0 (UDP, port 4789) is dropped by the chain in of table inet fw: \
+            its policy; nft insert rule inet fw in iifname eth0 udp dport 4789 accept";
+        assert_eq!(told, [wanted]);
+        // Of IPv6 a policy drops the question for the gateway, too, once nothing lets it pass.
+        let none = found(listed("drop", &[]));
+        assert_eq!(none.len(), 3, "{none:#?}");
+    }
+}

@@ -9,14 +9,14 @@ use super::firewall::Firewalls;
 use super::reach::{self, Reached};
 use super::report::{self, Cause, Finding, Id, Section};
 use super::text::HOST_SIDE;
-use super::{learnt, peers, probe, underlay, wire};
+use super::{fixed, learnt, peers, policy, probe, switches, underlay, wire};
 use crate::cni::CniError;
 use crate::config::Network;
 use crate::ctl::look::{Attached, Found, Judged, host_facts, host_reads, judge, look_at, shown};
 use crate::ctl::node::{Node, OnNode, Recorded, State};
 use crate::exec::System;
 use crate::ip::route::Lookup;
-use crate::ip::{Family, IfName, Netns, link::Setting, sysctl::SysctlKey};
+use crate::ip::{IfName, Netns, link::Setting};
 use crate::plan::underlay::overlap_reads;
 use crate::plan::{Fact, Observed, Read, Side, Verdict};
 use crate::route_table::liar::Whereabouts;
@@ -48,7 +48,7 @@ pub fn networks(
     node: &Node,
     beside: &Beside<'_>,
     mut tell: impl FnMut(&Attached<'_>),
-) -> Vec<Section> {
+) -> (Vec<Section>, Vec<Root>) {
     let networks = node.networks.iter();
     let looked = networks.map(|on| Looked::of(system, session, node, on));
     let looked: Vec<Looked<'_>> = looked.collect();
@@ -75,8 +75,9 @@ pub fn networks(
     let asked = asked::ask(system, &arping, &wires);
     let each = looked.iter().zip(probes).zip(impossible);
     let each = each.zip(reached.into_iter().zip(asked));
-    each.map(|(((one, probe), impossible), (reached, asked))| {
-        let mut section = one.section(asked.crossing, reached, beside);
+    let roots = looked.iter().flat_map(Looked::roots).collect();
+    let sections = each.map(|(((one, probe), impossible), (reached, asked))| {
+        let mut section = one.section(system, asked.crossing, reached, beside);
         section.facts.extend(one.facts(system, &mut tell));
         let answer = one.standing().zip(probe);
         let answer = answer.map(|(network, probe)| wire::alone(network, probe));
@@ -88,8 +89,8 @@ pub fn networks(
         section.findings.extend(asked.macs);
         section.findings.extend(one.records());
         section
-    })
-    .collect()
+    });
+    (sections.collect(), roots)
 }
 
 impl<'a> Looked<'a> {
@@ -102,16 +103,18 @@ impl<'a> Looked<'a> {
                 let mut reads = host_reads(side);
                 let local = network.options.vxlan.local;
                 reads.extend(local.map(|local| Read::Lookup(Side::Host, Lookup::to(local))));
-                reads.extend(
-                    ["all", network.mv.as_str()]
-                        .into_iter()
-                        .filter_map(reverse_filter),
-                );
+                reads.extend(switches::reads(network));
+                reads.extend(policy::reads(network));
                 reads.extend(overlap_reads(network));
                 reads.extend(learnt::reads(network));
                 let seen = session.observe_host(network, reads);
                 let seen = seen.and_then(|seen| learnt::look(session, network, seen));
-                seen.map(|seen| peers::learnt(system, network, seen))
+                let seen = seen.map(|seen| peers::learnt(system, network, seen));
+                seen.and_then(|mut seen| {
+                    let ways = switches::ways(network, &seen);
+                    seen.absorb(session.observe(ways)?);
+                    Ok(seen)
+                })
             }
         };
         Self {
@@ -137,7 +140,13 @@ impl<'a> Looked<'a> {
         })
     }
 
-    fn section(&self, crossing: Vec<Finding>, reached: Reached, beside: &Beside<'_>) -> Section {
+    fn section(
+        &self,
+        system: &System,
+        crossing: Vec<Finding>,
+        reached: Reached,
+        beside: &Beside<'_>,
+    ) -> Section {
         let about = match self.network {
             Some(network) => format!(
                 "network {} (VNI {}, {})",
@@ -154,7 +163,10 @@ impl<'a> Looked<'a> {
         section.findings.extend(underlay::findings(network, seen));
         section.findings.extend(limit(network, seen));
         if let (Some(_), Some(side)) = (self.standing(), &self.on.side) {
-            section.findings.extend(filter(network, seen));
+            section.findings.extend(switches::findings(network, seen));
+            section
+                .findings
+                .extend(policy::findings(system, network, seen));
             section.findings.extend(learnt::findings(network, seen));
             section
                 .findings
@@ -165,7 +177,7 @@ impl<'a> Looked<'a> {
             let facts = host_facts(side, seen).map(|facts| judge(facts, seen));
             let facts = match facts {
                 Ok(judged) => {
-                    let roots = cause::roots(HOST_SIDE, &judged, &[]);
+                    let roots = self.roots();
                     cause::fold(&mut section.findings, &roots);
                     findings(HOST_SIDE, &judged, &Netns::Own, &roots)
                 }
@@ -174,6 +186,15 @@ impl<'a> Looked<'a> {
             section.facts.push((HOST_SIDE.to_owned(), facts));
         }
         section
+    }
+
+    /// What is missing or down of the host side.
+    fn roots(&self) -> Vec<Root> {
+        let (Some(side), Ok(seen)) = (&self.on.side, &self.seen) else {
+            return Vec::new();
+        };
+        let facts = host_facts(side, seen).unwrap_or_default();
+        cause::roots(HOST_SIDE, &judge(facts, seen), &[])
     }
 
     /// The facts of all attachments, and the devices on it that no record knows of.
@@ -186,14 +207,10 @@ impl<'a> Looked<'a> {
             return Vec::new();
         };
         let found = look_at(system, &self.attached, |_| Some(seen), tell);
-        let host = self
-            .on
-            .side
-            .as_ref()
-            .and_then(|side| host_facts(side, seen).ok());
-        let host = host.map(|facts| judge(facts, seen)).unwrap_or_default();
-        let roots = cause::roots(HOST_SIDE, &host, &[]);
+        let roots = self.roots();
         let mut facts: Vec<_> = found.iter().map(|found| told(found, &roots)).collect();
+        let fixed = fixed::of_containers(system, &found).into_iter();
+        facts.extend(fixed.map(|finding| ("neighbours".to_owned(), vec![finding])));
         let strangers = strangers(network, seen, &found);
         facts.extend(strangers.map(|finding| ("others".to_owned(), vec![finding])));
         facts
@@ -216,14 +233,6 @@ impl<'a> Looked<'a> {
     }
 }
 
-fn reverse_filter(dev: &str) -> Option<Read> {
-    let key = match dev {
-        "all" => SysctlKey::All(Family::V4, "rp_filter"),
-        dev => SysctlKey::Device(Family::V4, dev.parse().ok()?, "rp_filter"),
-    };
-    Some(Read::Sysctl(Side::Host, key))
-}
-
 /// An error as a finding.
 fn failed(error: &CniError) -> Finding {
     let finding = Finding::failed(Id::Network, error.msg.clone());
@@ -244,31 +253,6 @@ fn limit(network: &Network, seen: &Observed) -> Option<Finding> {
         ))
         .inspect(crate::ip::link::show(vx).to_string())
         .fix("the device gets its limit when it is made anew: with the first pod after the last one of the network has left this node")
-    })
-}
-
-/// The kernel takes the larger of the device's and everybody's (`ip-sysctl`, `rp_filter`).
-fn filter(network: &Network, seen: &Observed) -> Option<Finding> {
-    network.cidr(Family::V4)?;
-    let value = |dev: &str| match reverse_filter(dev)? {
-        Read::Sysctl(side, key) => seen.sysctl(side, &key)?.parse::<u32>().ok(),
-        _ => None,
-    };
-    let (all, own) = (value("all")?, value(network.mv.as_str())?);
-    let mv = &network.mv;
-    Some(match all.max(own) {
-        1 => Finding::failed(
-            Id::RpFilter,
-            format!("rp_filter of {mv} is strict (all {all}, {mv} {own})"),
-        )
-        .inspect(format!(
-            "sysctl net.ipv4.conf.all.rp_filter net.ipv4.conf.{mv}.rp_filter"
-        ))
-        .fix(format!("sysctl -w net.ipv4.conf.{mv}.rp_filter=2")),
-        larger => Finding::ok(
-            Id::RpFilter,
-            format!("rp_filter of {mv} is {larger}, the larger of all and its own"),
-        ),
     })
 }
 

@@ -68,6 +68,18 @@ pub fn learnt(system: &System, network: &Network, mut seen: Observed) -> Observe
 }
 
 impl Known {
+    /// The neighbours that were set by hand.
+    pub fn permanent(&self) -> impl Iterator<Item = &NeighRecord> {
+        let all = self.neighbours.iter();
+        all.filter(|one| one.state.iter().any(|state| state == "PERMANENT"))
+    }
+
+    /// The addresses that a MAC has or may have.
+    pub fn behind(&self, mac: Mac, network: &Network, seen: &Observed) -> Vec<IpAddr> {
+        let (known, guessed) = addresses(network, seen, self, mac);
+        known.into_iter().chain(guessed).collect()
+    }
+
     /// Reads the neighbours of the gateway's device, and the routes to single addresses of the network.
     pub fn of(system: &System, network: &Network) -> Self {
         let read = |line: String| -> Vec<serde_json::Value> {
@@ -112,7 +124,10 @@ pub fn peers(
 ) -> Vec<Peer> {
     let mut found: BTreeMap<IpAddr, Peer> = BTreeMap::new();
     for (entry, vtep) in heard(network, seen) {
-        let (known, guessed) = addresses(network, seen, known, entry);
+        let Ok(mac) = entry.mac.parse::<Mac>() else {
+            continue;
+        };
+        let (known, guessed) = addresses(network, seen, known, mac);
         let mut known: Vec<IpAddr> = known;
         known.retain(|address| !own.contains(address));
         let peer = at(&mut found, vtep);
@@ -174,11 +189,8 @@ fn addresses(
     network: &Network,
     seen: &Observed,
     known: &Known,
-    entry: &FdbRecord,
+    mac: Mac,
 ) -> (Vec<IpAddr>, Option<IpAddr>) {
-    let Ok(mac) = entry.mac.parse::<Mac>() else {
-        return (Vec::new(), None);
-    };
     let text = mac.to_string();
     let is_its = |one: &&NeighRecord| one.lladdr.as_ref() == Some(&text);
     let told = known.neighbours.iter().filter(is_its).map(|one| one.dst);

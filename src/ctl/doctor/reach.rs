@@ -1,6 +1,7 @@
 //! Whether a frame arrives: echoes through the vxlan to other nodes and back, from the node to its containers, and from
 //! each container to its gateway. What answers is the verdict; the other findings tell why.
 
+mod flood;
 mod pods;
 
 use std::net::IpAddr;
@@ -8,8 +9,10 @@ use std::net::IpAddr;
 use super::arping::Arping;
 use super::asked::Wire;
 use super::echo::{Echo, Heard, by};
+use super::fixed;
 use super::peers::{Known, Peer, peers};
 use super::report::{Finding, Id};
+use super::switches;
 use crate::config::Network;
 use crate::ctl::look::is_listed;
 use crate::exec::System;
@@ -28,6 +31,7 @@ pub struct Reached {
 /// A network that is asked about.
 struct Asked<'a> {
     wire: &'a Wire<'a>,
+    known: Known,
     peers: Vec<Peer>,
     pods: Vec<pods::Question>,
 }
@@ -75,13 +79,18 @@ pub fn ask(
     let (of_ways, of_pods) = heard.split_at(ways.len().min(heard.len()));
     let outcomes = outcomes(system, arping, &ways, of_ways);
     let states = pods::states(system, arping, &pods, of_pods);
+    let mut deaf = deaf(system, arping, &ways, &outcomes).into_iter();
     let (mut outcomes, mut states) = (outcomes.into_iter(), states.into_iter());
     let reached = asked.iter().map(|one| {
         let Some(one) = one else {
             return Reached::default();
         };
-        let ways = one.ways().into_iter().zip(outcomes.by_ref());
-        let peers = one.told(ways.take(one.ways().len()).collect());
+        let ways = one.ways();
+        let count = ways.len();
+        let ways = ways.into_iter().zip(outcomes.by_ref().take(count));
+        let mut peers = one.told(ways.collect());
+        peers.extend(deaf.by_ref().take(count).flatten());
+        peers.extend(one.fixed(system));
         let states = states.by_ref().take(one.pods.len()).collect::<Vec<_>>();
         Reached {
             peers,
@@ -89,6 +98,34 @@ pub fn ask(
         }
     });
     reached.collect()
+}
+
+/// What is told of each way by which frames arrive that are sent to an address alone, and none that is sent to all.
+fn deaf(
+    system: &System,
+    arping: &Arping<'_>,
+    ways: &[Way<'_>],
+    outcomes: &[Outcome],
+) -> Vec<Option<Finding>> {
+    let answers = ways
+        .iter()
+        .zip(outcomes)
+        .map(|(way, outcome)| match outcome {
+            // One family tells: the other's frames go the same way.
+            Outcome::Answers(to, _) if way.network.families().next() == Some(way.family) => {
+                Some((way.network, *to))
+            }
+            _ => None,
+        });
+    let answers: Vec<_> = answers.collect();
+    let asked: Vec<_> = answers.iter().flatten().copied().collect();
+    let mut deaf = flood::deaf(system, arping, &asked).into_iter();
+    let told = ways.iter().zip(answers).map(|(way, asked)| {
+        let (network, to) = asked?;
+        deaf.next()?
+            .then(|| flood::told(network, &way.peer.shown(), to))
+    });
+    told.collect()
 }
 
 /// Sends groups of echoes, and sorts what came back to them.
@@ -115,30 +152,36 @@ fn outcomes(
         .collect();
     let silent = ways.iter().zip(&first).map(|(way, first)| match first {
         Some(_) => Vec::new(),
-        None => way.by_arp(arping),
+        None => way.of_arp().collect(),
     });
-    let questions: Vec<_> = silent.collect();
+    let silent: Vec<Vec<(IpAddr, String)>> = silent.collect();
+    let lines: Vec<String> = silent
+        .iter()
+        .flatten()
+        .map(|(_, line)| line.clone())
+        .collect();
+    let mut there = arping.answers(&lines).into_iter();
     let whole = ways.iter().zip(&first);
     let whole: Vec<Vec<Echo>> = whole
         .map(|(way, first)| first.map(|to| way.whole(to)).into_iter().collect())
         .collect();
     let whole = send(system, &whole);
-    let each = ways
-        .iter()
-        .zip(first)
+    let each = first
+        .into_iter()
         .zip(heard)
-        .zip(whole.into_iter().zip(questions));
-    each.map(|(((way, first), heard), (whole, questions))| {
+        .zip(whole.into_iter().zip(silent));
+    each.map(|((first, heard), (whole, silent))| {
         if let Some(to) = first {
             let whole = whole.into_iter().next();
             return Outcome::Answers(to, whole.unwrap_or(Heard::Silence));
         }
-        let mut there = way.addresses().zip(questions).filter_map(|(to, question)| {
-            question?.answer().ok().filter(|heard| heard.answered > 0)?;
-            Some(to)
-        });
-        match (there.next(), unasked(heard)) {
-            (Some(to), _) => Outcome::There(to),
+        let its: Vec<Option<bool>> = there.by_ref().take(silent.len()).collect();
+        let mut its = silent
+            .into_iter()
+            .zip(its)
+            .filter(|(_, is_there)| *is_there == Some(true));
+        match (its.next(), unasked(heard)) {
+            (Some(((to, _), _)), _) => Outcome::There(to),
             (None, Some(why)) => Outcome::Unasked(why),
             (None, None) => Outcome::Silent,
         }
@@ -177,13 +220,11 @@ impl<'a> Way<'a> {
         answers.find_map(|(to, heard)| (*heard == Heard::Answer).then_some(to))
     }
 
-    fn by_arp(&self, arping: &Arping<'_>) -> Vec<Option<super::arping::Question>> {
+    /// The addresses that ARP can ask for, and the commands.
+    fn of_arp(&self) -> impl Iterator<Item = (IpAddr, String)> + 'a {
         let dev = &self.network.mv;
-        let ask = |to: IpAddr| {
-            to.is_ipv4()
-                .then(|| arping.ask(format!("arping -c 1 -w 1 -I {dev} {to}")))
-        };
-        self.addresses().map(ask).collect()
+        let v4 = self.addresses().filter(IpAddr::is_ipv4);
+        v4.map(move |to| (to, format!("arping -c 1 -w 1 -I {dev} {to}")))
     }
 }
 
@@ -191,15 +232,22 @@ impl<'a> Asked<'a> {
     fn of(system: &System, named: &[IpAddr], wire: &'a Wire<'a>) -> Self {
         let network = wire.network;
         let own: Vec<IpAddr> = wire.attached.iter().flat_map(pods::addresses).collect();
-        let peers = wire.seen.map(|seen| {
-            let known = Known::of(system, network);
-            peers(network, seen, &known, &own, named)
-        });
+        let known = Known::of(system, network);
+        let peers = wire
+            .seen
+            .map(|seen| peers(network, seen, &known, &own, named));
         Self {
+            known,
             peers: peers.unwrap_or_default(),
             pods: pods::questions(wire),
             wire,
         }
+    }
+
+    /// What was set by hand on the node and leads nowhere.
+    fn fixed(&self, system: &System) -> Vec<Finding> {
+        let of = |seen| fixed::of_the_node(system, self.wire.network, seen, &self.known);
+        self.wire.seen.map(of).unwrap_or_default()
     }
 
     /// Each peer by each family of the network, and by a link-local address whatever the network has: it may be all that
@@ -238,13 +286,21 @@ impl<'a> Asked<'a> {
             let mut its = outcomes.iter().filter(|(way, _)| way.peer == of);
             its.any(|(_, outcome)| matches!(outcome, Outcome::Answers(..) | Outcome::There(_)))
         };
+        let mut silent: Vec<&Peer> = Vec::new();
         for (way, outcome) in &outcomes {
-            match way.told(outcome) {
-                // What is behind that node in this family may have gone: frames reach it.
-                Some(_) if *outcome == Outcome::Silent && answers(way.peer) => {}
-                Some(finding) => findings.push(finding),
-                None if !well.contains(&way.peer) => well.push(way.peer),
-                None => {}
+            let Some(finding) = way.told(outcome) else {
+                if !well.contains(&way.peer) {
+                    well.push(way.peer);
+                }
+                continue;
+            };
+            if *outcome != Outcome::Silent {
+                findings.push(finding);
+            // What is behind a node in this family may have gone, where frames reach it in the other.
+            } else if !answers(way.peer) && !silent.contains(&way.peer) {
+                silent.push(way.peer);
+                findings.push(finding);
+                findings.extend(self.way(way.peer));
             }
         }
         let nameless = self.peers.iter().filter(|peer| peer.behind.is_empty());
@@ -272,6 +328,11 @@ impl<'a> Asked<'a> {
                 findings
             }
         }
+    }
+
+    /// Whether what is sent to a silent node leaves elsewhere.
+    fn way(&self, peer: &Peer) -> Option<Finding> {
+        switches::way(self.wire.network, self.wire.seen?, peer.vtep?)
     }
 
     fn none_is_known(&self) -> Finding {
@@ -308,7 +369,6 @@ impl Way<'_> {
     /// What is not as it should be.
     fn told(&self, outcome: &Outcome) -> Option<Finding> {
         let (vx, peer) = (&self.network.vx, self.peer.shown());
-        let addresses: Vec<String> = self.addresses().map(|to| to.to_string()).collect();
         let small = self.small();
         let inspect = small.first().map(Echo::line).unwrap_or_default();
         match outcome {
@@ -338,15 +398,17 @@ impl Way<'_> {
                 Finding::unknown(Id::PeerReach, format!("no echo was sent through {vx} to {peer}: {why}"))
                     .inspect(inspect),
             ),
-            Outcome::Silent => Some(self.silence(&addresses.join(", "), inspect)),
+            Outcome::Silent => Some(self.silence(inspect)),
         }
     }
 
-    fn silence(&self, asked: &str, inspect: String) -> Finding {
+    /// What is told once for all families.
+    fn silence(&self, inspect: String) -> Finding {
         let (vx, peer, name) = (&self.network.vx, self.peer.shown(), &self.network.name);
+        let asked: Vec<String> = self.peer.behind.iter().map(IpAddr::to_string).collect();
         let what = format!(
-            "nothing comes back through {vx} from {peer} ({}: {asked})",
-            self.family
+            "nothing comes back through {vx} from {peer} (asked: {})",
+            asked.join(", ")
         );
         match self.peer.is_certain {
             true => Finding::failed(Id::PeerReach, what).inspect(inspect).fix(format!(

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Id {
-    /// One host alone has a container's address.
-    AddressOwner,
     /// The network's subnets are apart from the node's.
     AddressOverlap,
+    /// One host alone has a container's address.
+    AddressOwner,
     /// No host answers for whatever is asked.
     AnswersForAll,
+    /// ARP is answered.
+    Arp,
     /// A claim of `route-table`.
     Claim,
     /// Whether the claims can be read.
@@ -21,10 +23,14 @@ pub enum Id {
     Configuration,
     /// A firewall that drops what conntrack calls INVALID.
     ConntrackInvalid,
+    /// The kernel's table of connections.
+    ConntrackTable,
     /// A folder that is written to.
     DataFolder,
     /// One fact of a network or an attachment.
     Fact,
+    /// An entry of a vxlan device that was set by hand.
+    FdbEntry,
     /// How many MACs a vxlan device may learn.
     FdbLimit,
     /// Whether the rules of firewalls are known.
@@ -35,6 +41,8 @@ pub enum Id {
     FirewallGateway,
     /// What firewalls do with vxlan.
     FirewallVxlan,
+    /// Broadcasts reach another node.
+    Flood,
     /// FRR beside the claims.
     Frr,
     /// This node alone has the gateway's address.
@@ -51,6 +59,8 @@ pub enum Id {
     MacOwner,
     /// The namespace of an attachment.
     Namespace,
+    /// A neighbour that was set by hand.
+    NeighbourEntry,
     /// The kernel's table of neighbours.
     NeighbourTable,
     /// What `antiSpoof` needs.
@@ -73,6 +83,8 @@ pub enum Id {
     PeerReach,
     /// A container answers its node.
     PodReach,
+    /// Rules before ours lead elsewhere.
+    PolicyRule,
     /// A program that is started.
     Program,
     /// The record of an attachment.
@@ -89,6 +101,8 @@ pub enum Id {
     UnderlayDevice,
     /// Whether full packets reach another node.
     UnderlayMtu,
+    /// The route to another node is by the underlay device.
+    UnderlayWay,
     /// Links on a network that no record names.
     UnrecordedLinks,
     /// Whether nodes run the same version.

@@ -95,7 +95,7 @@ fn containers(
         of.map(|(_, seen)| seen)
     };
     let attached = Attached::all(node);
-    for Found { of, facts } in look_at(system, &attached, host, |_| {}) {
+    for Found { of, facts, .. } in look_at(system, &attached, host, |_| {}) {
         let (Some(netns), Some(host)) = (&of.netns, host(&of.network.vx)) else {
             continue;
         };

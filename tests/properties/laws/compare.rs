@@ -1,6 +1,7 @@
 //! What other nodes told, compared: it is told apart or refused, and none of its text takes a terminal over.
 
 use vxlan_cni::ctl::doctor::compare;
+use vxlan_cni::ctl::doctor::text::{Style, text};
 
 use super::door::{is_told, presentable};
 
@@ -15,10 +16,14 @@ pub fn holds(bytes: &[u8]) {
         match compare::of(&[file("a.json", beside), file("b.json", bytes)]) {
             Err(error) => presentable(&error),
             Ok(report) => {
-                for text in [
-                    report.text_with(true, true, ""),
-                    report.text_with(false, false, ""),
-                ] {
+                for verbose in [true, false] {
+                    let style = Style {
+                        plain: verbose,
+                        ticks: verbose,
+                        verbose,
+                        colours: false,
+                    };
+                    let text = text(&report, style, "");
                     assert!(text.lines().all(is_told), "{text:?}");
                 }
                 let document = report.document();

@@ -4,10 +4,10 @@
 use std::net::IpAddr;
 
 use crate::config::Network;
-use crate::ctl::doctor::arping::{self, Arping};
+use crate::ctl::doctor::arping::Arping;
 use crate::ctl::doctor::asked::Wire;
 use crate::ctl::doctor::echo::{Echo, Heard, by};
-use crate::ctl::doctor::probe::{self, Answer};
+use crate::ctl::doctor::probe;
 use crate::ctl::doctor::report::{Finding, Id};
 use crate::ctl::look::Attached;
 use crate::exec::System;
@@ -84,58 +84,43 @@ pub fn states(
     questions: &[&Question],
     heard: &[Vec<Heard>],
 ) -> Vec<State> {
-    let states = questions.iter().zip(heard).map(|(question, heard)| {
-        let [there, back] = heard.as_slice() else {
-            return (State::Unasked, None);
-        };
-        match (there, back) {
-            (Heard::Answer, Heard::Silence) => (State::GatewaySilent, None),
-            (Heard::Answer, _) | (_, Heard::Answer) => (State::Well, None),
-            (Heard::Unasked(_), Heard::Unasked(_)) => (State::Unasked, None),
-            _ => (State::Dead, Some(question.by_the_link(system, arping))),
-        }
+    let states = heard.iter().map(|heard| match heard.as_slice() {
+        [Heard::Answer, Heard::Silence] => State::GatewaySilent,
+        [Heard::Answer, _] | [_, Heard::Answer] => State::Well,
+        [Heard::Unasked(_), Heard::Unasked(_)] => State::Unasked,
+        _ => State::Dead,
     });
-    let states: Vec<_> = states.collect();
-    let states =
-        states.into_iter().map(
-            |(state, asked)| match asked.is_some_and(ByTheLink::answers) {
-                true => State::NoEcho,
-                false => state,
-            },
-        );
-    states.collect()
-}
-
-/// A question to the link layer.
-enum ByTheLink {
-    /// On the wire.
-    Arp(arping::Question),
-    /// What the kernel came to know by asking for the echo's sake.
-    Neighbour(Answer),
-}
-
-impl ByTheLink {
-    fn answers(self) -> bool {
-        match self {
-            Self::Arp(question) => question.answer().is_ok_and(|heard| heard.answered > 0),
-            Self::Neighbour(answer) => {
-                let said = probe::said(&answer).unwrap_or_default();
-                let mut known = ["REACHABLE", "STALE", "DELAY"].into_iter();
-                known.any(|state| said.contains(state))
-            }
-        }
+    let mut states: Vec<State> = states.collect();
+    let dead: Vec<usize> = (0..states.len())
+        .filter(|at| states[*at] == State::Dead)
+        .collect();
+    let (v4, v6): (Vec<usize>, Vec<usize>) = dead
+        .into_iter()
+        .partition(|at| questions[*at].address.is_ipv4());
+    let lines: Vec<String> = v4.iter().map(|at| questions[*at].by_arp()).collect();
+    let by_arp = v4.into_iter().zip(arping.answers(&lines));
+    let by_arp = by_arp.map(|(at, answers)| (at, answers == Some(true)));
+    let by_nd = v6
+        .into_iter()
+        .map(|at| (at, questions[at].is_a_neighbour(system)));
+    for (at, _) in by_arp.chain(by_nd).filter(|(_, answers)| *answers) {
+        states[at] = State::NoEcho;
     }
+    states
 }
 
 impl Question {
-    fn by_the_link(&self, system: &System, arping: &Arping<'_>) -> ByTheLink {
-        let (dev, to) = (&self.dev, self.address);
-        if to.is_ipv4() {
-            return ByTheLink::Arp(arping.ask(format!("arping -c 1 -w 1 -I {dev} {to}")));
-        }
-        let line = format!("ip neigh show to {to} dev {dev}");
+    fn by_arp(&self) -> String {
+        format!("arping -c 1 -w 1 -I {} {}", self.dev, self.address)
+    }
+
+    /// What the kernel came to know by asking for the echo's sake.
+    fn is_a_neighbour(&self, system: &System) -> bool {
+        let line = format!("ip neigh show to {} dev {}", self.address, self.dev);
         let argv: Vec<&str> = line.split(' ').collect();
-        ByTheLink::Neighbour(probe::ask(system, &argv))
+        let said = probe::said(&probe::ask(system, &argv)).unwrap_or_default();
+        let mut known = ["REACHABLE", "STALE", "DELAY"].into_iter();
+        known.any(|state| said.contains(state))
     }
 }
 
