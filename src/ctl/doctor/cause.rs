@@ -62,6 +62,10 @@ pub fn roots(of: &str, judged: &[Judged], below: &[Root]) -> Vec<Root> {
         let found = match (fact, verdict) {
             (Fact::Vxlan { name, .. }, Verdict::Missing) => (name, None, true),
             (Fact::Macvlan { name, parent, .. }, Verdict::Missing) => (name, Some(parent), true),
+            // Another's device under this name.
+            (Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. }, Verdict::Differs { .. }) => {
+                (name, None, false)
+            }
             // What is below a device that is there is its own affair, but nothing passes.
             (Fact::Macvlan { name, parent, .. }, _) => {
                 let above = roots.iter().filter(|root| root.dev == *parent);

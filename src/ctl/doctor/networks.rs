@@ -263,6 +263,7 @@ fn findings(of: &str, judged: &[Judged], pod: &Netns, roots: &[Root]) -> Vec<Fin
         match cause::of_fact(fact, roots) {
             Some(root)
                 if finding.state != report::State::Ok
+                    && !matches!(verdict, Verdict::Changed { .. })
                     && root.cause != Cause::new(of, &finding.message) =>
             {
                 let finding = finding.follows_from(root.cause.clone());
