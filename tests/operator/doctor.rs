@@ -253,7 +253,7 @@ fn what_waits_for_an_answer_of_the_wire_waits_at_the_same_time() {
     stage.join(0, "web", 1);
     stage.join(1, "db", 1);
     // No question is answered before the last one of both networks was asked: first for the address that none can have
-    // (arping) and whether containers and gateways answer (ping), then for the containers' addresses (arping) and MACs
+    // (arping) and whether gateways answer containers (ping), then for the containers' addresses (arping) and MACs
     // (ping). There is no other node yet that full packets go to.
     let dir = stage.lab().dir().join("under-way");
     std::fs::create_dir(&dir).unwrap();
@@ -262,7 +262,7 @@ fn what_waits_for_an_answer_of_the_wire_waits_at_the_same_time() {
             "real=${{PATH#*:}}\n\
              trap '' INT\n\
              case \"$*\" in *-V*|*-D*) PATH=$real exec {of} \"$@\";; esac\n\
-             case \"$*\" in *-b\\ -c\\ 2*|*ff02*) all=10;; *) all=6;; esac\n\
+             case \"$*\" in *-b\\ -c\\ 2*|*ff02*) all=8;; *) all=4;; esac\n\
              : >{0}/{of}.$$\n\
              PATH=$real\n\
              turns=0\n\

@@ -34,10 +34,10 @@ pub enum Heard {
 }
 
 impl Echo {
-    /// Two small ones by a device or from an address; the first may be lost to a look-up of neighbours.
+    /// A small one by a device or from an address.
     pub fn small(to: &str, by: &str) -> Self {
         let v6 = if to.contains(':') { "-6 " } else { "" };
-        let line = format!("ping {v6}-n -q -c 2 -i 0.2 -W 1 -I {by} {to}");
+        let line = format!("ping {v6}-n -q -c 1 -W 1 -I {by} {to}");
         Self {
             argv: line.split(' ').map(str::to_owned).collect(),
         }
@@ -71,8 +71,20 @@ impl Echo {
         shell_line(&self.argv)
     }
 
-    /// Sends many, and waits for what comes back.
+    /// Sends many, and waits for what comes back; what is silent is sent once more, for the first may be lost to a look-up of
+    /// neighbours.
     pub fn send(system: &System, echoes: &[Self]) -> Vec<Heard> {
+        let mut heard = Self::once(system, echoes);
+        let silent = (0..echoes.len()).filter(|at| heard[*at] == Heard::Silence);
+        let silent: Vec<usize> = silent.collect();
+        let again: Vec<Self> = silent.iter().map(|at| echoes[*at].clone()).collect();
+        for (at, now) in silent.into_iter().zip(Self::once(system, &again)) {
+            heard[at] = now;
+        }
+        heard
+    }
+
+    fn once(system: &System, echoes: &[Self]) -> Vec<Heard> {
         let waves = echoes.chunks(SIDE_BY_SIDE);
         waves.flat_map(|wave| Self::wave(system, wave)).collect()
     }
@@ -123,13 +135,13 @@ mod tests {
         let v6 = Echo::whole("fd10::2", "fd10::1", 1450).line();
         assert_eq!(
             v6,
-            "ping -6 -n -q -c 2 -i 0.2 -W 1 -I fd10::1 -M do -s 1402 fd10::2"
+            "ping -6 -n -q -c 1 -W 1 -I fd10::1 -M do -s 1402 fd10::2"
         );
         let pod = Netns::Path("/proc/17/ns/net".to_owned());
         let v4 = Echo::small("10.1.0.1", "eth0").within(&pod).line();
         assert_eq!(
             v4,
-            "nsenter --net=/proc/17/ns/net ping -n -q -c 2 -i 0.2 -W 1 -I eth0 10.1.0.1"
+            "nsenter --net=/proc/17/ns/net ping -n -q -c 1 -W 1 -I eth0 10.1.0.1"
         );
     }
 

@@ -74,11 +74,13 @@ pub fn ask(
     let pods: Vec<&pods::Question> = all().flat_map(|one| &one.pods).collect();
     // All small ones side by side, then what only their answers tell to ask.
     let small = ways.iter().map(Way::small);
-    let small: Vec<Vec<Echo>> = small.chain(pods.iter().map(|pod| pod.echoes())).collect();
+    let small: Vec<Vec<Echo>> = small
+        .chain(pods.iter().map(|pod| vec![pod.echo()]))
+        .collect();
     let heard = send(system, &small);
     let (of_ways, of_pods) = heard.split_at(ways.len().min(heard.len()));
     let outcomes = outcomes(system, arping, &ways, of_ways);
-    let states = pods::states(system, arping, &pods, of_pods);
+    let states = pods::states(system, arping, &pods, &of_pods.concat());
     let mut deaf = deaf(system, arping, &ways, &outcomes).into_iter();
     let (mut outcomes, mut states) = (outcomes.into_iter(), states.into_iter());
     let reached = asked.iter().map(|one| {

@@ -1,5 +1,5 @@
-//! Between a node and its containers: an echo from the gateway to each of its addresses, and one from within each to
-//! the gateway.
+//! Between a node and its containers: an echo from within each to its gateway and back; where none comes back, one from the
+//! gateway, and a question to the link layer.
 
 use std::net::IpAddr;
 
@@ -71,32 +71,37 @@ pub fn questions(wire: &Wire<'_>) -> Vec<Question> {
 }
 
 impl Question {
-    /// There, and back from within.
-    pub fn echoes(&self) -> Vec<Echo> {
-        vec![self.there.clone(), self.back.clone()]
+    /// From within to the gateway: what answers has sent a frame each way.
+    pub fn echo(&self) -> Echo {
+        self.back.clone()
     }
 }
 
-/// Judges what was heard, and asks the link layer of what is silent.
+/// Judges what was heard, and asks of what is silent in other ways.
 pub fn states(
     system: &System,
     arping: &Arping<'_>,
     questions: &[&Question],
-    heard: &[Vec<Heard>],
+    heard: &[Heard],
 ) -> Vec<State> {
-    let states = heard.iter().map(|heard| match heard.as_slice() {
-        [Heard::Answer, Heard::Silence] => State::GatewaySilent,
-        [Heard::Answer, _] | [_, Heard::Answer] => State::Well,
-        [Heard::Unasked(_), Heard::Unasked(_)] => State::Unasked,
-        _ => State::Dead,
-    });
-    let mut states: Vec<State> = states.collect();
-    let dead: Vec<usize> = (0..states.len())
-        .filter(|at| states[*at] == State::Dead)
+    let silent = (0..questions.len()).filter(|at| heard.get(*at) != Some(&Heard::Answer));
+    let silent: Vec<usize> = silent.collect();
+    let there: Vec<Echo> = silent
+        .iter()
+        .map(|at| questions[*at].there.clone())
         .collect();
-    let (v4, v6): (Vec<usize>, Vec<usize>) = dead
-        .into_iter()
-        .partition(|at| questions[*at].address.is_ipv4());
+    let there = Echo::send(system, &there);
+    let mut states = vec![State::Well; questions.len()];
+    for (at, there) in silent.into_iter().zip(there) {
+        states[at] = match (there, &heard[at]) {
+            (Heard::Answer, Heard::Silence) => State::GatewaySilent,
+            (Heard::Answer, _) => State::Well,
+            (Heard::Unasked(_), Heard::Unasked(_)) => State::Unasked,
+            _ => State::Dead,
+        };
+    }
+    let dead = (0..states.len()).filter(|at| states[*at] == State::Dead);
+    let (v4, v6): (Vec<usize>, Vec<usize>) = dead.partition(|at| questions[*at].address.is_ipv4());
     let lines: Vec<String> = v4.iter().map(|at| questions[*at].by_arp()).collect();
     let by_arp = v4.into_iter().zip(arping.answers(&lines));
     let by_arp = by_arp.map(|(at, answers)| (at, answers == Some(true)));
