@@ -482,6 +482,7 @@ fn a_node_whose_vni_port_or_group_is_another_is_crossed_once_the_operator_names_
     words.extend(peers.iter().flat_map(|peer| ["--peer", peer]));
     let said = stage.operate(&words);
     assert_eq!(said.stdout.matches('✗').count(), 3, "{}", said.stdout);
+    assert!(!said.stdout.contains("is known behind"), "{}", said.stdout);
     for (net, peer) in here.iter().zip(&peers) {
         let told = format!(
             "✗ nothing comes back through {} from {peer} (asked: {peer})",

@@ -146,7 +146,13 @@ pub fn peers(
         }
     }
     let is_inside = |address: &IpAddr| network.cidrs.iter().any(|cidr| cidr.contains(*address));
-    for vtep in named.iter().filter(|address| !is_inside(address)) {
+    // One that is on another network is no node of the underlay.
+    let all = &network.filter.all;
+    let is_elsewhere = |address: &IpAddr| all.iter().any(|subnet| subnet.contains(*address));
+    let vteps = named
+        .iter()
+        .filter(|one| !is_inside(one) && !is_elsewhere(one));
+    for vtep in vteps {
         at(&mut found, *vtep).is_certain = true;
     }
     let mut peers: Vec<Peer> = found.into_values().map(Peer::asked_for).collect();
