@@ -11,6 +11,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use self::unrecorded::{described, macvlan};
+use super::host_side::Latest;
 use super::leave::{leave, leave_if_idle};
 use super::{all, ending, journal, kept, namespace_inode, store};
 use crate::cni::delegate::{Call, Delegate};
@@ -91,6 +92,8 @@ struct Known {
     since: Moment,
     /// Whether its ADD may not have ended, so that its interface may be under its temporary name still.
     incomplete: bool,
+    /// Whether its record says that its ADD has not ended.
+    was_killed: bool,
     /// Whether it was of an earlier boot, and has gone with that but for its lease and its record.
     of_an_earlier_boot: bool,
     /// Its MAC, where the record tells.
@@ -129,6 +132,7 @@ impl Known {
             inode: Some(record.inode),
             since: record.moment(),
             incomplete: record.lease.is_none(),
+            was_killed: record.lease.is_none(),
             of_an_earlier_boot,
             mac: container::mac_of_record(record.mac, &record.definition, record.lease.as_ref()),
             pod: record.pod.clone(),
@@ -149,6 +153,7 @@ impl Known {
             inode: namespace_inode(Path::new(&request.netns)),
             since: Moment::default(),
             incomplete: true,
+            was_killed: false,
             of_an_earlier_boot: false,
             mac: None,
             pod: None,
@@ -171,6 +176,7 @@ impl Known {
             since: Moment::default(),
             // The record is written before the link is made.
             incomplete: false,
+            was_killed: false,
             of_an_earlier_boot: false,
             mac: None,
             pod: None,
@@ -381,7 +387,13 @@ impl Known {
                     request.id()
                 ),
             ),
-            (Some(network), Some(_)) => leave(session, store, network, container, ifname),
+            (Some(network), Some(_)) => {
+                let latest = match self.was_killed {
+                    true => Latest::Too,
+                    false => Latest::Stays,
+                };
+                leave(session, store, network, (container, ifname), latest)
+            }
             (None, Some(name)) => forget(
                 name,
                 format!("nothing is known of network {name}: its devices are left alone"),

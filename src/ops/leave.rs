@@ -13,8 +13,9 @@ use crate::session::Session;
 use crate::session::release::wait_for_release;
 use crate::store::{Attachment, Store};
 
-/// Forgets an attachment and, where it was the network's last, takes the host side away. The record
-/// stays when that fails, so that a later DEL can try again.
+/// Forgets an attachment and, where it was the network's last, takes the host side away. Of an ADD that was killed, what
+/// only its edit of the definition has brought goes, as where it fails. The record stays when that fails, so that a
+/// later DEL can try again.
 ///
 /// # Errors
 /// Everything that could not be removed.
@@ -22,18 +23,19 @@ pub fn leave(
     session: &Session<'_>,
     store: &Store,
     network: &Network,
-    container: &str,
-    ifname: &str,
+    (container, ifname): (&str, &str),
+    latest: Latest,
 ) -> Result<(), CniError> {
     let alone = store.hold(&network.name)?;
     if store.is_used_by_others(&network.name, container, ifname)? {
-        let left = forget_former(
-            session,
-            store,
-            &network.name,
-            (container, ifname),
-            Latest::Stays,
-        )?;
+        let (name, leaving) = (&network.name, (container, ifname));
+        let left = forget_former(session, store, name, leaving, latest)?;
+        if latest == Latest::Too
+            && let Err(error) = restore_former(session, store, network)
+        {
+            // What is missing of it is repair's: the attachment is gone all the same.
+            session.journal.remark(&error.to_string());
+        }
         return match left.first() {
             None => Ok(store.remove(&network.name, container, ifname)?),
             Some(_) => Err(not_removed(network, &left)),
@@ -180,7 +182,13 @@ fn take_edit_back(
 ) -> Result<Vec<String>, CniError> {
     let name = &network.name;
     let left = forget_former(session, store, name, leaving, Latest::Too)?;
-    let all = store.definitions(name);
+    restore_former(session, store, network)?;
+    Ok(left)
+}
+
+/// Makes the host side as the latest definition has it that is left, where a network's own is none of them any more.
+fn restore_former(session: &Session<'_>, store: &Store, network: &Network) -> Result<(), CniError> {
+    let all = store.definitions(&network.name);
     if let Some(former) = all.last()
         && !all.iter().any(|one| one.is_defined_as(network))
     {
@@ -188,7 +196,7 @@ fn take_edit_back(
         let facts = host::facts(former, &seen)?;
         guard::converge(session, store, former, &facts, seen, &mut Vec::new())?;
     }
-    Ok(left)
+    Ok(())
 }
 
 /// Takes the host side away: the rules, then the vxlan, with which the gateway and its routes go.

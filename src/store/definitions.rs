@@ -30,10 +30,10 @@ impl Store {
         networks(read(&self.definitions_file(network)))
     }
 
-    /// Whether this definition is the latest: without a look at what is in it, as each ADD asks.
+    /// Whether the host side was made from this definition too: without a look at what is in it, as each ADD asks.
     pub fn is_defined(&self, network: &Network) -> bool {
         let all = read(&self.definitions_file(&network.name));
-        all.last().is_some_and(|one| one.is_of(network))
+        all.iter().any(|one| one.is_of(network))
     }
 
     /// Those of all other networks of this node.

@@ -11,6 +11,7 @@ use crate::ctl::meant::{self, LISTED, Meant};
 use crate::ctl::node::{Node, Recorded, State};
 use crate::exec::System;
 use crate::journal::Journal;
+use crate::ops::host_side::Latest;
 use crate::ops::leave::leave;
 use crate::ops::{ending, kept, namespace_inode};
 use crate::sanitize::printable;
@@ -112,7 +113,13 @@ fn forget(system: &System, node: &Node, record: &Attachment) -> Result<(), CniEr
         return Ok(());
     };
     let session = own(system, &journal);
-    let left = leave(&session, store, &network, &record.container, ifname);
+    let left = leave(
+        &session,
+        store,
+        &network,
+        (&record.container, ifname),
+        Latest::Stays,
+    );
     journal.end(&ending(&left));
     left
 }
