@@ -46,13 +46,16 @@ const BECAUSE: [(Id, &[Id]); 5] = [
 ];
 
 /// What is asked through the devices of a network.
-const THROUGH: [Id; 6] = [
+const THROUGH: [Id; 9] = [
+    Id::AddressOwner,
+    Id::AnswersForAll,
     Id::Arp,
     Id::Flood,
     Id::GatewayReach,
     Id::PeerReach,
     Id::PodReach,
     Id::GatewayOwner,
+    Id::MacOwner,
 ];
 
 /// The devices that are missing or down, in the order of the facts, behind those of the side below.

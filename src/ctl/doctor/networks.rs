@@ -87,6 +87,7 @@ pub fn networks(
         section.findings.extend(lies);
         section.findings.extend(asked.addresses);
         section.findings.extend(asked.macs);
+        cause::fold(&mut section.findings, &one.roots());
         section.findings.extend(one.records());
         section
     });
@@ -178,7 +179,6 @@ impl<'a> Looked<'a> {
             let facts = match facts {
                 Ok(judged) => {
                     let roots = self.roots();
-                    cause::fold(&mut section.findings, &roots);
                     findings(HOST_SIDE, &judged, &Netns::Own, &roots)
                 }
                 Err(error) => vec![failed(&error)],

@@ -132,13 +132,20 @@ pub fn text(report: &Report, style: Style, advice: &str) -> String {
         }
     }
     let sections = report.0.iter().map(|one| section(one, style, &following));
-    sections.collect::<String>() + &sum(report, &following, advice)
+    sections.collect::<String>() + &sum(report, advice)
 }
 
-fn sum(report: &Report, following: &Followers<'_>, advice: &str) -> String {
+fn sum(report: &Report, advice: &str) -> String {
     let (failed, unknown) = (report.count(State::Failed), report.count(State::Unknown));
     let all = report.count(State::Ok) + failed + unknown;
-    let follow: usize = following.values().map(Following::count).sum();
+    let follow =
+        |(_, one): &(&str, &Finding)| one.follows_from.is_some() && one.state == State::Failed;
+    let follow = report
+        .0
+        .iter()
+        .flat_map(Section::all)
+        .filter(follow)
+        .count();
     let told = match (failed, unknown) {
         (0, 0) => format!("nothing is wrong: {all} of {all} are as they should be"),
         (0, _) => format!("nothing is wrong; {unknown} of {all} cannot be told from here"),
