@@ -95,6 +95,22 @@ fn a_lab_that_is_up_comes_up_again_grows_and_goes_down_twice() {
 }
 
 #[test]
+fn the_operators_verbs_work_on_a_node_of_a_lab_as_on_any_other() {
+    let lab = Lab::up("1");
+    lab.run(&["add", "1", "web"]);
+    let status = lab.run(&["vxlan", "1", "status"]);
+    assert!(status.contains("network blue, VNI 100\n"), "{status}");
+    assert!(status.contains("lab/web "), "{status}");
+    lab.run(&["exec", "1", "ip", "link", "set", "mv_blue", "down"]);
+    let found = ends_with(1, &mut lab.command(&["vxlan", "1", "doctor"]));
+    assert!(found.contains("mv_blue is up: found down"), "{found}");
+    let mended = lab.run(&["vxlan", "1", "repair"]);
+    assert!(mended.contains("ip link set dev mv_blue up"), "{mended}");
+    let document = lab.run(&["vxlan", "1", "doctor", "--json"]);
+    assert!(document.starts_with("{\"findings\":"), "{document}");
+}
+
+#[test]
 fn a_lab_that_came_up_half_way_is_completed_or_removed() {
     let lab = Lab::named();
     for _ in 0..2 {

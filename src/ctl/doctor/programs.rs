@@ -76,7 +76,11 @@ fn installed(system: &System, program: &str, package: &str) -> Finding {
             )),
             Some(_) => Finding::ok(Id::Program, version),
         },
-        (Some(version), _) => Finding::ok(Id::Program, version),
+        // nft says in lines of their own what it was built with.
+        (Some(version), _) => {
+            let first = version.lines().next().unwrap_or_default();
+            Finding::ok(Id::Program, first)
+        }
         (None, Err(error)) => wrong(error.to_string()),
         (None, Ok(output)) => wrong(format!("`{inspect}` failed: {}", output.stderr.trim())),
     }

@@ -100,30 +100,60 @@ fn bytes(count: u64) -> String {
     }
 }
 
-/// A table where it fits, else a few lines for each.
 fn attachments(seen: &Seen<'_>, on: &OnNode, width: Option<usize>) -> String {
     if on.attachments.is_empty() {
         return "  no attachments\n".to_owned();
     }
     let rows: Vec<Vec<String>> = on.attachments.iter().map(|one| row(seen, one)).collect();
-    let indented = |lines: String| {
-        let lines = lines.lines().map(|line| format!("  {line}\n"));
+    laid_out(&rows, width)
+}
+
+/// A table where it fits, with one address below the other where it does not otherwise, else a few lines for each.
+fn laid_out(rows: &[Vec<String>], width: Option<usize>) -> String {
+    let heads = HEADS.map(str::to_owned).to_vec();
+    let table = |rows: Vec<Vec<String>>| {
+        let all: Vec<Vec<String>> = std::iter::once(heads.clone()).chain(rows).collect();
+        let text = columns(&without_empty(&all));
+        let lines = text.lines().map(|line| format!("  {line}\n"));
         lines.collect::<String>()
     };
-    let heads = std::iter::once(HEADS.map(str::to_owned).to_vec());
-    let all: Vec<Vec<String>> = heads.chain(rows.iter().cloned()).collect();
-    let table = indented(columns(&without_empty(&all)));
-    let widest = table.lines().map(|line| line.chars().count()).max();
-    match width {
-        Some(width) if widest > Some(width) => rows.iter().map(|row| block(row)).collect(),
-        _ => table,
-    }
+    let fits = |table: &String| {
+        let widest = table.lines().map(|line| line.chars().count()).max();
+        width.is_none_or(|width| widest <= Some(width))
+    };
+    let stacked = || {
+        table(
+            rows.iter()
+                .flat_map(|row| one_below_the_other(row))
+                .collect(),
+        )
+    };
+    let whole = Some(table(rows.to_vec())).filter(fits);
+    whole
+        .or_else(|| Some(stacked()).filter(fits))
+        .unwrap_or_else(|| rows.iter().map(|row| block(row)).collect())
+}
+
+/// A row, and one for each further address.
+fn one_below_the_other(row: &[String]) -> Vec<Vec<String>> {
+    let with = |(number, address): (usize, &str)| {
+        let mut cells = match number {
+            0 => row.to_vec(),
+            _ => vec![String::new(); row.len()],
+        };
+        cells[1] = address.to_owned();
+        cells
+    };
+    row[1].split(' ').enumerate().map(with).collect()
 }
 
 /// Leaves out the columns that are empty in each row.
 fn without_empty(rows: &[Vec<String>]) -> Vec<Vec<String>> {
     let said: Vec<bool> = (0..HEADS.len())
-        .map(|column| rows.iter().skip(1).any(|row| row[column] != "-"))
+        .map(|column| {
+            let mut cells = rows.iter().skip(1).map(|row| row[column].as_str());
+            cells.any(|cell| !matches!(cell, "-" | ""))
+        })
         .collect();
     let kept = |row: &Vec<String>| {
         let cells = row.iter().zip(&said);
@@ -211,6 +241,30 @@ mod tests {
         let kept = without_empty(&rows);
         assert_eq!(kept[0], ["POD", "ADDRESS", "AGE", "CONTAINER"]);
         assert_eq!(kept[1], ["web", "10.1.0.9/16", "3m", "a/eth0"]);
+    }
+
+    #[test]
+    fn eighty_columns_take_two_families_one_below_the_other() {
+        let row = |pod: &str, four: &str| {
+            let addresses = format!("{four} fd10:1::9d7f:816b:435b:e28b/64");
+            [pod, &addresses, "12s", "ok", "-", "8e10c7b2/eth0"]
+                .map(str::to_owned)
+                .to_vec()
+        };
+        let rows = [
+            row("shop/web-1", "10.1.188.49/16"),
+            row("shop/web-2", "10.1.2.3/16"),
+        ];
+        let wanted = "  \
+  POD         ADDRESS                         AGE  CLAIM  CONTAINER
+  shop/web-1  10.1.188.49/16                  12s  ok     8e10c7b2/eth0
+              fd10:1::9d7f:816b:435b:e28b/64
+  shop/web-2  10.1.2.3/16                     12s  ok     8e10c7b2/eth0
+              fd10:1::9d7f:816b:435b:e28b/64
+";
+        assert_eq!(laid_out(&rows, Some(80)), wanted);
+        assert_eq!(laid_out(&rows, Some(200)).lines().count(), 3);
+        assert!(laid_out(&rows, Some(40)).starts_with("  shop/web-1\n    10.1.188.49/16\n"));
     }
 
     #[test]
