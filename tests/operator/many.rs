@@ -66,7 +66,9 @@ fn among_two_hundred_pods_only_what_is_broken_is_told_and_only_that_is_touched()
     let mut stage = Stage::new(lab, vec![blue, Net::new("red", 200).dual(), green]);
     stage.join_at_once(&[(0, "web", 80), (1, "db", 60), (2, "mail", 60)]);
     assert_eq!(stage.members.len(), 200);
-    stage.is_well();
+    // `VXLAN_CNI_LOOKS=100`: no false alarm in so many.
+    let looks = std::env::var("VXLAN_CNI_LOOKS").map_or(1, |count| count.parse().unwrap());
+    (0..looks).for_each(|_| stage.is_well());
     let bystanders = Bystanders::watch(&stage, 1);
     // Blue but for the four, and red; green gets another MTU and back.
     let others = || -> Vec<Vec<Value>> { stage.members[4..140].iter().map(interface).collect() };
