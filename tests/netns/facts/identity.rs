@@ -1,4 +1,4 @@
-//! What a device is: nobody can change it while the device is there, so a device that is another than
+//! What a device is: little of it can be changed while the device is there, so a device that is another than
 //! wanted is refused, with the way to mend it, and never made anew under pods that run.
 
 use vxlan_cni::config::Config as Read;
@@ -144,7 +144,12 @@ fn refused(scene: &Scene, make: &str, fact: &str, found: &str, show: &str, shown
         "{make}\nwanted {named}\nin     {said}"
     );
     let device = show.rsplit(' ').next().unwrap();
-    let mend = format!("or, when the device is in use no longer: ip link del dev {device}");
+    // What the kernel changes of a device that is in use.
+    let changeable = ["learning is", "ageing is", "ttl is", "mode is"];
+    let mend = match changeable.iter().any(|words| found.starts_with(words)) {
+        true => format!("or set it back: ip link set dev {device} type "),
+        false => format!("or, when the device is in use no longer: ip link del dev {device}"),
+    };
     assert!(said.contains(&mend), "{said}");
     node.snapshot().assert_same(&before);
 }
