@@ -16,6 +16,27 @@ const HEADERS: [(Family, u32); 2] = [(Family::V4, 28), (Family::V6, 48)];
 /// or `nsenter` of a namespace.
 const SENT_NONE: [&str; 5] = ["option", "Usage", "BusyBox", "socket", "nsenter:"];
 
+/// Which of a group are sent.
+#[derive(Debug, Clone, Copy)]
+enum Round {
+    First,
+    Others,
+    Again,
+}
+
+/// One after the other.
+const ROUNDS: [Round; 3] = [Round::First, Round::Others, Round::Again];
+
+impl Round {
+    fn of(self, count: usize) -> std::ops::Range<usize> {
+        match self {
+            Self::First => 0..count.min(1),
+            Self::Others => count.min(1)..count,
+            Self::Again => 0..count,
+        }
+    }
+}
+
 /// An echo that is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Echo {
@@ -71,15 +92,37 @@ impl Echo {
         shell_line(&self.argv)
     }
 
-    /// Sends many, and waits for what comes back; what is silent is sent once more, for the first may be lost to a look-up of
-    /// neighbours.
+    /// Sends many, and waits for what comes back; what is silent is sent once more.
     pub fn send(system: &System, echoes: &[Self]) -> Vec<Heard> {
-        let mut heard = Self::once(system, echoes);
-        let silent = (0..echoes.len()).filter(|at| heard[*at] == Heard::Silence);
-        let silent: Vec<usize> = silent.collect();
-        let again: Vec<Self> = silent.iter().map(|at| echoes[*at].clone()).collect();
-        for (at, now) in silent.into_iter().zip(Self::once(system, &again)) {
-            heard[at] = now;
+        let alone: Vec<Vec<Self>> = echoes.iter().map(|echo| vec![echo.clone()]).collect();
+        Self::send_until_answered(system, &alone).concat()
+    }
+
+    /// Sends one of each group, the others of a group where that is silent, and all of it once more where no one of it has
+    /// answered, for the first may be lost to a look-up of neighbours: silence takes a second. What is not sent any more is
+    /// told as silent.
+    pub fn send_until_answered(system: &System, groups: &[Vec<Self>]) -> Vec<Vec<Heard>> {
+        let mut heard: Vec<Vec<Heard>> = groups
+            .iter()
+            .map(|group| vec![Heard::Silence; group.len()])
+            .collect();
+        for round in ROUNDS {
+            let open = groups.iter().zip(&heard).enumerate();
+            let open = open.filter(|(_, (_, heard))| !heard.contains(&Heard::Answer));
+            let asked: Vec<(usize, usize)> = open
+                .flat_map(|(at, (group, heard))| {
+                    let silent = |index: &usize| heard[*index] == Heard::Silence;
+                    let its = round.of(group.len()).filter(silent);
+                    its.map(move |index| (at, index)).collect::<Vec<_>>()
+                })
+                .collect();
+            let echoes: Vec<Self> = asked
+                .iter()
+                .map(|(at, index)| groups[*at][*index].clone())
+                .collect();
+            for ((at, index), now) in asked.into_iter().zip(Self::once(system, &echoes)) {
+                heard[at][index] = now;
+            }
         }
         heard
     }

@@ -77,7 +77,7 @@ pub fn ask(
     let small: Vec<Vec<Echo>> = small
         .chain(pods.iter().map(|pod| vec![pod.echo()]))
         .collect();
-    let heard = send(system, &small);
+    let heard = Echo::send_until_answered(system, &small);
     let (of_ways, of_pods) = heard.split_at(ways.len().min(heard.len()));
     let outcomes = outcomes(system, arping, &ways, of_ways);
     let states = pods::states(system, arping, &pods, &of_pods.concat());
@@ -130,16 +130,6 @@ fn deaf(
     told.collect()
 }
 
-/// Sends groups of echoes, and sorts what came back to them.
-fn send(system: &System, groups: &[Vec<Echo>]) -> Vec<Vec<Heard>> {
-    let all: Vec<Echo> = groups.iter().flatten().cloned().collect();
-    let mut heard = Echo::send(system, &all).into_iter();
-    let sorted = groups
-        .iter()
-        .map(|group| heard.by_ref().take(group.len()).collect());
-    sorted.collect()
-}
-
 /// The second round: a full packet where a small one came back, and the link layer where none did.
 fn outcomes(
     system: &System,
@@ -167,7 +157,7 @@ fn outcomes(
     let whole: Vec<Vec<Echo>> = whole
         .map(|(way, first)| first.map(|to| way.whole(to)).into_iter().collect())
         .collect();
-    let whole = send(system, &whole);
+    let whole = Echo::send_until_answered(system, &whole);
     let each = first
         .into_iter()
         .zip(heard)
@@ -191,6 +181,18 @@ fn outcomes(
     .collect()
 }
 
+/// How doubtful it is that a host has an address: one that follows from a MAC may be of a device that has none, as a vxlan
+/// itself, but less so where the MAC is one of a container's (0a:58).
+fn doubt(to: IpAddr) -> u8 {
+    match to {
+        IpAddr::V6(to) if to.is_unicast_link_local() => {
+            let of_a_container = to.segments()[4] == 0x0858;
+            if of_a_container { 1 } else { 2 }
+        }
+        _ => 0,
+    }
+}
+
 /// Why no echo at all was sent.
 fn unasked(heard: &[Heard]) -> Option<String> {
     let why = |heard: &Heard| match heard {
@@ -202,10 +204,13 @@ fn unasked(heard: &[Heard]) -> Option<String> {
 }
 
 impl<'a> Way<'a> {
+    /// The likeliest to answer first.
     fn addresses(&self) -> impl Iterator<Item = IpAddr> + 'a {
         let (family, peer) = (self.family, self.peer);
         let all = peer.behind.iter().copied();
-        all.filter(move |to| Family::of(*to) == family)
+        let mut own: Vec<IpAddr> = all.filter(|to| Family::of(*to) == family).collect();
+        own.sort_by_key(|to| doubt(*to));
+        own.into_iter()
     }
 
     fn small(&self) -> Vec<Echo> {
