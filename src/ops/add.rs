@@ -127,10 +127,15 @@ impl<'a> Attempt<'a> {
     /// the kernel says no more than `Invalid argument`.
     fn gone(&self, error: CniError) -> CniError {
         let netns = &self.request.netns;
-        match namespace_inode(netns.as_ref()) == Some(self.attachment.inode) {
+        match self.is_there() {
             true => error,
             false => error.and(&format!("the container is gone: {netns} is another by now")),
         }
+    }
+
+    /// Whether the namespace is still the container's.
+    fn is_there(&self) -> bool {
+        namespace_inode(self.request.netns.as_ref()) == Some(self.attachment.inode)
     }
 
     /// Refuses what is there already, then writes the attachment down.
@@ -181,6 +186,7 @@ impl<'a> Attempt<'a> {
             lease: &lease,
         };
         self.configure(&container, &mut seen, made)?;
+        self.refuse_vanished()?;
         // No process is left that could do something to it.
         drop(self.store.replace(&Attachment {
             lease: Some(lease.clone()),

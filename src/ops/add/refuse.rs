@@ -91,6 +91,21 @@ impl Attempt<'_> {
         }
     }
 
+    /// Refuses what was configured in a namespace that is not the container's any more: the processes in it keep it, without a
+    /// name, until they end.
+    pub(super) fn refuse_vanished(&self) -> Result<(), CniError> {
+        match self.is_there() {
+            true => Ok(()),
+            false => Err(CniError::new(
+                Code::COMMAND_FAILED,
+                format!(
+                    "the namespace went while {} was configured in it",
+                    self.ifname
+                ),
+            )),
+        }
+    }
+
     /// The error for an interface that is there already.
     pub(super) fn name_taken(&self) -> CniError {
         let msg = format!(
