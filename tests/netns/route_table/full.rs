@@ -52,7 +52,7 @@ fn a_full_table_of_neighbours_is_tried_again_then_named_with_what_makes_room() {
         ipam.assert_nothing_left();
     }
     // For good.
-    let ipam = ipam.with("/ipam/requestTimeoutMs", json!(3000));
+    let ipam = ipam.with("/ipam/requestTimeoutMs", json!(8000));
     let said = add(&ipam, 1000).run().error(11);
     for words in [
         "table of neighbours is full",
