@@ -52,7 +52,7 @@ pub struct Started {
 }
 
 impl<'a> Session<'a> {
-    /// One whose batches are processes of their own.
+    /// Starts each batch as a process of its own.
     pub fn new(exec: &'a dyn Exec, journal: &'a Journal, pod: &'a Netns) -> Self {
         Self {
             exec,

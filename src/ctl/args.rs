@@ -112,7 +112,7 @@ pub struct DoctorOptions {
     /// Compares what `vxlan doctor --json` of several nodes told, and looks at no node
     #[arg(long, value_name = "FILE", num_args = 2..)]
     pub compare: Vec<PathBuf>,
-    /// Tells what is as it should be, too, as is told where stdout is no terminal
+    /// Tells what is as it should be, too, as where stdout is no terminal
     #[arg(short, long)]
     pub all: bool,
     /// Tells every fact by itself, not how many hold or follow from another

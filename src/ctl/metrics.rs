@@ -35,7 +35,7 @@ pub fn run(shared: &Shared, options: &MetricsOptions) -> Result<Said, CniError> 
     }
 }
 
-/// Beside its place and renamed, so that no reader sees a part of it; whoever may read the folder may read it.
+/// Beside its place and renamed, so that no reader sees a part of it; a reader of the folder may read it.
 fn put(file: &Path, text: &str) -> Result<(), CniError> {
     // node_exporter reads files that end in `.prom` alone.
     let draft = file.with_extension(format!("prom.{}", std::process::id()));
@@ -63,7 +63,7 @@ fn families(
     Ok(families)
 }
 
-/// What is told of the program itself.
+/// The program itself in numbers.
 fn about(node: &Node) -> Vec<Family> {
     let gauge = |name, help| Family::new(Kind::Gauge, name, help);
     let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];

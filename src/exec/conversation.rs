@@ -91,7 +91,7 @@ impl System {
             child.pacer = pacer.map_err(|source| child.start(source))?;
         }
         child.begins(self.deadline_of(invocation));
-        // Where nothing is left to tell it is told so now: it may wait for that.
+        // Where no line is left its input ends now: it may wait for that.
         child.go_on()?;
         Ok(Some(child))
     }

@@ -67,7 +67,7 @@ impl Pacer {
         Ok(pacer)
     }
 
-    /// The same, but what is told is one part of a conversation.
+    /// The same, but the lines are one part of a conversation.
     pub fn staying_open(self) -> Self {
         Self {
             stays_open: true,

@@ -141,7 +141,7 @@ pub enum Verdict {
         found: String,
     },
     /// The device is there, and something was changed that a command sets back while it is in use: `vxlan repair` does,
-    /// ADD asks the operator, whose device it may be.
+    /// ADD asks the operator, who may have made the device.
     Changed {
         /// What is otherwise.
         found: String,

@@ -223,6 +223,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::{Value, json};
 
+    use super::super::text::tests::TICKS;
     use super::*;
 
     /// A node of a network, whose numbers follow from its own; it knows the other of two.
@@ -268,13 +269,6 @@ mod tests {
         };
         wrong.map(words).collect()
     }
-
-    const TICKS: Style = Style {
-        plain: false,
-        colours: false,
-        ticks: true,
-        verbose: false,
-    };
 
     #[test]
     fn nodes_that_fit_are_told_to() {

@@ -10,7 +10,7 @@ const FOLDER: &str = "/proc/sys/net/netfilter";
 /// From how many hundredths of its bound on the table is nearly full.
 const NEARLY_FULL: u64 = 90;
 
-/// Looks at the table; nothing is told where there is none.
+/// Looks at the table; no finding where there is none.
 pub fn connections() -> Option<Finding> {
     let number = |name: &str| {
         let text = std::fs::read_to_string(Path::new(FOLDER).join(name)).ok()?;

@@ -39,6 +39,10 @@ struct Looked<'a> {
     network: Option<&'a Network>,
     seen: Result<Observed, CniError>,
     attached: Vec<Attached<'a>>,
+    /// The facts of the host side; none where it has no attachment.
+    host: Result<Vec<Judged>, CniError>,
+    /// What is missing or down of these.
+    roots: Vec<Root>,
 }
 
 /// Looks at every network. `tell` hears of each container that is done.
@@ -75,7 +79,7 @@ pub fn networks(
     let asked = asked::ask(system, &arping, &wires);
     let each = looked.iter().zip(probes).zip(impossible);
     let each = each.zip(reached.into_iter().zip(asked));
-    let roots = looked.iter().flat_map(Looked::roots).collect();
+    let roots = looked.iter().flat_map(|one| one.roots.clone()).collect();
     let sections = each.map(|(((one, probe), impossible), (reached, asked))| {
         let mut section = one.section(system, asked.crossing, reached, beside);
         section.facts.extend(one.facts(system, &mut tell));
@@ -87,7 +91,7 @@ pub fn networks(
         section.findings.extend(lies);
         section.findings.extend(asked.addresses);
         section.findings.extend(asked.macs);
-        cause::fold(&mut section.findings, &one.roots());
+        cause::fold(&mut section.findings, &one.roots);
         section.findings.extend(one.records());
         section
     });
@@ -118,11 +122,21 @@ impl<'a> Looked<'a> {
                 })
             }
         };
+        let attached = Attached::of(&node.store, on);
+        let host = match (&on.side, &seen) {
+            (Some(side), Ok(seen)) if !attached.is_empty() => {
+                host_facts(side, seen).map(|facts| judge(facts, seen))
+            }
+            _ => Ok(Vec::new()),
+        };
+        let judged = host.as_deref().unwrap_or_default();
         Self {
             on,
             network,
             seen,
-            attached: Attached::of(&node.store, on),
+            attached,
+            roots: cause::roots(HOST_SIDE, judged, &[]),
+            host,
         }
     }
 
@@ -163,7 +177,7 @@ impl<'a> Looked<'a> {
         };
         section.findings.extend(underlay::findings(network, seen));
         section.findings.extend(limit(network, seen));
-        if let (Some(_), Some(side)) = (self.standing(), &self.on.side) {
+        if self.standing().is_some() {
             section.findings.extend(switches::findings(network, seen));
             section
                 .findings
@@ -175,26 +189,13 @@ impl<'a> Looked<'a> {
             section.findings.extend(crossing);
             section.findings.extend(reached.peers);
             section.findings.extend(reached.pods);
-            let facts = host_facts(side, seen).map(|facts| judge(facts, seen));
-            let facts = match facts {
-                Ok(judged) => {
-                    let roots = self.roots();
-                    findings(HOST_SIDE, &judged, &Netns::Own, &roots)
-                }
-                Err(error) => vec![failed(&error)],
+            let facts = match &self.host {
+                Ok(judged) => findings(HOST_SIDE, judged, &Netns::Own, &self.roots),
+                Err(error) => vec![failed(error)],
             };
             section.facts.push((HOST_SIDE.to_owned(), facts));
         }
         section
-    }
-
-    /// What is missing or down of the host side.
-    fn roots(&self) -> Vec<Root> {
-        let (Some(side), Ok(seen)) = (&self.on.side, &self.seen) else {
-            return Vec::new();
-        };
-        let facts = host_facts(side, seen).unwrap_or_default();
-        cause::roots(HOST_SIDE, &judge(facts, seen), &[])
     }
 
     /// The facts of all attachments, and the devices on it that no record knows of.
@@ -207,8 +208,8 @@ impl<'a> Looked<'a> {
             return Vec::new();
         };
         let found = look_at(system, &self.attached, |_| Some(seen), tell);
-        let roots = self.roots();
-        let mut facts: Vec<_> = found.iter().map(|found| told(found, &roots)).collect();
+        let told = |found| told(found, &self.roots);
+        let mut facts: Vec<_> = found.iter().map(told).collect();
         let fixed = fixed::of_containers(system, &found).into_iter();
         facts.extend(fixed.map(|finding| ("neighbours".to_owned(), vec![finding])));
         let strangers = strangers(network, seen, &found);

@@ -102,7 +102,7 @@ pub fn ask(
     reached.collect()
 }
 
-/// What is told of each way by which frames arrive that are sent to an address alone, and none that is sent to all.
+/// The finding of each way by which frames arrive that are sent to an address alone, and none that is sent to all.
 fn deaf(
     system: &System,
     arping: &Arping<'_>,
@@ -409,7 +409,7 @@ impl Way<'_> {
         }
     }
 
-    /// What is told once for all families.
+    /// The finding for all families at once.
     fn silence(&self, inspect: String) -> Finding {
         let (vx, peer, name) = (&self.network.vx, self.peer.shown(), &self.network.name);
         let asked: Vec<String> = self.peer.behind.iter().map(IpAddr::to_string).collect();

@@ -139,14 +139,14 @@ impl State {
 /// A finding from which others follow.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Cause {
-    /// Whose fact it is; empty for what is by itself.
+    /// The side or attachment that it is a fact of; empty for what is by itself.
     pub of: String,
     /// What was found.
     pub message: String,
 }
 
 impl Cause {
-    /// By whose it is and what it says.
+    /// By its side or attachment and its message.
     pub fn new(of: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             of: of.into(),
@@ -265,7 +265,7 @@ impl Section {
         }
     }
 
-    /// Every finding, with whose fact it is.
+    /// Every finding, with the side or attachment that it is a fact of.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Finding)> {
         let own = self.findings.iter().map(|finding| ("", finding));
         let facts = self
@@ -323,7 +323,7 @@ impl Report {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use super::*;
 
     pub fn report() -> Report {

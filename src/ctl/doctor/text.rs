@@ -1,6 +1,6 @@
 //! What doctor found, for people: one line for each cause.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 
 use super::report::{Cause, Finding, Id, Report, Section, State};
@@ -36,9 +36,10 @@ impl Style {
         }
     }
 
-    fn shows(self, finding: &Finding) -> bool {
+    fn shows(self, finding: &Finding, following: &Followers<'_>) -> bool {
         let wanted = self.ticks || finding.state != State::Ok;
-        wanted && (self.verbose || finding.follows_from.is_none())
+        let cause = finding.follows_from.as_ref();
+        wanted && (self.verbose || !cause.is_some_and(|cause| following.contains_key(cause)))
     }
 
     fn sign(self, state: State) -> String {
@@ -117,9 +118,17 @@ impl Following<'_> {
 
 /// For people; `advice` is said where something failed.
 pub fn text(report: &Report, style: Style, advice: &str) -> String {
+    // What follows from a cause that is not told is told itself.
+    let causes: BTreeSet<Cause> = report
+        .0
+        .iter()
+        .flat_map(Section::all)
+        .map(|(of, finding)| Cause::new(of, &finding.message))
+        .collect();
     let mut following = Followers::new();
     for (of, finding) in report.0.iter().flat_map(Section::all) {
-        let Some(cause) = &finding.follows_from else {
+        let cause = finding.follows_from.as_ref();
+        let Some(cause) = cause.filter(|cause| causes.contains(cause)) else {
             continue;
         };
         let one = following.entry(cause.clone()).or_default();
@@ -158,7 +167,10 @@ fn sum(report: &Report, advice: &str) -> String {
 }
 
 fn section(section: &Section, style: Style, following: &Followers<'_>) -> String {
-    let own = section.findings.iter().filter(|one| style.shows(one));
+    let own = section
+        .findings
+        .iter()
+        .filter(|one| style.shows(one, following));
     let own = own.map(|one| finding("", one, style, following));
     let facts = section.facts.iter();
     let facts = facts.map(|(of, findings)| facts_of(of, findings, style, following));
@@ -171,7 +183,8 @@ fn section(section: &Section, style: Style, following: &Followers<'_>) -> String
 
 /// Those of one thing that hold in one line, the others by themselves.
 fn facts_of(of: &str, findings: &[Finding], style: Style, following: &Followers<'_>) -> String {
-    let by_itself = |one: &&Finding| style.shows(one) && (style.verbose || one.state != State::Ok);
+    let by_itself =
+        |one: &&Finding| style.shows(one, following) && (style.verbose || one.state != State::Ok);
     let each = findings.iter().filter(by_itself);
     let each: String = each.map(|one| finding(of, one, style, following)).collect();
     let (all, hold) = (
@@ -207,13 +220,13 @@ fn finding(of: &str, finding: &Finding, style: Style, following: &Followers<'_>)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::report::tests::report;
     use super::*;
 
     const ADVICE: &str = "; run `vxlan repair`";
 
-    const TICKS: Style = Style {
+    pub(in crate::ctl::doctor) const TICKS: Style = Style {
         plain: false,
         colours: false,
         ticks: true,
@@ -287,6 +300,19 @@ mod tests {
                 "{message}"
             );
         }
+    }
+
+    #[test]
+    fn what_follows_from_a_cause_that_is_not_told_is_told_itself() {
+        let cause = Cause::new(HOST_SIDE, "mv_blue is up: found down");
+        let claim = Finding::failed(Id::Claim, "the claim is missing").follows_from(cause);
+        let report = Report(vec![Section::new("claims", vec![claim])]);
+        let style = Style {
+            ticks: false,
+            ..TICKS
+        };
+        let text = text(&report, style, "");
+        assert!(text.contains("✗ the claim is missing\n"), "{text}");
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub type Labels = Vec<(&'static str, String)>;
 /// One value.
 #[derive(Debug, Clone, PartialEq)]
 struct Sample {
-    /// What stands behind the family's name: `_bucket` and the like.
+    /// What is behind the family's name: `_bucket` and the like.
     suffix: &'static str,
     labels: Labels,
     value: f64,

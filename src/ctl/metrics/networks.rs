@@ -1,4 +1,4 @@
-//! What is told of each network: its attachments, its claims, its devices.
+//! Each network in numbers: its attachments, its claims, its devices.
 
 use super::family::{Family, Kind, Labels};
 use crate::config::Network;

@@ -25,7 +25,7 @@ const FILE: &str = "verbs.json";
 /// The bounds of the histogram, in seconds: a warm ADD takes hundredths, one that waits for others seconds.
 const BOUNDS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// The most series: networks are named by whoever writes the configuration, and that may be edited over and over.
+/// The most series: the configuration names the networks, and it may be edited over and over.
 const MOST: usize = 256;
 
 /// What is counted together beyond that.

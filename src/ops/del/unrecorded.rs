@@ -1,4 +1,4 @@
-//! An interface without a record: what tells whose it is, and on which network.
+//! An interface without a record: which attachment it is of, and on which network.
 
 use ipnetwork::IpNetwork;
 

@@ -9,7 +9,7 @@ use super::rules::{Chain, Match, Property, Rule, Table, Verdict};
 /// Options that take a value and change nothing of what packets a rule is about.
 const SILENT: [&str; 3] = ["--comment", "--reject-with", "--log-prefix"];
 
-/// Extensions whose options are read here, or that have none that matter.
+/// Extensions with options that are read here, or with none that matter.
 const READ: [&str; 8] = [
     "udp",
     "tcp",

@@ -1,4 +1,4 @@
-//! What a packet filter does with a packet, as far as its rules can be read: a drop is told only where it is certain.
+//! What a packet filter does with a packet, as far as its rules can be read: a drop is a finding only where it is certain.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -25,7 +25,7 @@ pub enum Fits {
 /// A property of packets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Property {
-    /// The device by which it comes in; a `*` at the end stands for any rest.
+    /// The device by which it comes in; a `*` at the end is any rest.
     In(Vec<String>),
     /// The device by which it goes out.
     Out(Vec<String>),

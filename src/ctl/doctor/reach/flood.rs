@@ -50,7 +50,7 @@ pub fn deaf(system: &System, arping: &Arping<'_>, all: &[(&Network, IpAddr)]) ->
     deaf
 }
 
-/// What is told of one that does not.
+/// The finding for one that does not.
 pub fn told(network: &Network, peer: &str, to: IpAddr) -> Finding {
     let (vx, name) = (&network.vx, &network.name);
     let group = network.options.vxlan.group;

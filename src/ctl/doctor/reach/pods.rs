@@ -47,7 +47,7 @@ pub fn addresses<'a>(of: &'a Attached<'_>) -> impl Iterator<Item = IpAddr> + 'a 
     ips.map(|ip| ip.address.ip())
 }
 
-/// The questions about a network's containers whose namespace is there.
+/// The questions about those of a network's containers that have their namespace still.
 pub fn questions(wire: &Wire<'_>) -> Vec<Question> {
     let of = |one: &Attached<'_>| {
         let Some(netns) = &one.netns else {
@@ -129,7 +129,7 @@ impl Question {
     }
 }
 
-/// What is told of a network's containers: those alike in one finding.
+/// The findings for a network's containers: those alike in one.
 pub fn told(network: &Network, questions: &[Question], states: &[State]) -> Vec<Finding> {
     let of = |wanted: State| -> Vec<&Question> {
         let all = questions.iter().zip(states);
