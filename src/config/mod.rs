@@ -12,7 +12,7 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use serde_json::Value;
 
-pub use network::{Common, DefaultRoute, Filter, MacChoice, Network};
+pub use network::{Common, DefaultRoute, Filter, Gateway, MacChoice, Network};
 use walk::{At, Faults};
 
 use crate::cni::result::Dns;
@@ -581,9 +581,12 @@ mod tests {
                 "too small for IPv6",
             ),
             (json!({"mtu": 70000}), "vxlans[0].mtu"),
-            (json!({"gateway": "anycast"}), "does not do it yet"),
-            (json!({"peers": ["198.18.0.2"]}), "does not do it yet"),
-            (json!({"routed": true}), "does not do it yet"),
+            (
+                json!({"gateway": "ipam"}),
+                "wanted \"static\" or \"anycast\"",
+            ),
+            (json!({"peers": ["198.18.0.2"]}), "unknown key"),
+            (json!({"routed": true}), "unknown key"),
             (json!({"allowedNamespace": ["a"]}), "unknown key"),
             (
                 json!({"defaultRoute": "yes"}),

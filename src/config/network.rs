@@ -19,7 +19,7 @@ use crate::ip::subnets::fewest;
 use crate::ip::{Family, IfName, TableId, Vni};
 
 /// The keys of a network.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 20] = [
     "id",
     "name",
     "device",
@@ -29,12 +29,10 @@ const KNOWN: [&str; 22] = [
     "excludeLast",
     "mtu",
     "options",
-    "peers",
     "bypass",
     "serviceMasquerade",
     "ipMasq",
     "antiSpoof",
-    "routed",
     "defaultRoute",
     "routes",
     "dns",
@@ -55,6 +53,8 @@ pub struct Network {
     pub mv: IfName,
     /// The node's address in each family: the containers' gateway, with the network's prefix length.
     pub cidrs: Vec<IpNetwork>,
+    /// Whose that address is.
+    pub gateway: Gateway,
     /// Addresses from the start, the network's own counted, that are never handed out.
     pub exclude_first: u128,
     /// Addresses from the end, the broadcast's counted, that are never handed out.
@@ -93,6 +93,15 @@ pub struct Network {
     pub ipam: Option<Value>,
     /// The object it was read from: what a record keeps of it.
     pub raw: Value,
+}
+
+/// Whose the gateway's address is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gateway {
+    /// This node's: each has a configuration of its own.
+    Static,
+    /// Every node's, each with a MAC of its own.
+    Anycast,
 }
 
 /// The containers' default route through their node.
@@ -157,7 +166,7 @@ impl Network {
     /// Reads a network; `None` where so much is wrong that nothing can be said of it.
     pub fn read(at: &At<'_>, common: &Common) -> Option<Self> {
         at.only(&KNOWN);
-        keys::refuse_later_stages(at);
+        let gateway = keys::gateway(at);
         let vni = at.number("id", 1..=crate::ip::name::VNI_MAX.into());
         let name = at.string("name");
         for key in ["id", "name", "cidr"]
@@ -200,6 +209,7 @@ impl Network {
                 value.is_object().then(|| value.clone())
             }),
             raw: at.raw(),
+            gateway,
             cidrs,
         };
         network.check_pools(at);

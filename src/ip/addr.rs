@@ -5,16 +5,35 @@ use ipnetwork::IpNetwork;
 use super::command::Command;
 use super::name::{Family, IfName};
 
-/// `ip addr replace ADDRESS/LENGTH dev NAME [nodad]`: idempotent. IPv6 comes without duplicate
-/// address detection, which would keep the address unusable for about a second.
-pub fn replace(address: IpNetwork, dev: &IfName) -> Command {
+/// What an address is to the host that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Its own: what leaves by the device has it as its source.
+    Own,
+    /// One that others have too, by which an answer would not find this host: nothing is to leave with it. Of IPv4 by its
+    /// scope, which `inet_select_addr` passes over (`net/ipv4/devinet.c`), of IPv6 as a deprecated one (RFC 6724, rule 3).
+    Anycast,
+    /// Its own, of another device's subnet (an unnumbered device): brings no route.
+    Unnumbered,
+}
+
+/// `ip addr replace ADDRESS/LENGTH dev NAME [scope 253] [nodad] [preferred_lft 0] [noprefixroute]`: idempotent. IPv6 comes
+/// without duplicate address detection, which would keep the address unusable for about a second.
+pub fn replace(address: IpNetwork, dev: &IfName, role: Role) -> Command {
+    let v6 = address.is_ipv6();
     Command::ip(&["addr", "replace"])
         .word(address)
         .pair("dev", dev)
-        .when(address.is_ipv6(), "nodad")
+        .maybe("scope", (!v6 && role != Role::Own).then_some(SCOPE_LINK))
+        .when(v6, "nodad")
+        .maybe("preferred_lft", (v6 && role == Role::Anycast).then_some(0))
+        .when(role == Role::Unnumbered, "noprefixroute")
 }
 
-/// `RT_SCOPE_HOST`, `linux/rtnetlink.h`: by number, since rt_scopes may give it another name.
+/// `RT_SCOPE_LINK`, `linux/rtnetlink.h`: by number, since rt_scopes may give it another name.
+pub const SCOPE_LINK: u8 = 253;
+
+/// `RT_SCOPE_HOST`, as [`SCOPE_LINK`].
 const SCOPE_HOST: u8 = 254;
 
 /// `ip addr replace ADDRESS/LENGTH dev NAME scope 254 valid_lft SECONDS preferred_lft SECONDS noprefixroute`:

@@ -164,11 +164,12 @@ fn tos_word(tos: u8) -> Option<String> {
 /// namespace, under its final name, so nothing has to be moved, renamed or cleaned up in the host.
 ///
 /// A container's interface may have any name: without the word `name`, `ip` takes `net` for the start
-/// of its own word `netns` (iproute2 6.1).
-pub fn add_macvlan(name: &IfName, parent: &IfName, into: &Netns) -> Command {
+/// of its own word `netns` (iproute2 6.1). Without an `address` the kernel draws one.
+pub fn add_macvlan(name: &IfName, parent: &IfName, address: Option<Mac>, into: &Netns) -> Command {
     Command::ip(&["link", "add"])
         .pair("name", name)
         .pair("link", parent)
+        .maybe("address", address)
         .maybe("netns", into.link_argument())
         .pair("type", "macvlan")
         .pair("mode", "bridge")

@@ -127,6 +127,18 @@ pub struct NeighRecord {
 }
 
 impl NeighRecord {
+    /// Whether it was set by hand, and to this MAC.
+    pub fn is_fixed_at(&self, mac: Mac) -> bool {
+        let is_permanent = self.state.iter().any(|state| state == "PERMANENT");
+        is_permanent && self.lladdr.as_deref() == Some(&mac.to_string())
+    }
+
+    /// In words: `0a:58:0a:01:00:17 (REACHABLE)`.
+    pub fn shown(&self) -> String {
+        let at = self.lladdr.as_deref().unwrap_or("no MAC");
+        format!("{at} ({})", self.state.join(" "))
+    }
+
     /// Whether it answered a question that was just put.
     pub fn is_reachable(&self) -> bool {
         self.state.iter().any(|state| state == "REACHABLE")

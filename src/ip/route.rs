@@ -30,12 +30,15 @@ pub struct Route {
     pub advmss: Option<u32>,
     /// Scope by number (`RT_SCOPE_*`); none is the kernel's choice.
     pub scope: Option<u8>,
+    /// The address that the host's own packets leave with; none is the kernel's choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub src: Option<IpAddr>,
 }
 
 impl Route {
     /// A plain route in table `main`.
     pub fn new(dst: IpNetwork, via: Option<IpAddr>, dev: &IfName) -> Self {
-        let (metric, protocol, mtu, advmss, scope) = (None, None, None, None, None);
+        let (metric, protocol, mtu, advmss, scope, src) = (None, None, None, None, None, None);
         Self {
             dst,
             via,
@@ -46,6 +49,7 @@ impl Route {
             mtu,
             advmss,
             scope,
+            src,
         }
     }
 
@@ -73,6 +77,7 @@ impl Route {
             && self
                 .protocol
                 .is_none_or(|protocol| record.protocol == Some(Protocol::Number(protocol)))
+            && self.src.is_none_or(|src| record.prefsrc == Some(src))
     }
 
     /// Whether a record's way, or one of its ways, is this one's.
@@ -105,6 +110,7 @@ impl Route {
             .pair("dev", &self.dev)
             .maybe("proto", self.protocol)
             .maybe("scope", self.scope)
+            .maybe("src", self.src)
             .maybe("metric", self.metric)
             .maybe("table", (self.table != TableId::MAIN).then_some(self.table))
             .maybe("mtu", self.mtu)

@@ -42,6 +42,8 @@ pub enum Hook {
     Translated,
     /// `type route hook output priority -150` (mangle): what a rule marks there is routed anew.
     Output,
+    /// `type nat hook postrouting priority 99`: before all that translate sources at the usual place.
+    BeforePostrouting,
     /// `type nat hook postrouting priority 100` (srcnat).
     Postrouting,
     /// `type filter hook egress device DEV priority 0` of family netdev.
@@ -79,6 +81,7 @@ impl Hook {
             Self::Prerouting => "type filter hook prerouting priority -300".to_owned(),
             Self::Translated => "type filter hook prerouting priority -90".to_owned(),
             Self::Output => "type route hook output priority -150".to_owned(),
+            Self::BeforePostrouting => "type nat hook postrouting priority 99".to_owned(),
             Self::Postrouting => "type nat hook postrouting priority 100".to_owned(),
             Self::Egress(dev) => {
                 format!(

@@ -1,7 +1,7 @@
 //! One rule: what a packet must be like, and what becomes of it.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
 
@@ -21,12 +21,16 @@ pub struct Rule {
 impl Rule {
     /// Whether it is a rule, or one that is about more ports or more destinations and else the same.
     pub fn covers(&self, wanted: &Self) -> bool {
+        let is_snat = matches!(wanted.verdict, Verdict::Snat(_));
         let same = |(this, wanted): (&Match, &Match)| match (this, wanted) {
             (Match::UdpTo(these), Match::UdpTo(those)) => {
                 those.iter().all(|port| these.contains(port))
             }
-            (Match::Address(Place::To, is, these), Match::Address(Place::To, wanted_is, those)) => {
-                is == wanted_is && those.iter().all(|network| is_in(*network, these))
+            (Match::Address(place, is, these), Match::Address(wanted_place, wanted_is, those))
+                if *place == Place::To || is_snat =>
+            {
+                (place, is) == (wanted_place, wanted_is)
+                    && those.iter().all(|network| is_in(*network, these))
             }
             _ => this == wanted,
         };
@@ -50,6 +54,8 @@ pub enum Verdict {
     Accept,
     /// It gets the address of the device that it leaves by as its source.
     Masquerade,
+    /// It gets this address as its source, if it is of that family; else the rule is none.
+    Snat(IpAddr),
     /// This bit of its mark is set, and it goes on; none is one that the machine has a name for
     /// (/etc/iproute2/rt_marks), which alone is told then.
     Mark(Option<Fwmark>),
@@ -286,6 +292,10 @@ impl fmt::Display for Rule {
             Verdict::Drop => f.write_str("drop"),
             Verdict::Accept => f.write_str("accept"),
             Verdict::Masquerade => f.write_str("masquerade"),
+            Verdict::Snat(to) => {
+                let family = if to.is_ipv6() { "ip6" } else { "ip" };
+                write!(f, "snat {family} to {to}")
+            }
             Verdict::Mark(bit) => {
                 let bit = bit.map_or(0, Fwmark::value);
                 write!(f, "meta mark set meta mark or {bit:#x}")

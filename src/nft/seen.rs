@@ -71,6 +71,7 @@ fn hook(chain: &Value, of: &Option<IfName>) -> Option<Hook> {
         ("filter", "prerouting", -300) => Some(Hook::Prerouting),
         ("filter", "prerouting", -90) => Some(Hook::Translated),
         ("route", "output", -150) => Some(Hook::Output),
+        ("nat", "postrouting", 99) => Some(Hook::BeforePostrouting),
         ("nat", "postrouting", 100) => Some(Hook::Postrouting),
         // nft 1.0.6 does not say of which device.
         ("filter", "egress", 0) => Some(Hook::Egress(match chain.get("dev") {
@@ -92,6 +93,7 @@ fn rule(shown: &Value) -> Option<Rule> {
             "drop" => verdict = Some(Verdict::Drop),
             "accept" => verdict = Some(Verdict::Accept),
             "masquerade" if value.is_null() => verdict = Some(Verdict::Masquerade),
+            "snat" => verdict = Some(Verdict::Snat(value["addr"].as_str()?.parse().ok()?)),
             "mangle" => verdict = Some(Verdict::Mark(mark(value)?)),
             _ => return None,
         }

@@ -26,7 +26,7 @@ use crate::journal::Journal;
 use crate::lease;
 use crate::nft::Table;
 use crate::plan::container::Container;
-use crate::plan::{self, Fact, Observed, Probe, Read, Side, Step, host, underlay};
+use crate::plan::{self, Fact, Observed, Probe, Read, Side, Step, anycast, host, underlay};
 use crate::select::{Selection, select};
 use crate::session::line::{EGRESS_NEEDS, Failed, Line};
 use crate::session::release::wait_for_release;
@@ -183,6 +183,7 @@ impl<'a> Attempt<'a> {
             mtu,
             ipv6,
             mac: self.attachment.mac,
+            gateway_mac: anycast::mac(self.network, &seen),
             lease: &lease,
         };
         self.configure(&container, &mut seen, made)?;

@@ -7,10 +7,11 @@ use super::host_side::HostSide;
 use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code};
 use crate::config::Network;
+use crate::ip::addr::Role;
 use crate::ip::{IfName, Mac, Netns, TableId};
 use crate::nft::Table;
 use crate::plan::container::{self, Container};
-use crate::plan::{self, Fact, Observed, Probe, Read, Side, Verdict, underlay};
+use crate::plan::{self, Fact, Observed, Probe, Read, Side, Verdict, anycast, underlay};
 use crate::session::{Session, not_true};
 use crate::store::Attachment;
 
@@ -49,6 +50,8 @@ impl<'a> Facts<'a> {
             // Until the node was seen: what may be there is asked for.
             ipv6: true,
             mac: promised.mac.or(record.mac),
+            // Until the node was seen.
+            gateway_mac: None,
             lease,
         };
         Ok(Self {
@@ -88,6 +91,9 @@ impl<'a> Facts<'a> {
     pub fn own_reads(&self, probe: Probe) -> Vec<Read> {
         let mut reads = plan::reads(&self.container.facts(), probe);
         reads.extend(plan::reads(&self.promised.addresses, probe));
+        let (network, dev) = (self.container.network, &self.container.ifname);
+        let families = self.container.families();
+        reads.extend(anycast::reads_of_a_pod(network, dev, &families));
         let rules = Table::Pod(self.container.ifname.clone());
         reads.extend((self.container.network.anti_spoof).then_some(Read::Nft(rules)));
         if probe == Probe::List {
@@ -130,6 +136,7 @@ impl<'a> Facts<'a> {
             .filter(|mtu| theirs.may_have(*mtu));
         let least = smaller.into_iter().chain(self.container.mtu).min();
         self.container.ipv6 = underlay::has_ipv6(seen, least);
+        self.container.gateway_mac = anycast::mac(self.container.network, seen);
         let mut facts = self.container.facts();
         let more = self.promised.addresses.iter();
         let more: Vec<Fact> = more.filter(|fact| !facts.contains(fact)).cloned().collect();
@@ -180,6 +187,7 @@ impl Promised {
             side: Side::Pod,
             dev: ifname.clone(),
             address: ip.address,
+            role: Role::Own,
         };
         let interface = &result.interfaces[index];
         Self {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 
 use super::anti_spoof;
+use super::anycast;
 use super::fact::{Fact, Kind};
 use super::observed::Observed;
 use super::read::Read;
@@ -13,6 +14,7 @@ use super::trust;
 use crate::cni::result::{self, CniResult};
 use crate::config::hosts::mac_of;
 use crate::config::{DefaultRoute, MacChoice, Network};
+use crate::ip::addr::Role;
 use crate::ip::link::{LinkRecord, Setting};
 use crate::ip::route::{Lookup, Route};
 use crate::ip::sysctl::SysctlKey;
@@ -36,6 +38,8 @@ pub struct Container<'a> {
     pub ipv6: bool,
     /// The MAC asked for.
     pub mac: Option<Mac>,
+    /// The MAC of the node's gateway, see [`anycast::mac`].
+    pub gateway_mac: Option<Mac>,
     /// What the IPAM gave: addresses, gateways, routes.
     pub lease: &'a CniResult,
 }
@@ -47,6 +51,7 @@ pub fn link(network: &Network, ifname: &IfName, made_as: &IfName) -> Fact {
         name: ifname.clone(),
         parent: network.vx.clone(),
         made_as: made_as.clone(),
+        address: None,
     }
 }
 
@@ -202,8 +207,18 @@ impl Container<'_> {
             side: Side::Pod,
             dev: self.ifname.clone(),
             address: ip.address,
+            role: Role::Own,
         }));
         facts.push(setting(Setting::Up));
+        // Once it is up: what is known of neighbours goes where it comes up.
+        let families = self.families();
+        let (network, ifname) = (self.network, &self.ifname);
+        facts.extend(anycast::neighbours(
+            network,
+            ifname,
+            self.gateway_mac,
+            &families,
+        ));
         let routes = self.routes();
         let same = |one: &Route, other: &Route| {
             (one.dst, one.metric, one.table) == (other.dst, other.metric, other.table)

@@ -16,7 +16,9 @@ use crate::ip::link::{
 use crate::ip::route::{Lookup, Route};
 use crate::ip::rule::Rule;
 use crate::ip::sysctl::SysctlKey;
-use crate::ip::{Command, Family, IfName, Netns, TableId, addr, fdb, link, route, rule, sysctl};
+use crate::ip::{
+    Command, Family, IfName, Mac, Netns, TableId, addr, fdb, link, neigh, route, rule, sysctl,
+};
 use crate::nft::{self, Chain, Ruleset, Table};
 
 /// Something that shall be so.
@@ -39,6 +41,8 @@ pub enum Fact {
         parent: IfName,
         /// The name it is made under: its own, or a temporary one, see [`super::container::temporary`].
         made_as: IfName,
+        /// The MAC it is made with, where that is to be the same each time; it may have another.
+        address: Option<Mac>,
     },
     /// A device has a setting.
     Setting {
@@ -68,6 +72,19 @@ pub enum Fact {
         dev: IfName,
         /// Address and prefix length.
         address: IpNetwork,
+        /// What it is to the host. One that is there is not asked for it: the kernel changes no address's scope.
+        role: addr::Role,
+    },
+    /// An address on the network is at a MAC, whatever is answered. The kernel forgets it where the device goes down.
+    Neighbour {
+        /// Where.
+        side: Side,
+        /// The device by which it is reached.
+        dev: IfName,
+        /// The address.
+        address: IpAddr,
+        /// The MAC.
+        mac: Mac,
     },
     /// A route is there.
     Route {
@@ -177,6 +194,9 @@ impl Fact {
                 ..
             } => vec![Read::Link(*side, dev.clone())],
             Self::Flood { dev, .. } => vec![Read::Flood(dev.clone())],
+            Self::Neighbour {
+                side, dev, address, ..
+            } => vec![Read::Neigh(*side, dev.clone(), *address)],
             Self::Setting { side, dev, .. } | Self::Address { side, dev, .. } => {
                 vec![Read::Addr(*side, dev.clone())]
             }
@@ -236,9 +256,21 @@ impl Fact {
             Self::Flood { dev, to, .. } => {
                 holds(seen.flood(dev).is_some_and(|record| record.floods_to(*to)))
             }
-            Self::Address { side, dev, address } => {
-                address_verdict(seen.link(*side, dev), *address)
-            }
+            Self::Address {
+                side, dev, address, ..
+            } => address_verdict(seen.link(*side, dev), *address),
+            Self::Neighbour {
+                side,
+                dev,
+                address,
+                mac,
+            } => match seen.neighbour(*side, dev, *address) {
+                Some(record) if record.is_fixed_at(*mac) => Verdict::Holds,
+                Some(record) => Verdict::Differs {
+                    found: record.shown(),
+                },
+                None => Verdict::Missing,
+            },
             Self::Route {
                 side,
                 route,
@@ -270,24 +302,37 @@ impl Fact {
         match self {
             Self::Vxlan { name, vxlan } => (Side::Host, link::add_vxlan(name, vxlan)),
             Self::Macvlan {
-                side: Side::Host,
+                side,
                 made_as,
                 parent,
+                address,
                 ..
-            } => (Side::Host, link::add_macvlan(made_as, parent, &Netns::Own)),
-            Self::Macvlan {
-                side: Side::Pod,
-                made_as,
-                parent,
-                ..
-            } => (Side::Host, link::add_macvlan(made_as, parent, pod)),
+            } => {
+                let into = match side {
+                    Side::Host => &Netns::Own,
+                    Side::Pod => pod,
+                };
+                let command = link::add_macvlan(made_as, parent, *address, into);
+                (Side::Host, command)
+            }
             Self::Setting {
                 side, dev, setting, ..
             } => (*side, link::set(dev, setting)),
             Self::Flood { dev, to, via } => {
                 (Side::Host, fdb::append_peer_via(dev, *to, via.as_ref()))
             }
-            Self::Address { side, dev, address } => (*side, addr::replace(*address, dev)),
+            Self::Address {
+                side,
+                dev,
+                address,
+                role,
+            } => (*side, addr::replace(*address, dev, *role)),
+            Self::Neighbour {
+                side,
+                dev,
+                address,
+                mac,
+            } => (*side, neigh::replace(*address, *mac, dev)),
             Self::Route {
                 side,
                 route,
@@ -328,7 +373,9 @@ impl Fact {
             Self::Vxlan { name, .. } => Some((Side::Host, link::del(name))),
             Self::Macvlan { side, made_as, .. } => Some((*side, link::del(made_as))),
             Self::Rule { rule, .. } => Some((Side::Host, rule::del(rule))),
-            Self::Address { side, dev, address } => Some((*side, addr::del(*address, dev))),
+            Self::Address {
+                side, dev, address, ..
+            } => Some((*side, addr::del(*address, dev))),
             Self::Route { side, route, .. } => Some((*side, route::del(route))),
             Self::Guard {
                 table: table @ Table::Pod(_),
@@ -337,7 +384,10 @@ impl Fact {
             // Whether the table goes with the chains depends on who else is in it: `ops::guard`.
             Self::Guard { .. } => None,
             // The node's forwarding serves others too, and a device's settings go with it.
-            Self::Setting { .. } | Self::Sysctl { .. } | Self::Flood { .. } => None,
+            Self::Setting { .. }
+            | Self::Sysctl { .. }
+            | Self::Flood { .. }
+            | Self::Neighbour { .. } => None,
         }
     }
 
@@ -348,6 +398,7 @@ impl Fact {
             Self::Macvlan { side, .. }
             | Self::Setting { side, .. }
             | Self::Address { side, .. }
+            | Self::Neighbour { side, .. }
             | Self::Route { side, .. }
             | Self::Sysctl { side, .. } => *side,
             Self::Guard { table, .. } => side_of(table),

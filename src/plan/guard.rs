@@ -6,10 +6,10 @@ use ipnetwork::IpNetwork;
 
 use super::fact::Fact;
 use super::observed::Observed;
-use super::{underlay, way_back};
+use super::{anycast, underlay, way_back};
 use crate::config::Network;
-use crate::ip::IfName;
 use crate::ip::subnets::fewest;
+use crate::ip::{Family, IfName};
 use crate::nft::{Chain, Hook, Is, Match, Place, Rule, Table, Verdict};
 
 /// Addresses that are no single host's: what is sent there has no source to be answered at.
@@ -25,11 +25,18 @@ pub fn fact(network: &Network, seen: &Observed) -> Option<Fact> {
 }
 
 /// The names of a network's chains, after the devices that they are about: before conntrack, behind what translates
-/// destinations, of what the node sends itself, and where sources are translated. No device has a `/` in its name.
-pub fn names(network: &Network) -> [String; 4] {
+/// destinations, of what the node sends itself, and where sources are translated; before that, with an anycast gateway. No device has a `/` in its
+/// name.
+pub fn names(network: &Network) -> [String; 5] {
     let (vx, mv) = (&network.vx, &network.mv);
     let of = |part: &str| format!("{vx}/{part}");
-    [vx.to_string(), of("dnat"), of("output"), mv.to_string()]
+    [
+        vx.to_string(),
+        of("dnat"),
+        of("output"),
+        mv.to_string(),
+        format!("{mv}/own"),
+    ]
 }
 
 /// The chains of a network. One that has no rules is there too, so that what an edit took away is seen to be gone.
@@ -48,9 +55,17 @@ fn chains(network: &Network, seen: &Observed) -> Vec<Chain> {
         Hook::Translated,
         Hook::Output,
         Hook::Postrouting,
+        Hook::BeforePostrouting,
     ];
-    let rules = [raw, dnat, way_back::own_marks(network), translated(network)];
+    let rules = [
+        raw,
+        dnat,
+        way_back::own_marks(network),
+        translated(network),
+        by_an_own_address(network, seen),
+    ];
     std::iter::zip(names(network), std::iter::zip(hooks, rules))
+        .filter(|(_, (hook, _))| *hook != Hook::BeforePostrouting || anycast::is(network))
         .map(|(name, (hook, rules))| Chain { name, hook, rules })
         .collect()
 }
@@ -118,6 +133,27 @@ pub fn ways_in(network: &Network, seen: &Observed) -> Vec<IfName> {
     let mut ways: Vec<IfName> = std::iter::once(name).chain(master).collect();
     ways.sort();
     ways
+}
+
+/// What goes to a Service's endpoint by an anycast gateway's device: the answer would go to the endpoint's own node, were the source
+/// the address of that device, which `masquerade` takes, whichever network's chain says so.
+fn by_an_own_address(network: &Network, seen: &Observed) -> Vec<Rule> {
+    let ours = network.filter.all.iter().copied();
+    let (v4, v6): (Vec<IpNetwork>, Vec<IpNetwork>) = ours.partition(IpNetwork::is_ipv4);
+    let rule = |(family, ours): (Family, Vec<IpNetwork>)| {
+        let own = anycast::source(network, family, seen)?;
+        let of_a_pod = Match::Address(Place::From, Is::In, ours);
+        let by_it = Match::Device(Place::To, Is::In, vec![network.mv.clone()]);
+        network.cidr(family).map(|_| Rule {
+            matches: vec![Match::Translated, by_it, of_a_pod],
+            verdict: Verdict::Snat(own),
+        })
+    };
+    let families = [(Family::V4, v4), (Family::V6, v6)].into_iter();
+    families
+        .filter(|_| network.filter.service_masquerade)
+        .filter_map(rule)
+        .collect()
 }
 
 /// Where a Service's client and its endpoint are both on networks of ours, the endpoint would answer the client

@@ -2,6 +2,7 @@
 
 use ipnetwork::IpNetwork;
 
+use super::anycast;
 use super::fact::{Fact, Kind, Probe};
 use super::guard;
 use super::observed::Observed;
@@ -44,6 +45,7 @@ pub fn reads(network: &Network, probe: Probe) -> Vec<Read> {
     let facts = facts_with(network, network.mtu, &Observed::default());
     let mut reads = super::reads(&facts, probe);
     reads.extend(underlay::ipv6_reads(network));
+    reads.extend(anycast::reads(network, probe));
     reads.extend(
         network
             .options
@@ -77,13 +79,18 @@ fn facts_with(network: &Network, mtu: Option<u32>, seen: &Observed) -> Vec<Fact>
     // Before there is a device by which a pod could get around it.
     facts.extend(guard::fact(network, seen));
     facts.extend(vxlan(network, mtu, seen));
-    facts.extend(gateway_device(network, mtu));
+    facts.extend(gateway_device(network, mtu, seen));
     // Before any of them is up: what comes in by a new device is taken as `default` says.
     let ipv6 = underlay::has_ipv6(seen, mtu);
     facts.extend(trust::switches(Side::Host, &network.vx, ipv6));
     facts.extend(switches(network, ipv6));
+    facts.extend(anycast::switches(network, seen));
     facts.push(up(&network.vx, Kind::Vxlan));
+    // The device's first, so that what is asked of an address outside of its subnets has it as the sender's.
+    facts.extend(anycast::own_addresses(network, ipv6, seen));
     facts.extend(gateway(network));
+    // Behind those that the kernel makes once the device is up.
+    facts.extend(anycast::routes(network, seen));
     facts.extend(bypass(network));
     facts
 }
@@ -199,13 +206,14 @@ fn up(dev: &IfName, kind: Kind) -> Fact {
 
 /// The gateway's device, down: a macvlan beside the containers' own. Its MTU first: below 1280 it has no switches
 /// of IPv6.
-fn gateway_device(network: &Network, mtu: Option<u32>) -> Vec<Fact> {
+fn gateway_device(network: &Network, mtu: Option<u32>, seen: &Observed) -> Vec<Fact> {
     let side = Side::Host;
     let mut facts = vec![Fact::Macvlan {
         side,
         name: network.mv.clone(),
         parent: network.vx.clone(),
         made_as: network.mv.clone(),
+        address: anycast::mac_to_make(network, seen),
     }];
     let queue = network.options.bcqueuelen.map(Setting::BcQueueLen);
     let settings = mtu.map(Setting::Mtu).into_iter().chain(queue);
@@ -256,6 +264,7 @@ fn addresses(network: &Network) -> Vec<Fact> {
         side: Side::Host,
         dev: network.mv.clone(),
         address: *cidr,
+        role: anycast::role(network),
     };
     network.cidrs.iter().map(address).collect()
 }

@@ -1,6 +1,7 @@
 //! The core: what shall be, against what was seen, gives what to do. No I/O.
 
 pub mod anti_spoof;
+pub mod anycast;
 pub mod container;
 pub mod fact;
 pub mod guard;

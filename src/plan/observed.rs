@@ -36,7 +36,7 @@ pub struct Observed {
     claims: Vec<RouteRecord>,
     lookups: BTreeMap<(Side, Lookup), Option<RouteRecord>>,
     sources: BTreeMap<(IpAddr, IfName), Option<IpAddr>>,
-    neighbours: BTreeMap<(IfName, IpAddr), Option<NeighRecord>>,
+    neighbours: BTreeMap<(Side, IfName, IpAddr), Option<NeighRecord>>,
     permanent: BTreeMap<Side, Vec<NeighRecord>>,
     rules: BTreeMap<(Family, u32), Vec<RuleRecord>>,
     maddr: BTreeMap<IfName, Option<MaddrRecord>>,
@@ -78,6 +78,10 @@ impl Observed {
                 let source = seen.into_iter().next().and_then(|route| route.prefsrc);
                 self.sources.insert((*to, dev.clone()), source);
             }
+            Read::Neigh(side, dev, address) => {
+                let seen: Vec<NeighRecord> = decode(read, document)?;
+                self.take_neighbour((*side, dev.clone(), *address), seen.into_iter().next());
+            }
             Read::Permanent(side) => drop(self.permanent.insert(*side, decode(read, document)?)),
             Read::Nft(table) => {
                 self.rulesets
@@ -104,10 +108,6 @@ impl Observed {
                 };
                 let seen: Vec<RouteRecord> = decode(read, document)?;
                 self.claims.extend(seen.into_iter().map(named));
-            }
-            Read::Neigh(dev, address) => {
-                let seen: Vec<NeighRecord> = decode(read, document)?;
-                self.take_neighbour((dev.clone(), *address), seen.into_iter().next());
             }
             Read::Rules(family, pref) => {
                 self.rules.insert((*family, *pref), decode(read, document)?);
@@ -145,6 +145,7 @@ impl Observed {
             | Read::Routes(..)
             | Read::Lookup(..)
             | Read::Source(..)
+            | Read::Neigh(..)
             | Read::Permanent(..)
             | Read::Nft(..)
             | Read::Sysctl(..) => {}
@@ -162,7 +163,7 @@ impl Observed {
     }
 
     /// Asked several times in a row, what was answered once stays so.
-    fn take_neighbour(&mut self, key: (IfName, IpAddr), seen: Option<NeighRecord>) {
+    fn take_neighbour(&mut self, key: (Side, IfName, IpAddr), seen: Option<NeighRecord>) {
         let told = |record: &NeighRecord| record.answered().is_some();
         let before = self.neighbours.remove(&key).flatten();
         let before = before.filter(|before| told(before) && !seen.as_ref().is_some_and(told));
@@ -249,8 +250,8 @@ impl Observed {
     }
 
     /// Who has an address on a device, as far as the kernel knows.
-    pub fn neighbour(&self, dev: &IfName, address: IpAddr) -> Option<&NeighRecord> {
-        self.neighbours.get(&(dev.clone(), address))?.as_ref()
+    pub fn neighbour(&self, side: Side, dev: &IfName, address: IpAddr) -> Option<&NeighRecord> {
+        self.neighbours.get(&(side, dev.clone(), address))?.as_ref()
     }
 
     /// The neighbours that were set by hand, if that was asked.

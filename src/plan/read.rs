@@ -23,8 +23,8 @@ pub enum Read {
     Lookup(Side, Lookup),
     /// The address that the host would send from, to an address by a device.
     Source(IpAddr, IfName),
-    /// Who has an address on a device of the host.
-    Neigh(IfName, IpAddr),
+    /// Who has an address on a device.
+    Neigh(Side, IfName, IpAddr),
     /// The rules at one place.
     Rules(Family, u32),
     /// Who listens through a device.
@@ -61,13 +61,13 @@ impl Read {
             | Self::Routes(side, ..)
             | Self::Lookup(side, ..)
             | Self::Link(side, _)
+            | Self::Neigh(side, ..)
             | Self::Permanent(side)
             | Self::Sysctl(side, _) => *side,
             Self::Nft(table) => side_of(table),
             Self::Macvlans | Self::Links => Side::Pod,
             Self::Claims(..)
             | Self::Source(..)
-            | Self::Neigh(..)
             | Self::Rules(..)
             | Self::Maddr(_)
             | Self::Flood(_)
@@ -87,7 +87,7 @@ impl Read {
             Self::Claims(family, table, protocol) => route::of_protocol(*family, *table, *protocol),
             Self::Lookup(_, wanted) => route::lookup(wanted),
             Self::Source(to, dev) => route::source(*to, dev),
-            Self::Neigh(dev, address) => neigh::show(*address, dev),
+            Self::Neigh(_, dev, address) => neigh::show(*address, dev),
             Self::Rules(family, pref) => rule::show(*family, *pref),
             Self::Maddr(dev) => link::maddr(dev),
             Self::Flood(dev) => fdb::flood(dev),

@@ -243,7 +243,7 @@ pub fn vtep(network: &Network, seen: &Observed) -> Option<IpAddr> {
 }
 
 /// An address at either end of a network that is not the gateway's.
-fn ends(cidr: IpNetwork) -> [IpAddr; 2] {
+pub fn ends(cidr: IpNetwork) -> [IpAddr; 2] {
     let (first, last) = (number(cidr.network()), number(cidr.broadcast()));
     let is_free = |number: &u128| address(cidr, *number) != cidr.ip();
     let low = (first + 1..=last).take(2).find(is_free);

@@ -14,7 +14,7 @@ use crate::ip::neigh::{self, NeighRecord};
 use crate::ip::route::Route;
 use crate::ip::{Command, IfName};
 use crate::ops::prev_result;
-use crate::plan::Read;
+use crate::plan::{Read, Side};
 use crate::session::Session;
 use crate::session::line::{Failed, Line, Outcome};
 use crate::store::{Attachment, Found, Store};
@@ -158,7 +158,7 @@ pub fn answering(
         outcome = ask_all(session, claims, neigh::probe_group)?;
     }
     let answers = |(address, dev): &&(IpAddr, IfName)| {
-        let neighbour = outcome.seen.neighbour(dev, *address);
+        let neighbour = outcome.seen.neighbour(Side::Host, dev, *address);
         neighbour.is_some_and(NeighRecord::is_reachable)
     };
     let all = claims.iter().filter(answers);
@@ -178,7 +178,8 @@ fn ask_all(
     let mut first = each(neigh::forget);
     first.extend(each(ask));
     let reads = claims.iter();
-    let reads = reads.map(|(address, dev)| Line::Read(Read::Neigh(dev.clone(), *address)));
+    let reads =
+        reads.map(|(address, dev)| Line::Read(Read::Neigh(Side::Host, dev.clone(), *address)));
     let mut last: Vec<Line> = reads.collect();
     last.extend(each(neigh::flush));
     session.run_paced(vec![

@@ -168,7 +168,7 @@ impl Asked {
 
     /// The lines that read what was answered by those who are asked at a turn.
     fn answers(&self, turn: u32) -> Vec<Line> {
-        let read = |(who, _)| Line::Read(Read::Neigh(self.dev.clone(), who));
+        let read = |(who, _)| Line::Read(Read::Neigh(Side::Host, self.dev.clone(), who));
         self.turn(turn).into_iter().map(read).collect()
     }
 }
@@ -363,7 +363,7 @@ pub fn told(outcome: Outcome) -> Result<Observed, CniError> {
 /// Whether both questions about an address are still there: another claim on this node that looked for
 /// free addresses may have removed them with the answers, and so may a kernel whose table is full.
 pub fn is_told(address: IpAddr, dev: &IfName, seen: &Observed) -> bool {
-    let entry = |who| seen.neighbour(dev, who).is_some();
+    let entry = |who| seen.neighbour(Side::Host, dev, who).is_some();
     entry(address) && entry(beacon(address))
 }
 
@@ -378,12 +378,12 @@ pub fn is_silent(dev: &IfName, seen: &Observed) -> bool {
 
 /// The MAC of who has an address: only a container or another host answers for it.
 pub fn holder<'a>(address: IpAddr, dev: &IfName, seen: &'a Observed) -> Option<&'a str> {
-    seen.neighbour(dev, address)?.answered()
+    seen.neighbour(Side::Host, dev, address)?.answered()
 }
 
 /// The MAC of the device on which another node claims an address.
 pub fn rival<'a>(address: IpAddr, dev: &IfName, seen: &'a Observed) -> Option<&'a str> {
-    seen.neighbour(dev, beacon(address))?.answered()
+    seen.neighbour(Side::Host, dev, beacon(address))?.answered()
 }
 
 /// Asks about many addresses at once, waits, and tells which of them have an owner or claimant, by which MAC.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::process;
 
 use regex::Regex;
+use vxlan_cni::ip::addr::Role;
 use vxlan_cni::ip::link::{self, Setting, Vxlan};
 use vxlan_cni::ip::route::{self, Lookup, Route};
 use vxlan_cni::ip::rule::{self, Fwmark, Rule};
@@ -57,10 +58,25 @@ fn cases() -> Vec<(String, Command)> {
 
 fn addresses() -> Vec<(&'static str, Command)> {
     vec![
-        ("replace-v4", addr::replace(a("10.1.0.23/16"), &a("eth0"))),
+        (
+            "replace-v4",
+            addr::replace(a("10.1.0.23/16"), &a("eth0"), Role::Own),
+        ),
         (
             "replace-v6-without-dad",
-            addr::replace(a("fd10::23/64"), &a("eth0")),
+            addr::replace(a("fd10::23/64"), &a("eth0"), Role::Own),
+        ),
+        (
+            "replace-v4-anycast",
+            addr::replace(a("10.1.0.1/16"), &a("mv_blue"), Role::Anycast),
+        ),
+        (
+            "replace-v6-anycast",
+            addr::replace(a("fd10::1/64"), &a("mv_blue"), Role::Anycast),
+        ),
+        (
+            "replace-v4-unnumbered",
+            addr::replace(a("198.18.0.1/32"), &a("mv_blue"), Role::Unnumbered),
         ),
         ("lend", addr::lend(a("250.1.0.23/32"), &a("mv_blue"), 31)),
         ("del", addr::del(a("10.1.0.23/16"), &a("eth0"))),
@@ -134,7 +150,7 @@ pub fn every_option() -> Vxlan {
 
 fn links() -> Vec<(&'static str, Command)> {
     let vxlan = |vxlan: Vxlan| link::add_vxlan(&a("vx_blue"), &vxlan);
-    let macvlan = |into: &Netns| link::add_macvlan(&a("eth0"), &a("vx_blue"), into);
+    let macvlan = |into: &Netns| link::add_macvlan(&a("eth0"), &a("vx_blue"), None, into);
     let set = |setting: Setting| link::set(&a("vx_blue"), &setting);
     vec![
         ("add-vxlan", vxlan(plain())),
@@ -175,7 +191,16 @@ fn links() -> Vec<(&'static str, Command)> {
         ),
         (
             "add-macvlan",
-            link::add_macvlan(&a("mv_blue"), &a("vx_blue"), &Netns::Own),
+            link::add_macvlan(&a("mv_blue"), &a("vx_blue"), None, &Netns::Own),
+        ),
+        (
+            "add-macvlan-with-an-address",
+            link::add_macvlan(
+                &a("mv_blue"),
+                &a("vx_blue"),
+                Some(a("0a:59:c6:12:00:01")),
+                &Netns::Own,
+            ),
         ),
         ("add-macvlan-into-a-named-netns", macvlan(&named())),
         ("add-macvlan-into-a-netns-by-path", macvlan(&by_path())),

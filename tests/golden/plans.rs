@@ -85,6 +85,7 @@ impl<'a> Wanted<'a> {
             made_as: container::temporary("3f2a", &"eth0".parse().unwrap()),
             mtu,
             ipv6,
+            gateway_mac: None,
             mac: self.selection.mac,
             lease: &self.lease,
         }
@@ -95,7 +96,11 @@ impl<'a> Wanted<'a> {
         let mut facts = host::facts(network, seen).unwrap();
         let mtu = underlay::mtu(network, seen).unwrap();
         let ipv6 = underlay::has_ipv6(seen, mtu);
-        facts.extend(self.container(mtu, ipv6).facts());
+        let container = Container {
+            gateway_mac: plan::anycast::mac(network, seen),
+            ..self.container(mtu, ipv6)
+        };
+        facts.extend(container.facts());
         facts
     }
 

@@ -138,6 +138,7 @@ impl Scene {
             made_as: record.ifname.clone(),
             mtu: network.mtu,
             ipv6: true,
+            gateway_mac: None,
             mac: record.mac,
             lease: record.lease.as_ref().unwrap(),
         };
@@ -204,5 +205,7 @@ fn kind_of(fact: &Fact) -> &'static str {
         Fact::Sysctl { .. } => "sysctl",
         // None of CHECK's: `tests/operator` breaks it.
         Fact::Flood { .. } => "flood",
+        // Of an anycast gateway alone: `anycast` breaks it.
+        Fact::Neighbour { .. } => "neighbour",
     }
 }

@@ -8,6 +8,7 @@
 mod support;
 
 mod anti_spoof;
+mod anycast;
 mod asked;
 mod check;
 mod del;

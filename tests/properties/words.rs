@@ -8,6 +8,7 @@ use ipnetwork::IpNetwork;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use vxlan_cni::ip::addr::Role;
 use vxlan_cni::ip::command::shell_line;
 use vxlan_cni::ip::link::{Setting, Vxlan};
 use vxlan_cni::ip::route::{Lookup, Route};
@@ -148,7 +149,7 @@ fn command() -> BoxedStrategy<Command> {
     let link = prop_oneof![
         (ifname(), a_vxlan()).prop_map(|(name, vxlan)| link::add_vxlan(&name, &vxlan)),
         (ifname(), ifname(), netns())
-            .prop_map(|(name, parent, into)| link::add_macvlan(&name, &parent, &into)),
+            .prop_map(|(name, parent, into)| link::add_macvlan(&name, &parent, None, &into)),
         (ifname(), ifname()).prop_map(|(old, new)| link::rename(&old, &new)),
         (ifname(), setting).prop_map(|(name, setting)| link::set(&name, &setting)),
         ifname().prop_map(|name| link::del(&name)),
@@ -156,7 +157,7 @@ fn command() -> BoxedStrategy<Command> {
         ifname().prop_map(|name| link::maddr(&name)),
     ];
     let other = prop_oneof![
-        (network(), ifname()).prop_map(|(address, dev)| addr::replace(address, &dev)),
+        (network(), ifname()).prop_map(|(address, dev)| addr::replace(address, &dev, Role::Own)),
         (network(), ifname()).prop_map(|(address, dev)| addr::del(address, &dev)),
         a_route().prop_map(|route| route::add(&route)),
         a_route().prop_map(|route| route::del(&route)),

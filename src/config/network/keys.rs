@@ -3,7 +3,7 @@
 use ipnetwork::IpNetwork;
 use serde_json::Value;
 
-use super::{DefaultRoute, MacChoice};
+use super::{DefaultRoute, Gateway, MacChoice};
 use crate::config::hosts::{address, number};
 use crate::config::walk::At;
 use crate::ip::{Family, IfName};
@@ -12,28 +12,15 @@ use crate::sanitize::printable;
 /// Bytes left for a network's own part of `vx_NAME` and `mv_NAME`.
 const NAME_MAX: usize = crate::ip::name::IFNAME_MAX - 3;
 
-/// What the interface describes and this version does not do yet is refused, never ignored.
-pub(super) fn refuse_later_stages(at: &At<'_>) {
-    let later = "this version does not do it yet; leave the key out";
-    match at.string("gateway") {
-        None | Some("static") => {}
-        Some(other @ ("anycast" | "ipam")) => {
-            at.fault(
-                "gateway",
-                format!("`{other}`: this version does not do it yet; use \"static\""),
-            );
-        }
-        Some(other) => at.fault(
-            "gateway",
-            format!("wanted \"static\", seen `{}`", printable(other)),
-        ),
-    }
-    if at.value("peers").is_some() {
-        at.fault("peers", format!("{later}, and set options.group"));
-    }
-    if at.bool("routed", false) {
-        at.fault("routed", later);
-    }
+/// `gateway`.
+pub(super) fn gateway(at: &At<'_>) -> Gateway {
+    let read = |value: &Value| match value.as_str() {
+        Some("static") => Some(Gateway::Static),
+        Some("anycast") => Some(Gateway::Anycast),
+        _ => None,
+    };
+    at.read("gateway", "\"static\" or \"anycast\"", read)
+        .unwrap_or(Gateway::Static)
 }
 
 /// `vx_NAME` and `mv_NAME`, where `device` replaces NAME.

@@ -153,7 +153,10 @@ fn root_of<'a>(dev: &IfName, roots: &'a [Root]) -> Option<&'a Root> {
 pub fn of_fact<'a>(fact: &Fact, roots: &'a [Root]) -> Option<&'a Root> {
     let dev = match fact {
         Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. } => name,
-        Fact::Setting { dev, .. } | Fact::Address { dev, .. } | Fact::Flood { dev, .. } => dev,
+        Fact::Setting { dev, .. }
+        | Fact::Address { dev, .. }
+        | Fact::Neighbour { dev, .. }
+        | Fact::Flood { dev, .. } => dev,
         Fact::Route { route, .. } => &route.dev,
         Fact::Sysctl {
             key: SysctlKey::Device(_, dev, _) | SysctlKey::Neighbours(_, dev, _),

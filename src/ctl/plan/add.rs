@@ -19,7 +19,7 @@ use crate::ops::add::with_annotations;
 use crate::ops::status::clash;
 use crate::ops::{attached_already, namespace_inode};
 use crate::plan::container::{self, Container};
-use crate::plan::{self, Fact, Observed, Probe, Read, Side, host, underlay};
+use crate::plan::{self, Fact, Observed, Probe, Read, Side, anycast, host, underlay};
 use crate::sanitize::printable;
 use crate::select::{Selection, select};
 use crate::session::{Session, refuse_foreign};
@@ -262,6 +262,7 @@ fn container_side(
         mtu,
         ipv6: underlay::has_ipv6(seen, mtu),
         mac: selection.mac,
+        gateway_mac: anycast::mac(selection.network, seen),
         lease: &stand_in.lease,
     };
     let facts: Vec<Fact> = container.facts();

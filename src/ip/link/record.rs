@@ -148,6 +148,15 @@ pub struct AddrRecord {
     /// IPv6: another host has it.
     #[serde(default, deserialize_with = "flag")]
     pub dadfailed: bool,
+    /// IPv6: nothing new is to be sent from it.
+    #[serde(default, deserialize_with = "flag")]
+    pub deprecated: bool,
+    /// IPv6: one of those that change for privacy's sake.
+    #[serde(default, deserialize_with = "flag")]
+    pub temporary: bool,
+    /// Not the first of its subnet; of IPv6 `ip` calls temporary ones so too.
+    #[serde(default, deserialize_with = "flag")]
+    pub secondary: bool,
     /// IPv6: it ends by itself, as one that a router advertises.
     #[serde(default, deserialize_with = "flag")]
     pub dynamic: bool,
@@ -190,6 +199,13 @@ impl MaddrRecord {
             .iter()
             .any(|maddr| maddr.address == Some([224, 0, 0, 1].into()));
         asked.saturating_sub(own.into())
+    }
+}
+
+impl AddrRecord {
+    /// Whether other hosts than those on the link know it, whether its scope is printed as a word or as a number (`-N`).
+    pub fn is_global(&self) -> bool {
+        matches!(self.scope.as_str(), "global" | "0")
     }
 }
 

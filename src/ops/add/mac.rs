@@ -223,7 +223,7 @@ impl Attempt<'_> {
     fn refuse_answered(&self, question: &MacQuestion) -> Result<(), CniError> {
         let dev = &self.network.mv;
         let asked = question.asked();
-        let reads = asked.map(|address| Line::Read(Read::Neigh(dev.clone(), *address)));
+        let reads = asked.map(|address| Line::Read(Read::Neigh(Side::Host, dev.clone(), *address)));
         let lines: Vec<Line> = reads.chain(self.flushes(question)).collect();
         if lines.is_empty() {
             return Ok(());
@@ -231,7 +231,7 @@ impl Attempt<'_> {
         let outcome = self.session.run(lines, OnError::Continue)?;
         refuse_failed(but_gone(outcome.failures))?;
         let is_answered = |address: &&IpAddr| {
-            let neighbour = outcome.seen.neighbour(dev, **address);
+            let neighbour = outcome.seen.neighbour(Side::Host, dev, **address);
             neighbour.is_some_and(|neighbour| question.is_answered(**address, neighbour))
         };
         match question.asked().find(is_answered) {

@@ -16,12 +16,18 @@ impl fmt::Display for Fact {
             Self::Setting { dev, setting, .. } => write!(f, "{dev} {setting}"),
             Self::Flood { dev, to, .. } => write!(f, "{dev} floods to {to}"),
             Self::Address { dev, address, .. } => write!(f, "{dev} has {address}"),
+            Self::Neighbour {
+                dev, address, mac, ..
+            } => write!(f, "{dev} has {address} at {mac}"),
             Self::Route { route, .. } => {
                 write!(f, "route {}", route.shown_dst())?;
                 if let Some(via) = route.via {
                     write!(f, " via {via}")?;
                 }
                 write!(f, " dev {}", route.dev)?;
+                if let Some(src) = route.src {
+                    write!(f, " src {src}")?;
+                }
                 if route.table != crate::ip::TableId::MAIN {
                     write!(f, " table {}", route.table)?;
                 }

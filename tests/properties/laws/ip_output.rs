@@ -124,6 +124,7 @@ impl<'a> Wanted<'a> {
             made_as: "eth0".parse().unwrap(),
             mtu,
             ipv6: true,
+            gateway_mac: None,
             mac: None,
             lease: &self.lease,
         }
@@ -139,6 +140,7 @@ impl<'a> Wanted<'a> {
         reads.push(Read::Vxlans);
         reads.push(Read::Maddr(self.selection.network.vx.clone()));
         reads.push(Read::Neigh(
+            Side::Host,
             self.selection.network.mv.clone(),
             [10, 1, 0, 9].into(),
         ));

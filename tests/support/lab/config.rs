@@ -16,6 +16,7 @@ pub struct Net {
     /// Its VNI; 10.`id % 256`.0.0/16 and fd10:`id`::/112 are its subnets.
     pub id: u32,
     families: &'static [u8],
+    is_shared: bool,
     more: Value,
 }
 
@@ -26,8 +27,15 @@ impl Net {
             name: name.to_owned(),
             id,
             families: &[4],
+            is_shared: false,
             more: json!({}),
         }
+    }
+
+    /// With one gateway address for all nodes.
+    pub fn anycast(mut self) -> Self {
+        self.is_shared = true;
+        self.with(json!({"gateway": "anycast"}))
     }
 
     /// IPv6 only.
@@ -73,12 +81,16 @@ impl Net {
 
     /// The address of a node on it.
     pub fn gateway_v4(&self, node: usize) -> String {
-        format!("10.{}.0.{}", self.id % 256, node + 1)
+        format!("10.{}.0.{}", self.id % 256, self.host(node))
     }
 
     /// The IPv6 address of a node on it.
     pub fn gateway_v6(&self, node: usize) -> String {
-        format!("fd10:{:x}::{:x}", self.id, node + 1)
+        format!("fd10:{:x}::{:x}", self.id, self.host(node))
+    }
+
+    fn host(&self, node: usize) -> usize {
+        if self.is_shared { 1 } else { node + 1 }
     }
 
     /// An address that no IPAM of the lab hands out on its own.

@@ -1,0 +1,217 @@
+//! A gateway that every node has: one address for all of them, at a MAC of each node's own.
+//!
+//! A pod knows its own node's by a neighbour entry that is permanent, so that no answer of another node counts. What the
+//! node itself sends must not leave with the shared address, or the answer would go to whichever node the pod is on: the
+//! route to the subnet has another source, the node's address on the underlay, to which every node knows the way.
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+
+use super::fact::{Fact, Probe};
+use super::observed::Observed;
+use super::read::Read;
+use super::side::Side;
+use super::underlay;
+use crate::config::{Gateway, Network};
+use crate::ip::addr::{self, Role};
+use crate::ip::link::AddrRecord;
+use crate::ip::route::{Lookup, Route};
+use crate::ip::sysctl::SysctlKey;
+use crate::ip::{Family, IfName, Mac};
+
+/// Who makes the route that comes with an address (`RTPROT_KERNEL`, `linux/rtnetlink.h`).
+const KERNEL: u8 = 2;
+
+/// The metric of such a route of IPv6 (`IP6_RT_PRIO_ADDRCONF`, `linux/ipv6_route.h`).
+const METRIC: u32 = 256;
+
+/// Whether all nodes have the network's gateway address.
+pub fn is(network: &Network) -> bool {
+    network.gateway == Gateway::Anycast
+}
+
+/// What the gateway's address is to this node.
+pub fn role(network: &Network) -> Role {
+    match is(network) {
+        true => Role::Anycast,
+        false => Role::Own,
+    }
+}
+
+/// The questions that tell the node's own addresses, and whether its packets leave with them.
+pub fn reads(network: &Network, probe: Probe) -> Vec<Read> {
+    if !is(network) {
+        return Vec::new();
+    }
+    let mut reads: Vec<Read> = underlay::vtep_read(network).into_iter().collect();
+    if let Some(dev) = &network.options.vxlan.dev {
+        reads.push(Read::Addr(Side::Host, dev.clone()));
+        let keys = [everywhere(), rp_filter(dev)];
+        let keys = keys.map(|key| Read::Sysctl(Side::Host, key));
+        reads.extend(keys.into_iter().filter(|_| has_v4(network)));
+    }
+    let cidrs = network.cidrs.iter();
+    // Until the node was seen, by whichever address.
+    reads.extend(cidrs.flat_map(|cidr| route(network, *cidr, None).reads(probe)));
+    reads
+}
+
+/// The node's own address of a family, by which every other node finds it: that of its VTEP, else the underlay device's
+/// first.
+pub fn own(network: &Network, family: Family, seen: &Observed) -> Option<IpAddr> {
+    let vtep = underlay::vtep(network, seen).filter(|vtep| Family::of(*vtep) == family);
+    let device = underlay::device(network, seen);
+    let listed = device.iter().flat_map(|link| &link.addr_info);
+    let fits = |one: &&AddrRecord| {
+        let lasts = !one.tentative && !one.dadfailed && !one.deprecated && !one.temporary;
+        Family::of(one.local) == family && one.is_global() && lasts && !one.secondary
+    };
+    vtep.or_else(|| listed.filter(fits).map(|one| one.local).next())
+}
+
+/// The MAC that the gateway's device is made with: it follows from the node's address on the underlay, so that one that is made anew
+/// has the MAC that pods know. `0a:59` and the IPv4 address, or `0a:5a` and the last four bytes of the IPv6 address.
+pub fn mac_to_make(network: &Network, seen: &Observed) -> Option<Mac> {
+    let vtep = underlay::vtep(network, seen).filter(|_| is(network))?;
+    Mac::new(match vtep {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            [0x0a, 0x59, a, b, c, d]
+        }
+        IpAddr::V6(v6) => {
+            let [.., a, b, c, d] = v6.octets();
+            [0x0a, 0x5a, a, b, c, d]
+        }
+    })
+    .ok()
+}
+
+/// The MAC of the gateway's device, as it is or will be.
+pub fn mac(network: &Network, seen: &Observed) -> Option<Mac> {
+    let there = seen.link(Side::Host, &network.mv).filter(|_| is(network));
+    let there = there.and_then(|link| link.address.parse().ok());
+    there.or_else(|| mac_to_make(network, seen))
+}
+
+fn everywhere() -> SysctlKey {
+    SysctlKey::All(Family::V4, "rp_filter")
+}
+
+fn rp_filter(dev: &IfName) -> SysctlKey {
+    SysctlKey::Device(Family::V4, dev.clone(), "rp_filter")
+}
+
+fn has_v4(network: &Network) -> bool {
+    network.cidr(Family::V4).is_some()
+}
+
+/// What a pod elsewhere answers the node comes in by the underlay, while the way to the pod is the gateway's device: a
+/// strict `rp_filter` there would drop it. Of the two switches the larger counts (`IN_DEV_RPFILTER`, `linux/inetdevice.h`).
+pub fn switches(network: &Network, seen: &Observed) -> Vec<Fact> {
+    let dev = underlay::name(network, seen).filter(|_| is(network) && has_v4(network));
+    let or: &[&str] = match seen.sysctl(Side::Host, &everywhere()) {
+        Some("1") => &[],
+        Some("2") => &["0", "1"],
+        _ => &["0"],
+    };
+    let fact = |dev: IfName| Fact::Sysctl {
+        side: Side::Host,
+        key: rp_filter(&dev),
+        value: "2",
+        or,
+    };
+    dev.map(fact).into_iter().collect()
+}
+
+/// The addresses that the gateway's device has besides, for what the node itself asks on the network. Of IPv4 the one that it has on
+/// the underlay: a question about an address outside of the subnet (`route-table`'s, for a claim) has it as its sender's, which another node answers, as
+/// it would not the shared one. Of IPv6 the link-local one, also where the kernel makes none by itself.
+pub fn own_addresses(network: &Network, ipv6: bool, seen: &Observed) -> Vec<Fact> {
+    if !is(network) {
+        return Vec::new();
+    }
+    let fact = |address: IpAddr, length, role| {
+        Some(Fact::Address {
+            side: Side::Host,
+            dev: network.mv.clone(),
+            address: IpNetwork::new(address, length).ok()?,
+            role,
+        })
+    };
+    let v4 = own(network, Family::V4, seen).filter(|_| has_v4(network));
+    let v4 = v4.and_then(|own| fact(own, Family::V4.host_prefix(), Role::Unnumbered));
+    let v6 = mac(network, seen).filter(|_| ipv6 && network.cidr(Family::V6).is_some());
+    let v6 = v6.and_then(|mac| fact(mac.link_local().into(), 64, Role::Own));
+    v4.into_iter().chain(v6).collect()
+}
+
+/// The routes to the subnets, by which the node's own packets leave with an address of its own. Where it has none of a family
+/// on the underlay: of IPv6 the link-local one, which is answered on the network itself; of IPv4 there is no such.
+pub fn routes(network: &Network, seen: &Observed) -> Vec<Fact> {
+    let cidrs = network.cidrs.iter().filter(|_| is(network));
+    let fact = |cidr: &IpNetwork| {
+        let src = source(network, Family::of(cidr.ip()), seen)?;
+        Some(route(network, *cidr, Some(src)))
+    };
+    cidrs.filter_map(fact).collect()
+}
+
+/// The address with which the node's own packets of a family leave for the network.
+pub fn source(network: &Network, family: Family, seen: &Observed) -> Option<IpAddr> {
+    let own = own(network, family, seen);
+    let on_the_link = || mac(network, seen).map(|mac| mac.link_local().into());
+    match family {
+        Family::V4 => own,
+        Family::V6 => own.or_else(on_the_link),
+    }
+}
+
+fn route(network: &Network, cidr: IpNetwork, src: Option<IpAddr>) -> Fact {
+    let (scope, metric) = match Family::of(cidr.ip()) {
+        Family::V4 => (Some(addr::SCOPE_LINK), None),
+        Family::V6 => (None, Some(METRIC)),
+    };
+    let route = Route {
+        protocol: Some(KERNEL),
+        src,
+        scope,
+        metric,
+        ..Route::new(Network::subnet(cidr), None, &network.mv)
+    };
+    let [_, far] = underlay::ends(cidr);
+    Fact::Route {
+        side: Side::Host,
+        route,
+        witness: Some(Lookup::to(far)),
+        beside: false,
+    }
+}
+
+/// The questions whether a pod knows its node's MAC of a gateway.
+pub fn reads_of_a_pod(network: &Network, dev: &IfName, families: &[Family]) -> Vec<Read> {
+    let cidrs = families.iter().filter_map(|family| network.cidr(*family));
+    cidrs
+        .filter(|_| is(network))
+        .map(|cidr| Read::Neigh(Side::Pod, dev.clone(), cidr.ip()))
+        .collect()
+}
+
+/// What tells a pod its node's MAC of a gateway.
+pub fn neighbours<'a>(
+    network: &'a Network,
+    dev: &'a IfName,
+    mac: Option<Mac>,
+    families: &'a [Family],
+) -> impl Iterator<Item = Fact> + 'a {
+    let cidrs = families.iter().filter_map(|family| network.cidr(*family));
+    let fact = move |cidr: IpNetwork| {
+        Some(Fact::Neighbour {
+            side: Side::Pod,
+            dev: dev.clone(),
+            address: cidr.ip(),
+            mac: mac?,
+        })
+    };
+    cidrs.filter(|_| is(network)).filter_map(fact)
+}
