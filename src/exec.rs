@@ -7,6 +7,7 @@
 //! then no single process is waited for long.
 
 mod conversation;
+mod dry_run;
 mod ending;
 mod error;
 mod invocation;
@@ -27,6 +28,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use crate::ip::batch::{Answers, Batch};
 use crate::ip::sysctl::SysctlKey;
 use conversation::{Conversations, Past};
+pub use dry_run::{DryRun, Noted};
 pub use error::ExecError;
 pub use invocation::{Invocation, Output, Stderr, Stdin};
 use pacer::Pacer;
@@ -66,6 +68,11 @@ pub trait Exec {
     /// # Errors
     /// When the file is there and cannot be read.
     fn sysctl(&self, key: &SysctlKey) -> io::Result<Option<String>>;
+
+    /// What keeps what would be written, where nothing is.
+    fn dry_run(&self) -> Option<&DryRun> {
+        None
+    }
 
     /// Starts one and waits for its end.
     ///
@@ -133,6 +140,7 @@ pub struct System {
     /// Until when everything must have ended, whatever a single process may take.
     deadline: Option<Instant>,
     conversations: Conversations,
+    dry: Option<DryRun>,
 }
 
 impl System {
@@ -141,6 +149,22 @@ impl System {
         Self {
             stop: Stop::on_sigterm(),
             ..Self::default()
+        }
+    }
+
+    /// One that reads and does not write, until SIGTERM comes.
+    pub fn only_reading(dry: DryRun) -> Self {
+        Self {
+            dry: Some(dry),
+            ..Self::until_sigterm()
+        }
+    }
+
+    /// The same where nothing that counts is written: what asks the wire is carried out in a dry run too.
+    pub fn asking(&self) -> Self {
+        Self {
+            dry: None,
+            ..self.clone()
         }
     }
 
@@ -165,6 +189,7 @@ impl System {
             on_sigterm: OnSigterm::Finish,
             deadline: None,
             conversations: Conversations::default(),
+            dry: self.dry.clone(),
         }
     }
 
@@ -276,6 +301,10 @@ impl Exec for System {
             None => self.spawn(invocation)?,
         };
         Ok(Box::new(child))
+    }
+
+    fn dry_run(&self) -> Option<&DryRun> {
+        self.dry.as_ref()
     }
 
     fn sysctl(&self, key: &SysctlKey) -> io::Result<Option<String>> {

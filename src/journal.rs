@@ -15,6 +15,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
+use crate::exec::Exec;
 use crate::outlet;
 
 /// Bytes at which the file is put aside as `PATH.1`, in place of the one before.
@@ -29,6 +30,7 @@ pub struct Journal {
     path: PathBuf,
     subject: String,
     notes: String,
+    is_muted: bool,
     rotate_at: u64,
     started: Instant,
     /// Inode and size of the file when this verb last wrote: still the same, no other process wrote in between.
@@ -46,10 +48,19 @@ impl Journal {
             path: path.to_owned(),
             subject: one_line(subject),
             notes: one_line(notes),
+            is_muted: false,
             rotate_at: ROTATE_AT,
             started: Instant::now(),
             last: Cell::new(None),
             told: Cell::new(false),
+        }
+    }
+
+    /// The same; of a dry run it writes nothing.
+    pub fn of(self, exec: &dyn Exec) -> Self {
+        Self {
+            is_muted: exec.dry_run().is_some(),
+            ..self
         }
     }
 
@@ -89,6 +100,9 @@ impl Journal {
     }
 
     fn write(&self, text: &str, head: Head) {
+        if self.is_muted {
+            return;
+        }
         if let Err(error) = self.try_write(text, head)
             && !self.told.replace(true)
         {

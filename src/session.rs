@@ -4,6 +4,7 @@
 //! other run side by side; every changing command is in the journal before it runs.
 
 mod broken;
+mod dry_run;
 pub mod line;
 mod paced;
 pub mod release;
@@ -13,11 +14,12 @@ use serde_json::Value;
 use crate::cni::{CniError, Code};
 use crate::config::Network;
 use crate::exec::{Exec, Pending};
-use crate::ip::batch::{Batch, OnError, Pause, says_absent};
+use crate::ip::batch::{Answers, Batch, OnError, Pause, says_absent};
 use crate::ip::stderr::Kind;
 use crate::ip::{Command, Netns, Program};
 use crate::journal::Journal;
 use crate::plan::{self, Fact, Observed, Plan, Probe, Read, Side, Step, host};
+use crate::session::dry_run::Questions;
 use crate::session::line::{
     Failed, Line, Outcome, group, nft_outcome, outcome, runs, sysctl_outcome, unreadable, write,
 };
@@ -48,7 +50,15 @@ pub struct Started {
     lines: Vec<Line>,
     netns: Netns,
     on_error: OnError,
-    pending: Pending,
+    answering: Answering,
+}
+
+/// What answers lines.
+enum Answering {
+    /// A process that carries them out.
+    Process(Pending),
+    /// What there is already.
+    DryRun(Questions),
 }
 
 impl<'a> Session<'a> {
@@ -72,6 +82,14 @@ impl<'a> Session<'a> {
         Self {
             converses: true,
             ..self
+        }
+    }
+
+    /// Writes a remark into the journal; of a dry run, beside what would be written.
+    pub fn remark(&self, text: &str) {
+        match self.exec.dry_run() {
+            Some(dry) => dry.remark(text),
+            None => self.journal.remark(text),
         }
     }
 
@@ -99,6 +117,15 @@ impl<'a> Session<'a> {
         let netns = lines
             .first()
             .map_or(Netns::Own, |line| self.netns(line.side()).clone());
+        if let Some(dry) = self.exec.dry_run() {
+            let questions = Questions::start(self, dry, &lines, (&netns, on_error))?;
+            return Ok(Started {
+                lines,
+                netns,
+                on_error,
+                answering: Answering::DryRun(questions),
+            });
+        }
         let commands: Vec<Command> = lines.iter().map(Line::command).collect();
         let writes = lines.iter().filter(|line| matches!(line, Line::Write(_)));
         let shown: Vec<String> = writes.map(|line| line.command().shown_in(&netns)).collect();
@@ -113,7 +140,7 @@ impl<'a> Session<'a> {
             lines,
             netns,
             on_error,
-            pending,
+            answering: Answering::Process(pending),
         })
     }
 
@@ -319,6 +346,7 @@ fn removing(side: Side, command: Command) -> Line {
         side,
         command,
         undo: None,
+        makes: Vec::new(),
         because: String::new(),
     })
 }
@@ -381,14 +409,30 @@ impl Started {
             lines,
             netns,
             on_error,
-            pending,
+            answering,
         } = self;
-        let answers = pending.wait()?;
-        match lines.first().map(|line| line.command().program()) {
-            Some(Program::Sysctl) => Ok(sysctl_outcome(lines, &netns, answers)),
-            Some(Program::Nft) => nft_outcome(lines, &netns, answers),
-            _ => outcome(lines, &netns, on_error, answers),
+        match answering {
+            Answering::Process(pending) => sorted(&lines, &netns, on_error, pending.wait()?),
+            Answering::DryRun(mut questions) => {
+                let answers = questions.wait(lines.len())?;
+                let outcome = sorted(&lines, &netns, on_error, answers)?;
+                questions.noted(outcome, &lines, &netns)
+            }
         }
+    }
+}
+
+/// Sorts answers to their lines, as the program gives them.
+fn sorted(
+    lines: &[Line],
+    netns: &Netns,
+    on_error: OnError,
+    answers: Answers,
+) -> Result<Outcome, CniError> {
+    match lines.first().map(|line| line.command().program()) {
+        Some(Program::Sysctl) => Ok(sysctl_outcome(lines, netns, answers)),
+        Some(Program::Nft) => nft_outcome(lines, netns, answers),
+        _ => outcome(lines, netns, on_error, answers),
     }
 }
 

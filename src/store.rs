@@ -14,6 +14,7 @@ mod lock;
 pub mod safe;
 mod single;
 mod under_way;
+mod unwritten;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -28,6 +29,7 @@ pub use error::StoreError;
 use lock::How;
 pub use lock::Lock;
 pub use under_way::{Leaving, UnderWay};
+use unwritten::Unwritten;
 
 /// The name of the lock of what all networks of a node share, the packet filter's table; no network has it.
 const SHARED: &str = ".node";
@@ -41,6 +43,8 @@ pub struct Store {
     data: PathBuf,
     run: PathBuf,
     stop: Stop,
+    /// Where nothing is written.
+    unwritten: Option<Unwritten>,
 }
 
 impl Store {
@@ -50,6 +54,7 @@ impl Store {
             data: data_dir.to_owned(),
             run: run_dir.to_owned(),
             stop: Stop::default(),
+            unwritten: None,
         }
     }
 
@@ -75,7 +80,11 @@ impl Store {
     pub fn begin(&self, attachment: &Attachment) -> Option<UnderWay> {
         let (network, ifname) = (&attachment.network, attachment.ifname.as_str());
         let path = self.record(network, &attachment.container, ifname);
-        let mark = under_way::mark_if_free(&path)?;
+        let mark = match self.is_only_read() {
+            true if under_way::is_under_way(&path) => return None,
+            true => UnderWay::default(),
+            false => under_way::mark_if_free(&path)?,
+        };
         match read(path, network) {
             Some((_, Found::Whole(now))) if *now == *attachment => Some(mark),
             _ => None,
@@ -97,6 +106,10 @@ impl Store {
     /// [`StoreError::File`].
     pub fn remove(&self, network: &str, container: &str, ifname: &str) -> Result<(), StoreError> {
         let path = self.record(network, container, ifname);
+        if let Some(unwritten) = &self.unwritten {
+            unwritten.remove(path);
+            return Ok(());
+        }
         let dir = self.data.join(network);
         let draft = self.draft(network, container, ifname);
         for file in [&path, &draft] {
@@ -118,7 +131,7 @@ impl Store {
     pub fn find(&self, container: &str, ifname: &str) -> Result<Option<Found>, StoreError> {
         for network in self.networks()? {
             let path = self.record(&network, container, ifname);
-            if let Some((_, found)) = read(path, &network) {
+            if let Some((_, found)) = self.read(path, &network) {
                 return Ok(Some(found));
             }
         }
@@ -133,7 +146,7 @@ impl Store {
         let dir = self.data.join(network);
         let names = list(&dir)?.into_iter();
         Ok(names
-            .filter_map(|name| read(dir.join(name), network))
+            .filter_map(|name| self.read(dir.join(name), network))
             .collect())
     }
 
@@ -151,7 +164,10 @@ impl Store {
         let dir = self.data.join(network);
         let own = format!("{container}:{ifname}.json");
         for name in list(&dir)?.into_iter().filter(|name| *name != own) {
-            if read(dir.join(name), network).is_some_and(|(_, found)| found.is_of_this_boot()) {
+            if self
+                .read(dir.join(name), network)
+                .is_some_and(|(_, found)| found.is_of_this_boot())
+            {
                 return Ok(true);
             }
         }
@@ -200,6 +216,12 @@ impl Store {
         Ok(false)
     }
 
+    /// The record in a file of a network; none where it is gone by now.
+    fn read(&self, path: PathBuf, network: &str) -> Option<(PathBuf, Found)> {
+        let is_there = !self.is_removed(&path);
+        is_there.then(|| read(path, network)).flatten()
+    }
+
     /// The networks that have a folder.
     ///
     /// # Errors
@@ -240,6 +262,9 @@ impl Store {
     /// Removes the lock's file of a network that this node is not on. While another process has the lock,
     /// it is left to them; left behind, it does no harm.
     pub fn forget_lock(&self, network: &str) {
+        if self.is_only_read() {
+            return;
+        }
         let unused = |_: &Lock| {
             self.is_used_by_others(network, "", "")
                 .is_ok_and(|used| !used)
@@ -251,8 +276,16 @@ impl Store {
     }
 
     fn lock(&self, network: &str, how: How) -> Result<Lock, StoreError> {
+        self.lock_file(format!("{network}.lock"), how)
+    }
+
+    /// Takes the lock in a file; of a dry run none.
+    fn lock_file(&self, name: String, how: How) -> Result<Lock, StoreError> {
+        if self.is_only_read() {
+            return Ok(Lock::of_nothing());
+        }
         make_dir(&self.run)?;
-        Lock::take(self.run.join(format!("{network}.lock")), how, &self.stop)
+        Lock::take(self.run.join(name), how, &self.stop)
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::error::{CniError, Code};
 use super::request::{Request, Verb};
 use crate::exec::search::{self, Missing};
-use crate::exec::{Exec, ExecError, Invocation, Output, Running, Stderr, Stdin};
+use crate::exec::{DryRun, Exec, ExecError, Invocation, Output, Running, Stderr, Stdin};
 use crate::sanitize::printable;
 
 /// How long a delegate may take: DHCP takes seconds; a runtime waits about two minutes for a pod.
@@ -38,31 +38,39 @@ pub struct Call {
     running: Box<dyn Running>,
 }
 
+/// What stands for a delegate in a dry run: it has done everything at once.
+struct StandIn(Output);
+
+impl StandIn {
+    fn of(dry: &DryRun) -> Box<dyn Running> {
+        let stdout = dry.lease().map(Value::to_string).unwrap_or_default();
+        Box::new(Self(Output {
+            code: Some(0),
+            stdout: stdout.into_bytes(),
+            ..Output::default()
+        }))
+    }
+}
+
+impl Running for StandIn {
+    fn wait(self: Box<Self>) -> Result<Output, ExecError> {
+        Ok(self.0)
+    }
+}
+
 impl Delegate {
-    /// Finds a plugin by its name in the folders of `CNI_PATH`.
+    /// Finds a plugin by its name in the folders of `CNI_PATH`. A dry run looks for none, for it starts none.
     ///
     /// # Errors
     /// Code 7 that names the folders.
-    pub fn find(name: &str, request: &Request) -> Result<Self, CniError> {
-        let folders = request.path.iter().cloned();
-        let missing = |missing: Missing| {
-            let msg = format!(
-                "the plugin `{}` is in none of the folders of CNI_PATH: {missing}",
-                printable(name)
-            );
-            CniError::new(Code::INVALID_CONFIGURATION, msg)
-                .details("install it there, or correct ipam.type")
+    pub fn find(exec: &dyn Exec, name: &str, request: &Request) -> Result<Self, CniError> {
+        let path = match exec.dry_run() {
+            Some(_) => PathBuf::new(),
+            None => path_of(name, request)?,
         };
-        if name.is_empty() || name.contains('/') {
-            return Err(missing(Missing {
-                looked: folders.collect(),
-                passed_over: Vec::new(),
-            }));
-        }
-        let path = search::program(name, folders).map_err(missing)?;
         Ok(Self {
             name: name.to_owned(),
-            path: absolute(&path),
+            path,
             variables: request.variables.clone(),
         })
     }
@@ -86,8 +94,11 @@ impl Delegate {
             timeout: TIMEOUT,
             interrupted_after: None,
         };
-        let running =
-            start_unless_busy(exec, &invocation).map_err(|error| self.failed(verb, &error))?;
+        let running = match exec.dry_run() {
+            Some(dry) => Ok(StandIn::of(dry)),
+            None => start_unless_busy(exec, &invocation),
+        };
+        let running = running.map_err(|error| self.failed(verb, &error))?;
         Ok(Call {
             name: self.name.clone(),
             verb,
@@ -128,6 +139,27 @@ impl Call {
             _ => Err(refusal(&self.name, self.verb, &output)),
         }
     }
+}
+
+/// Where a plugin of a name is, in the folders of `CNI_PATH`.
+fn path_of(name: &str, request: &Request) -> Result<PathBuf, CniError> {
+    let folders = request.path.iter().cloned();
+    let missing = |missing: Missing| {
+        let msg = format!(
+            "the plugin `{}` is in none of the folders of CNI_PATH: {missing}",
+            printable(name)
+        );
+        CniError::new(Code::INVALID_CONFIGURATION, msg)
+            .details("install it there, or correct ipam.type")
+    };
+    if name.is_empty() || name.contains('/') {
+        return Err(missing(Missing {
+            looked: folders.collect(),
+            passed_over: Vec::new(),
+        }));
+    }
+    let path = search::program(name, folders).map_err(missing)?;
+    Ok(absolute(&path))
 }
 
 /// Starts a process, and again where its file is still being written.

@@ -324,8 +324,11 @@ fn take(system: &System, node: &Node, record: &Attachment) -> Result<(), CniErro
     }
 }
 
-/// The question that a runtime's DEL would be.
-fn request(node: &Node, record: &Attachment) -> Result<Request, CniError> {
+/// The question that a runtime's DEL of an attachment would be.
+///
+/// # Errors
+/// When the configuration is not one that a runtime could ask with.
+pub fn request(node: &Node, record: &Attachment) -> Result<Request, CniError> {
     let mut config = node.raw.clone();
     // The lease is of that CNI network, whatever the configuration is called now.
     config["name"] = json!(record.name);

@@ -13,7 +13,7 @@ use super::look::{Attached, Found, host_facts, host_reads, look_at, session};
 use super::node::{Node, OnNode};
 use super::progress::Progress;
 use crate::cni::CniError;
-use crate::exec::System;
+use crate::exec::{Exec, System};
 use crate::ip::{IfName, Netns};
 use crate::journal::Journal;
 use crate::ops::host_side::HostSide;
@@ -41,12 +41,13 @@ pub struct Done {
 /// When there is no configuration, or the folder of the records cannot be read.
 pub fn run(shared: &Shared, _: &RepairOptions) -> Result<Said, CniError> {
     let node = Node::open(shared)?;
-    let done = repair(&System::until_sigterm(), &node)?;
+    let done = repair(&System::until_sigterm(), &node);
     let said = Said::either(shared, || done.document(), || done.text());
     Ok(said.if_well(done.failed.is_empty()))
 }
 
-fn repair(system: &System, node: &Node) -> Result<Done, CniError> {
+/// Mends what can be mended, on a dry run in thought.
+pub fn repair(system: &System, node: &Node) -> Done {
     let mut done = Done::default();
     let mut seen: Vec<Mended> = Vec::new();
     for on in &node.networks {
@@ -55,17 +56,19 @@ fn repair(system: &System, node: &Node) -> Result<Done, CniError> {
         };
         done.looked += 1;
         let mut steps = Vec::new();
+        let of = format!("network {}", on.name);
+        heading(system, &of);
         let mended = side(system, node, on, standing, &mut steps);
-        done.tell(&format!("network {}", on.name), &steps, &Netns::Own);
+        done.tell(&of, &steps, &Netns::Own);
         match mended {
             Ok(Some(mended)) => seen.push(mended),
             Ok(None) => {}
-            Err(error) => done.failed.push((format!("network {}", on.name), error)),
+            Err(error) => done.failed.push((of, error)),
         }
     }
     claims(system, node, &mut done);
     containers(system, node, &seen, &mut done);
-    Ok(done)
+    done
 }
 
 /// The host side of a network, mended.
@@ -85,7 +88,7 @@ fn side(
     standing: &HostSide,
     steps: &mut Vec<Step>,
 ) -> Result<Option<Mended>, CniError> {
-    let journal = journal(node, &on.name, "-", "");
+    let journal = journal(node, &on.name, "-", "").of(system);
     let session = session(system, &journal);
     let _alone = node.store.clone().until(system.stop()).hold(&on.name)?;
     // The last container may have left since the records were read: nothing is made for a container that has gone.
@@ -136,6 +139,7 @@ fn claims(system: &System, node: &Node, done: &mut Done) {
         return;
     }
     let of = "claims";
+    heading(system, of);
     match route_table::reconcile::reconcile(system, &folders) {
         Err(error) => done.failed.push((of.to_owned(), error)),
         Ok(mended) => {
@@ -178,6 +182,7 @@ fn containers(system: &System, node: &Node, seen: &[Mended], done: &mut Done) {
             continue;
         };
         let mut steps = Vec::new();
+        heading(system, &one.of.shown());
         let mended = container(system, node, one.of, host, &mut steps);
         let netns = one.of.netns.as_ref().unwrap_or(&Netns::Own);
         done.tell(&one.of.shown(), &steps, netns);
@@ -207,7 +212,7 @@ fn container(
     }
     let pod = one.record.pod.as_ref();
     let notes = pod.map_or_else(String::new, |pod| format!(" pod={pod}"));
-    let journal = journal(node, &one.network.name, &one.record.id(), &notes);
+    let journal = journal(node, &one.network.name, &one.record.id(), &notes).of(system);
     let session = Session {
         pod: netns,
         ..session(system, &journal)
@@ -262,6 +267,13 @@ fn set_back(
         seen.absorb(session.observe(plan::reads(facts, Probe::List))?);
     }
     Ok(seen)
+}
+
+/// What is above the commands of a dry run.
+fn heading(system: &System, of: &str) {
+    if let Some(dry) = system.dry_run() {
+        dry.heading(of);
+    }
 }
 
 /// The journal of what is mended.

@@ -58,8 +58,11 @@ pub(super) struct Past {
 impl System {
     /// Starts a process that gets its commands later, by [`super::Exec::start`] with the same argv: its start is half of
     /// what a short process costs, and can run beside something else. One that gets none does nothing. Where it
-    /// cannot be started [`super::Exec::start`] says why.
+    /// cannot be started [`super::Exec::start`] says why. A dry run has nothing to tell it.
     pub fn open(&self, argv: Vec<String>) {
+        if self.dry.is_some() {
+            return;
+        }
         let invocation = Invocation {
             stdin: Stdin::Later,
             ..Invocation::own(argv, COMMAND_TIMEOUT)

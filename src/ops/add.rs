@@ -15,12 +15,12 @@ use ipnetwork::IpNetwork;
 pub use self::ask::with_annotations;
 use self::link::Birth;
 use super::leave::vanished;
-use super::{Sandbox, guard, journal, namespace_inode, outcome, prev_result, store};
+use super::{NO_INODE, Sandbox, guard, journal, namespace_inode, outcome, prev_result, store};
 use crate::cni::delegate::{Call, Delegate};
 use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code, Request, Verb};
 use crate::config::{Config, Filter, Network};
-use crate::exec::System;
+use crate::exec::{Exec, System};
 use crate::ip::{Family, IfName, Mac, Program};
 use crate::journal::Journal;
 use crate::lease;
@@ -41,17 +41,36 @@ pub fn add(system: &System, request: &Request) -> Result<CniResult, CniError> {
     let config = with_annotations(Config::read(&request.config)?, system, &request.args)?;
     let before = prev_result(request)?.unwrap_or_default();
     let selection = select(&config, &request.args)?;
-    let sandbox = Sandbox::of(request)?;
-    let journal = journal(
-        &config.log_file,
-        request,
-        &selection.network.name,
-        &selection.because,
-    );
-    let attempt = Attempt::new(system, request, &config, &selection, &sandbox, &journal)?;
+    let made = join(system, request, &config, &selection)?;
+    Ok(before.extend(made))
+}
+
+/// Puts a container on the network that was chosen for it.
+///
+/// # Errors
+/// As [`add`].
+pub fn join(
+    system: &System,
+    request: &Request,
+    config: &Config,
+    selection: &Selection<'_>,
+) -> Result<CniResult, CniError> {
+    let sandbox = Sandbox::of(system, request)?;
+    let (name, because) = (&selection.network.name, &selection.because);
+    let journal = journal(&config.log_file, request, name, because).of(system);
+    let attempt = Attempt::new(system, request, config, selection, &sandbox, &journal)?;
     let made = attempt.run();
     journal.end(&outcome(&made));
-    made.map(|result| before.extend(result))
+    made
+}
+
+/// The store, which an ADD waits for only until it is told to end.
+fn store_of(system: &System, config: &Config) -> Store {
+    let store = store(config).until(system.stop());
+    match system.dry_run() {
+        Some(_) => store.only_read(),
+        None => store,
+    }
 }
 
 /// One try, with everything it needs at hand.
@@ -108,8 +127,8 @@ impl<'a> Attempt<'a> {
             addresses: &selection.addresses,
             asked_mac: selection.mac,
             session: Session::new(system, journal, &sandbox.netns),
-            store: store(config).until(system.stop()),
-            ipam: Delegate::find(plugin, request)?,
+            store: store_of(system, config),
+            ipam: Delegate::find(system, plugin, request)?,
             attachment: attachment(request, selection, sandbox, &ifname, ipam),
             ifname,
         })
@@ -119,8 +138,10 @@ impl<'a> Attempt<'a> {
     fn run(&self) -> Result<CniResult, CniError> {
         let _under_way = self.record()?;
         let mut made = Made::default();
-        self.make(&mut made)
-            .map_err(|error| self.take_back(made, self.gone(error)))
+        self.make(&mut made).map_err(|error| match self.is_dry() {
+            true => error,
+            false => self.take_back(made, self.gone(error)),
+        })
     }
 
     /// The error, with its cause where the pod has gone meanwhile: of a namespace that is just being unmounted
@@ -135,7 +156,12 @@ impl<'a> Attempt<'a> {
 
     /// Whether the namespace is still the container's.
     fn is_there(&self) -> bool {
-        namespace_inode(self.request.netns.as_ref()) == Some(self.attachment.inode)
+        namespace_inode(self.request.netns.as_ref()).unwrap_or(NO_INODE) == self.attachment.inode
+    }
+
+    /// Whether nothing is made, so that there is nothing to be taken back and nothing to be seen in the end.
+    fn is_dry(&self) -> bool {
+        self.system.dry_run().is_some()
     }
 
     /// Refuses what is there already, then writes the attachment down.
@@ -193,7 +219,10 @@ impl<'a> Attempt<'a> {
             lease: Some(lease.clone()),
             ..self.attachment.clone()
         })?);
-        self.result(&container, &seen)
+        match self.is_dry() {
+            true => Ok(lease.clone()),
+            false => self.result(&container, &seen),
+        }
     }
 
     fn start_ipam(&self, made: &mut Made) -> Result<(), CniError> {

@@ -32,13 +32,17 @@ pub fn check(system: &System, request: &Request) -> Result<(), CniError> {
             "prevResult: missing: CHECK compares with ADD's result",
         ));
     };
-    let sandbox = Sandbox::of(request)?;
+    let sandbox = Sandbox::of(system, request)?;
     let record = recorded(&config, request)?;
     let network = kept(&store(&config), &record)?;
     let side = HostSide::of(&store(&config), &network);
     let journal = journal(&config.log_file, request, &network.name, "");
     let session = Session::new(system, &journal, &sandbox.netns);
-    let ipam = Delegate::find(record.ipam["type"].as_str().unwrap_or_default(), request)?;
+    let ipam = Delegate::find(
+        system,
+        record.ipam["type"].as_str().unwrap_or_default(),
+        request,
+    )?;
     let asked = ipam.start(
         system,
         Verb::Check,

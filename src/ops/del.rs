@@ -52,7 +52,7 @@ pub fn take_off(
         .network
         .as_ref()
         .map_or("-", |network| network.name.as_str());
-    let journal = journal(&config.log_file, request, name, "");
+    let journal = journal(&config.log_file, request, name, "").of(system);
     let netns = known.netns.clone().unwrap_or(Netns::Own);
     let session = Session::new(system, &journal, &netns);
     let result = known.take_off(&session, store, request);
@@ -248,7 +248,11 @@ impl Known {
         let Some(ipam) = ipam else {
             return Ok(None);
         };
-        let plugin = Delegate::find(ipam["type"].as_str().unwrap_or_default(), request)?;
+        let plugin = Delegate::find(
+            session.exec,
+            ipam["type"].as_str().unwrap_or_default(),
+            request,
+        )?;
         let config = lease::config(&request.config, ipam, &[]);
         plugin.start(session.exec, Verb::Del, &config).map(Some)
     }
@@ -263,8 +267,7 @@ impl Known {
         let wait = |call: Option<Call>| call.map_or(Ok(None), Call::wait).map(drop);
         match started.and_then(wait) {
             Err(refused) if refused.code != Code::TRY_AGAIN && self.corrected.is_some() => {
-                let journal = session.journal;
-                journal.remark(&format!("{refused}; as it is configured now:"));
+                session.remark(&format!("{refused}; as it is configured now:"));
                 let again = self.release(session, request, self.corrected.as_ref());
                 again
                     .and_then(wait)
@@ -344,7 +347,7 @@ impl Known {
         };
         if store.is_anothers(inode, &request.container, ifname, &self.since)? {
             let text = format!("{ifname} is left alone: it is another container's by now");
-            session.journal.remark(&text);
+            session.remark(&text);
             return Ok(None);
         }
         let is_its_own = match (&self.recorded, &self.network) {
@@ -373,7 +376,7 @@ impl Known {
     ) -> Result<(), CniError> {
         let (container, ifname) = (&request.container, &request.ifname);
         let forget = |name: &str, why: String| {
-            session.journal.remark(&why);
+            session.remark(&why);
             store.remove(name, container, ifname)?;
             store.forget_lock(name);
             Ok(())

@@ -48,7 +48,7 @@ pub fn remove(session: &Session<'_>, store: &Store, network: &Network) -> Vec<St
         store.forget_filter(&network.name);
         if network.guard {
             let text = format!("nft is not installed: the chains of {} stay", network.mv);
-            session.journal.remark(&text);
+            session.remark(&text);
         }
         return Vec::new();
     };

@@ -28,8 +28,8 @@ pub fn ask_ipams<'a>(
         }
         let name = ipam["type"].as_str().unwrap_or_default();
         let whole = lease::config(&request.config, &ipam, &[]);
-        let said =
-            Delegate::find(name, request).and_then(|plugin| plugin.run(system, verb, &whole));
+        let said = Delegate::find(system, name, request)
+            .and_then(|plugin| plugin.run(system, verb, &whole));
         match said {
             Err(error) if is_unknown(&error) => outlet::remark(&format!(
                 "vxlan-cni: the plugin `{}` does not carry out {}: {error}\n",

@@ -34,7 +34,7 @@ pub fn leave(
             && let Err(error) = restore_former(session, store, network)
         {
             // What is missing of it is repair's: the attachment is gone all the same.
-            session.journal.remark(&error.to_string());
+            session.remark(&error.to_string());
         }
         return match left.first() {
             None => Ok(store.remove(&network.name, container, ifname)?),
@@ -95,34 +95,6 @@ fn is_idle(session: &Session<'_>, store: &Store, network: &Network) -> Result<bo
     let left = !removals(network, &rules, &seen).is_empty()
         || !guard::removals(store, network, &seen).is_empty();
     Ok(other_users(network, &seen) == 0 && left)
-}
-
-/// The commands that would take the host side away once an attachment has left; `own` is how many of
-/// its macvlans listen through it; none while others are on the network. Removes nothing.
-///
-/// # Errors
-/// When the node or the records cannot be looked at.
-pub fn planned(
-    session: &Session<'_>,
-    store: &Store,
-    network: &Network,
-    container: &str,
-    ifname: &str,
-    own: u32,
-) -> Result<Vec<Command>, CniError> {
-    if store.is_used_by_others(&network.name, container, ifname)? {
-        return Ok(Vec::new());
-    }
-    let rules = rules(store, network)?;
-    let mut questions = questions(network, &rules);
-    questions.extend(guard::question(store, network));
-    let seen = session.observe(questions)?;
-    let mut commands = removals(network, &rules, &seen);
-    commands.extend(guard::removals(store, network, &seen));
-    match other_users(network, &seen) > own {
-        true => Ok(Vec::new()),
-        false => Ok(commands),
-    }
 }
 
 /// After an ADD that failed: forgets the attachment if everything else was taken back, and takes the
@@ -207,7 +179,7 @@ fn take_away(session: &Session<'_>, store: &Store, network: &Network) -> Result<
     let rules = rules(store, network)?;
     let (seen, users) = look_until_released(session, network, &rules)?;
     if users > 0 {
-        session.journal.remark(&format!(
+        session.remark(&format!(
             "{} is left alone: {users} more macvlan on it than this node has records of",
             network.vx
         ));
@@ -217,7 +189,7 @@ fn take_away(session: &Session<'_>, store: &Store, network: &Network) -> Result<
         .link(Side::Host, &network.vx)
         .filter(|vx| !is_ours(network, vx))
     {
-        session.journal.remark(&format!(
+        session.remark(&format!(
             "{} is left alone: it is a {} with VNI {:?}, not the vxlan with VNI {}",
             network.vx,
             vx.kind(),
@@ -297,9 +269,7 @@ fn other_users(network: &Network, seen: &Observed) -> u32 {
     let gateway = seen.link(Side::Host, &network.mv);
     let gateway =
         gateway.is_some_and(|mv| mv.flag("UP") && mv.link.as_deref() == Some(network.vx.as_str()));
-    let listeners = seen
-        .maddr(&network.vx)
-        .map_or(0, |record| record.listeners());
+    let listeners = seen.listeners(&network.vx).unwrap_or(0);
     listeners.saturating_sub(gateway.into())
 }
 

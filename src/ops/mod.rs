@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::cni::result::ResultError;
 use crate::cni::{CniError, CniResult, Code, Plugin, Request, Verb};
 use crate::config::{Config, Network, kept_network};
-use crate::exec::System;
+use crate::exec::{Exec, System};
 use crate::ip::Netns;
 use crate::journal::Journal;
 use crate::plan::underlay::HostError;
@@ -80,15 +80,19 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Looks at `CNI_NETNS`.
+    /// Looks at `CNI_NETNS`; of a pod that a dry run is to do without there is no more than the name.
     ///
     /// # Errors
     /// Code 4 for a path that cannot be used, 3 for one that is not there, 8 for this program's own.
-    pub fn of(request: &Request) -> Result<Self, CniError> {
+    pub fn of(exec: &dyn Exec, request: &Request) -> Result<Self, CniError> {
         let path = &request.netns;
         let netns = Netns::from_path(path).map_err(|error| {
             CniError::new(Code::INVALID_ENVIRONMENT, format!("CNI_NETNS: {error}"))
         })?;
+        if exec.dry_run().is_some_and(|dry| !dry.has_pod()) {
+            let inode = NO_INODE;
+            return Ok(Self { netns, inode });
+        }
         let shown = printable(path);
         let inode = namespace_inode(Path::new(path)).ok_or_else(|| {
             CniError::new(
@@ -107,6 +111,9 @@ impl Sandbox {
         Ok(Self { netns, inode })
     }
 }
+
+/// What no namespace has for an inode.
+pub const NO_INODE: u64 = 0;
 
 /// The kind of file system a namespace's file is on (`NSFS_MAGIC`, `linux/magic.h`).
 const NSFS: u64 = 0x6e73_6673;

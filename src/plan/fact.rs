@@ -1,6 +1,7 @@
 //! A fact: something that shall be so. It knows how it is seen, what makes it so, what undoes it.
 
 mod shown;
+mod supposed;
 
 use std::net::IpAddr;
 
@@ -229,6 +230,7 @@ impl Fact {
     /// Whether it holds by what was seen.
     pub fn verdict(&self, seen: &Observed) -> Verdict {
         match self {
+            _ if seen.is_supposed(self) => Verdict::Holds,
             Self::Vxlan { name, vxlan } => judge(
                 seen.link(Side::Host, name),
                 |record| vxlan_differences(record, vxlan),

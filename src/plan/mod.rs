@@ -31,7 +31,9 @@ pub struct Step {
     pub command: Command,
     /// What takes it back, and where.
     pub undo: Option<(Side, Command)>,
-    /// The fact it makes true.
+    /// The facts it makes true.
+    pub makes: Vec<Fact>,
+    /// What it is for: those facts, or another purpose.
     pub because: String,
 }
 
@@ -41,7 +43,7 @@ pub type Plan = Vec<Step>;
 /// The shortest list of steps from what was seen to what shall be.
 pub fn plan(facts: &[Fact], seen: &Observed, pod: &Netns) -> Plan {
     let mut steps = Plan::new();
-    let mut switches: Vec<(Side, SysctlKey, &'static str)> = Vec::new();
+    let mut switches: Vec<Switch<'_>> = Vec::new();
     let mut unnamed: Option<Unnamed> = None;
     for fact in facts {
         let verdict = fact.verdict(seen);
@@ -50,14 +52,18 @@ pub fn plan(facts: &[Fact], seen: &Observed, pod: &Netns) -> Plan {
             Fact::Sysctl {
                 side, key, value, ..
             } => {
-                if switches.first().is_some_and(|(first, ..)| first != side) {
+                if switches.first().is_some_and(|first| first.side != *side) {
                     steps.extend(switch(&mut switches));
                 }
                 let key = match &unnamed {
                     Some(made) if *side == made.side => made.key(key),
                     _ => key.clone(),
                 };
-                switches.push((*side, key, value));
+                switches.push(Switch {
+                    side: *side,
+                    setting: (key, (*value).to_owned()),
+                    fact,
+                });
             }
             fact => {
                 steps.extend(switch(&mut switches));
@@ -116,6 +122,7 @@ impl Unnamed {
             side: self.side,
             command: link::rename(&self.made_as, &self.name),
             undo: Some((self.side, link::del(&self.name))),
+            makes: Vec::new(),
             because: self.because,
         }
     }
@@ -148,17 +155,25 @@ fn step(fact: &Fact, verdict: &Verdict, pod: &Netns) -> Step {
         side,
         command,
         undo,
+        makes: vec![fact.clone()],
         because: fact.to_string(),
     }
 }
 
+/// A switch to be set, by the name that its device has for now.
+struct Switch<'a> {
+    side: Side,
+    setting: (SysctlKey, String),
+    fact: &'a Fact,
+}
+
 /// Switches next to each other are set by one process.
-fn switch(switches: &mut Vec<(Side, SysctlKey, &'static str)>) -> Option<Step> {
-    let (side, ..) = *switches.first()?;
-    let settings: Vec<(SysctlKey, String)> = switches
+fn switch(switches: &mut Vec<Switch<'_>>) -> Option<Step> {
+    let side = switches.first()?.side;
+    let (settings, makes): (Vec<_>, Vec<Fact>) = switches
         .drain(..)
-        .map(|(_, key, value)| (key, value.to_owned()))
-        .collect();
+        .map(|switch| (switch.setting, switch.fact.clone()))
+        .unzip();
     let because = settings
         .iter()
         .map(|(key, value)| format!("{key} = {value}"))
@@ -168,6 +183,7 @@ fn switch(switches: &mut Vec<(Side, SysctlKey, &'static str)>) -> Option<Step> {
         side,
         command: sysctl::write(&settings),
         undo: None,
+        makes,
         because,
     })
 }
@@ -199,6 +215,7 @@ pub fn set_back(facts: &[Fact], seen: &Observed) -> Plan {
             side,
             command,
             undo: None,
+            makes: vec![fact.clone()],
             because: fact.to_string(),
         })
     };

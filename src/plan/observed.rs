@@ -14,7 +14,7 @@ use crate::ip::rule::RuleRecord;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Family, IfName, Mac, TableId};
 use crate::nft::{Ruleset, Table};
-use crate::plan::{Read, Side};
+use crate::plan::{Fact, Read, Side};
 
 /// Why an answer cannot be taken.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,8 @@ pub struct Observed {
     rulesets: BTreeMap<Table, Ruleset>,
     asked: BTreeSet<Read>,
     sysctls: BTreeMap<(Side, SysctlKey), Option<String>>,
+    supposed: Vec<Fact>,
+    left: Vec<u32>,
 }
 
 impl Observed {
@@ -209,11 +211,37 @@ impl Observed {
         self.rulesets.extend(later.rulesets);
         self.asked.extend(later.asked);
         self.sysctls.extend(later.sysctls);
+        // A later one supposes all that one before it did.
+        if later.supposed.len() > self.supposed.len() {
+            self.supposed = later.supposed;
+        }
+        if later.left.len() > self.left.len() {
+            self.left = later.left;
+        }
+    }
+
+    /// Takes facts for true that a dry run would have made so, and as many macvlans for gone from the vxlans of these
+    /// numbers.
+    pub fn suppose(&mut self, made: Vec<Fact>, left: &[u32]) {
+        self.supposed = made;
+        self.left = left.to_vec();
+    }
+
+    /// Whether a dry run would have made it so.
+    pub fn is_supposed(&self, fact: &Fact) -> bool {
+        self.supposed.iter().any(|made| fact.follows_from(made))
     }
 
     /// A device, if it was seen.
     pub fn link(&self, side: Side, dev: &IfName) -> Option<&LinkRecord> {
         self.links.get(&(side, dev.clone()))?.as_ref()
+    }
+
+    /// The devices of one side that were seen.
+    pub fn links(&self, side: Side) -> impl Iterator<Item = &LinkRecord> {
+        let named = self.links.iter().filter(move |((of, _), _)| *of == side);
+        let listed = self.macvlans.iter().filter(move |_| side == Side::Pod);
+        named.filter_map(|(_, link)| link.as_ref()).chain(listed)
     }
 
     /// The vxlan devices of the host, if that was asked.
@@ -267,6 +295,14 @@ impl Observed {
     /// Who listens through a device, if that was asked and it is there.
     pub fn maddr(&self, dev: &IfName) -> Option<&MaddrRecord> {
         self.maddr.get(dev)?.as_ref()
+    }
+
+    /// How many macvlans listen through a device, if that was asked and it is there.
+    pub fn listeners(&self, dev: &IfName) -> Option<u32> {
+        let listeners = self.maddr(dev)?.listeners();
+        let number = self.link(Side::Host, dev).map(|link| link.ifindex);
+        let left = self.left.iter().filter(|below| Some(**below) == number);
+        Some(listeners.saturating_sub(u32::try_from(left.count()).unwrap_or(u32::MAX)))
     }
 
     /// Where a vxlan device sends what it has not learnt, if that was asked.

@@ -37,20 +37,24 @@ pub struct Done {
 /// # Errors
 /// When the records or the table cannot be read. What cannot be mended is in [`Done::failed`].
 pub fn reconcile(system: &System, ipams: &[Ipam]) -> Result<Done, CniError> {
-    let looks = |ipam: &Ipam| {
-        let journal = Journal::new(&ipam.log_file, "RECONCILE", "");
-        Ledger::read(&super::session(system, &journal), ipam)
+    let journal = |ipam: &Ipam| Journal::new(&ipam.log_file, "RECONCILE", "").of(system);
+    // Only the wire tells what is orphaned: a dry run asks it too, as each look at the claims does.
+    let asking = system.asking();
+    let look = |ipam: &Ipam, journal: &Journal| {
+        let session = super::session(&asking, journal);
+        Ledger::read(&session, ipam)
     };
-    let first: Vec<Ledger> = ipams.iter().map(looks).collect::<Result<_, _>>()?;
+    let first = ipams.iter().map(|ipam| look(ipam, &journal(ipam)));
+    let first: Vec<Ledger> = first.collect::<Result<_, _>>()?;
     let mut done = Done::default();
     if first.iter().all(is_well) {
         return Ok(done);
     }
     system.pause(PAUSE)?;
     for (ipam, before) in ipams.iter().zip(&first) {
-        let journal = Journal::new(&ipam.log_file, "RECONCILE", "");
+        let journal = journal(ipam);
         let session = super::session(system, &journal);
-        let now = Ledger::read(&session, ipam)?;
+        let now = look(ipam, &journal)?;
         mend(&session, ipam, before, &now, &mut done)?;
         if !(is_well(before) && is_well(&now)) {
             journal.end(&format!(
@@ -81,6 +85,7 @@ fn mend(
     done: &mut Done,
 ) -> Result<(), CniError> {
     let owners = Owners::new(&ipam.data_dir);
+    let writes = session.exec.dry_run().is_none();
     for entry in &now.entries {
         let same = |other: &&Entry| other.held == entry.held && other.claim == entry.claim;
         let twice = before.entries.iter().any(|other| same(&other));
@@ -90,12 +95,14 @@ fn mend(
         match entry.claim {
             Claimed::Missing => put_back(session, &owners, owner, done)?,
             Claimed::EarlierBoot => {
-                owners.give_back(&owner.container, &owner.ifname, entry.held.address)?;
+                if writes {
+                    owners.give_back(&owner.container, &owner.ifname, entry.held.address)?;
+                }
                 let text = format!("{}: the record of an earlier boot", entry.held.address);
                 done.dropped.push(text);
             }
             Claimed::Unrecorded => {
-                if owners.take(owner)? {
+                if !writes || owners.take(owner)? {
                     let text = format!("{}: the record of {}", entry.held.address, owner.shown());
                     done.put_back.push(text);
                 }
@@ -127,6 +134,7 @@ fn put_back(
         side: Side::Host,
         command: route::add(&owner.route),
         undo: None,
+        makes: Vec::new(),
         because: format!("{address} is claimed"),
     };
     if let Err(error) = session.apply(vec![step], &mut Vec::new()) {

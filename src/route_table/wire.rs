@@ -103,6 +103,7 @@ pub fn line(command: Command, because: String) -> Line {
         side: Side::Host,
         command,
         undo: None,
+        makes: Vec::new(),
         because,
     })
 }

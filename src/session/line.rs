@@ -148,7 +148,7 @@ fn advice(kind: Kind, program: Program) -> &'static str {
 
 /// Sorts answers to their lines.
 pub(crate) fn outcome(
-    lines: Vec<Line>,
+    lines: &[Line],
     netns: &Netns,
     on_error: OnError,
     answers: Answers,
@@ -211,7 +211,7 @@ fn ran(answers: &Answers, on_error: OnError) -> impl Fn(usize) -> bool + use<> {
 
 /// `sysctl` answers in the order of the keys and passes over those that are not there, which stderr
 /// names; it numbers no line.
-pub(crate) fn sysctl_outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) -> Outcome {
+pub(crate) fn sysctl_outcome(lines: &[Line], netns: &Netns, answers: Answers) -> Outcome {
     let mut outcome = Outcome::default();
     let code = answers.code;
     let absent = |read: &Read| match (read, answers.failure()) {
@@ -221,13 +221,13 @@ pub(crate) fn sysctl_outcome(lines: Vec<Line>, netns: &Netns, answers: Answers) 
         _ => false,
     };
     let mut values = answers.documents.iter().flatten().cloned();
-    for line in &lines {
+    for line in lines {
         match (line, answers.failure()) {
             (Line::Read(read), Some(failure))
                 if !absent(read) && !says_absent(&failure.message) =>
             {
                 outcome.failures.push(Failed {
-                    command: whole(&lines, netns),
+                    command: whole(lines, netns),
                     ..failed(line, netns, failure, code)
                 });
             }
@@ -257,7 +257,7 @@ fn whole(lines: &[Line], netns: &Netns) -> String {
 
 /// What came of a line of `nft`, which is all of its process: it is carried out whole, or not at all.
 pub(crate) fn nft_outcome(
-    lines: Vec<Line>,
+    lines: &[Line],
     netns: &Netns,
     answers: Answers,
 ) -> Result<Outcome, CniError> {
@@ -268,7 +268,7 @@ pub(crate) fn nft_outcome(
         ..failure
     });
     let document = answers.documents.into_iter().next().flatten();
-    for line in &lines {
+    for line in lines {
         match (line, &failure) {
             (Line::Read(read), Some(failure)) if says_absent(&failure.message) => {
                 outcome.seen.take(read, None).map_err(unreadable)?;

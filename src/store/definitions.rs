@@ -27,7 +27,9 @@ const SUFFIX: &str = ".definitions";
 impl Store {
     /// The definitions of a network, the latest last; what cannot be read is none.
     pub fn definitions(&self, network: &str) -> Vec<Network> {
-        networks(read(&self.definitions_file(network)))
+        let unwritten = self.unwritten.as_ref();
+        let kept = unwritten.and_then(|unwritten| unwritten.definitions(network));
+        kept.unwrap_or_else(|| networks(read(&self.definitions_file(network))))
     }
 
     /// Whether the host side was made from this definition too: without a look at what is in it, as each ADD asks.
@@ -71,6 +73,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`].
     pub fn keep_definitions(&self, network: &str, kept: &[Network]) -> Result<(), StoreError> {
+        if let Some(unwritten) = &self.unwritten {
+            unwritten.keep_definitions(network, kept);
+            return Ok(());
+        }
         let file = self.definitions_file(network);
         let draft = self.run.join(format!(".{network}{SUFFIX}"));
         if kept.is_empty() {

@@ -10,7 +10,8 @@ use super::{Attachment, Store, StoreError, UnderWay, create, fill, in_a_folder};
 #[derive(Debug)]
 pub struct Draft {
     mark: UnderWay,
-    unnamed: Unnamed,
+    /// None where nothing is written.
+    unnamed: Option<Unnamed>,
     dir: PathBuf,
     path: PathBuf,
 }
@@ -56,6 +57,14 @@ impl Store {
         let ifname = attachment.ifname.as_str();
         let path = self.record(network, container, ifname);
         let dir = self.data.join(network);
+        if self.is_only_read() {
+            return Ok(Draft {
+                mark: UnderWay::default(),
+                unnamed: None,
+                dir,
+                path,
+            });
+        }
         // The dot keeps half-written ones out of every list.
         let unnamed = Unnamed(self.draft(network, container, ifname));
         let begun = in_a_folder(&dir, || {
@@ -69,7 +78,7 @@ impl Store {
         });
         Ok(Draft {
             mark: begun?,
-            unnamed,
+            unnamed: Some(unnamed),
             dir,
             path,
         })
@@ -90,9 +99,12 @@ impl Draft {
     /// # Errors
     /// [`StoreError::File`].
     pub fn write(&mut self, attachment: &Attachment) -> Result<(), StoreError> {
+        let Some(file) = self.mark.record() else {
+            return Ok(());
+        };
         let written = serde_json::to_vec(attachment)
             .map_err(io::Error::from)
-            .and_then(|text| fill(self.mark.record(), &text));
+            .and_then(|text| fill(file, &text));
         written.map_err(|source| self.failed(source))
     }
 
@@ -101,6 +113,9 @@ impl Draft {
     /// # Errors
     /// [`StoreError::File`].
     pub fn publish(self) -> Result<UnderWay, StoreError> {
+        if self.unnamed.is_none() {
+            return Ok(self.mark);
+        }
         let dir = self.dir.clone();
         let path = self.path.clone();
         let mark = self.rename()?;
@@ -115,7 +130,9 @@ impl Draft {
     }
 
     fn rename(self) -> Result<UnderWay, StoreError> {
-        std::fs::rename(&self.unnamed.0, &self.path).map_err(|source| self.failed(source))?;
+        if let Some(unnamed) = &self.unnamed {
+            std::fs::rename(&unnamed.0, &self.path).map_err(|source| self.failed(source))?;
+        }
         Ok(self.mark)
     }
 }

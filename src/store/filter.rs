@@ -22,6 +22,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`].
     pub fn note_filter(&self, network: &str, filter: &Filter) -> Result<(), StoreError> {
+        if self.is_only_read() {
+            return Ok(());
+        }
         make_dir(&self.run)?;
         let path = self.filter_file(network);
         let bytes = serde_json::to_vec(filter).unwrap_or_default();
@@ -40,6 +43,9 @@ impl Store {
 
     /// Forgets it, when the guard has gone.
     pub fn forget_filter(&self, network: &str) {
+        if self.is_only_read() {
+            return;
+        }
         // Left behind, it goes with the boot; the next guard writes it anew.
         let _ = std::fs::remove_file(self.filter_file(network));
     }

@@ -18,7 +18,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// A lock that is held; dropped, it is free.
 #[derive(Debug)]
 pub struct Lock {
-    file: File,
+    /// None of a dry run's, which keeps no other process out.
+    file: Option<File>,
     path: PathBuf,
 }
 
@@ -32,6 +33,14 @@ pub enum How {
 }
 
 impl Lock {
+    /// What a dry run has in the place of a lock.
+    pub(super) fn of_nothing() -> Self {
+        Self {
+            file: None,
+            path: PathBuf::new(),
+        }
+    }
+
     /// Takes the lock in a file, which is made where it is not there.
     ///
     /// # Errors
@@ -51,7 +60,10 @@ impl Lock {
                 How::Alone => file.try_lock(),
             };
             match held {
-                Ok(()) if is_still(&file, &path) => return Ok(Self { file, path }),
+                Ok(()) if is_still(&file, &path) => {
+                    let file = Some(file);
+                    return Ok(Self { file, path });
+                }
                 // Removed by its last holder between opening and locking: the next one has a new file.
                 Ok(()) => continue,
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
@@ -75,7 +87,11 @@ impl Lock {
     pub(super) fn take_if_free(path: PathBuf) -> Option<Self> {
         let file = reopen(&path).ok()?;
         let free = file.try_lock().is_ok() && is_still(&file, &path);
-        free.then_some(Self { file, path })
+        let file = free.then_some(file)?;
+        Some(Self {
+            file: Some(file),
+            path,
+        })
     }
 
     /// Notes, before it is made, that the host side is this program's work: who fails last takes it
@@ -84,8 +100,9 @@ impl Lock {
     /// # Errors
     /// [`StoreError::File`].
     pub fn note_made(&self) -> Result<(), StoreError> {
-        let noted = (&self.file).write_all(b"made\n");
-        noted.map_err(|source| StoreError::File {
+        let mut file = self.file.as_ref();
+        let noted = file.as_mut().map(|file| file.write_all(b"made\n"));
+        noted.unwrap_or(Ok(())).map_err(|source| StoreError::File {
             what: "write",
             path: self.path.clone(),
             source,
@@ -94,14 +111,16 @@ impl Lock {
 
     /// Whether the host side is this program's work.
     pub fn is_made(&self) -> bool {
-        self.file.metadata().is_ok_and(|meta| meta.len() > 0)
+        let metadata = self.file.as_ref().map(File::metadata);
+        metadata.is_some_and(|meta| meta.is_ok_and(|meta| meta.len() > 0))
     }
 
     /// Removes the file of a lock that is held alone: the network is gone from this node.
     pub fn remove(self) {
-        // Left behind, it does no harm.
-        let _ = std::fs::remove_file(&self.path);
-        drop(self.file);
+        if self.file.is_some() {
+            // Left behind, it does no harm.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 use std::time::SystemTime;
 
 use super::lock::{How, Lock};
-use super::{Attachment, Leaving, Store, StoreError, make_dir, under_way};
+use super::{Attachment, Leaving, Store, StoreError, under_way};
 
 impl Store {
     /// Takes the lock of an attachment. Its file goes by [`Lock::remove`].
@@ -16,10 +16,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Locked`] when another process held it all the time, [`StoreError::File`].
     pub fn hold_attachment(&self, container: &str, ifname: &str) -> Result<Lock, StoreError> {
-        make_dir(&self.run)?;
         // No network's lock has a colon, and none starts with a dot.
-        let path = self.run.join(format!(".{container}:{ifname}"));
-        Lock::take(path, How::Alone, &self.stop)
+        self.lock_file(format!(".{container}:{ifname}"), How::Alone)
     }
 
     /// Waits until no ADD of an attachment is at work any more, whatever became of the program that
@@ -28,6 +26,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::UnderWay`] when one was all the time, [`StoreError::File`].
     pub fn wait_for_add(&self, container: &str, ifname: &str) -> Result<Vec<Leaving>, StoreError> {
+        if self.is_only_read() {
+            return Ok(Vec::new());
+        }
         // One that has not begun to write yet comes after this; one that writes is waited for.
         let path = self.run.join(format!(".{container}:{ifname}"));
         if path.exists() {
@@ -58,6 +59,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`].
     pub fn sweep(&self, container: &str, ifname: &str) -> Result<(), StoreError> {
+        if self.is_only_read() {
+            return Ok(());
+        }
         for network in self.networks()? {
             let draft = self.draft(&network, container, ifname);
             if draft.exists() {

@@ -22,10 +22,11 @@ const LIMIT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Says, while it lives or a process started meanwhile does, that the attachment is being made.
-#[derive(Debug)]
+/// Of a dry run it says nothing.
+#[derive(Debug, Default)]
 #[must_use]
 pub struct UnderWay {
-    record: File,
+    record: Option<File>,
 }
 
 impl UnderWay {
@@ -33,12 +34,14 @@ impl UnderWay {
     pub(super) fn mark(record: File) -> io::Result<Self> {
         record.try_lock_shared()?;
         fcntl_setfd(&record, FdFlags::empty())?;
-        Ok(Self { record })
+        Ok(Self {
+            record: Some(record),
+        })
     }
 
-    /// The record.
-    pub(super) fn record(&mut self) -> &mut File {
-        &mut self.record
+    /// The record, where it is written.
+    pub(super) fn record(&mut self) -> Option<&mut File> {
+        self.record.as_mut()
     }
 }
 
@@ -53,7 +56,8 @@ pub struct Leaving {
 /// on it, or it is gone.
 pub(super) fn mark_if_free(record: &Path) -> Option<UnderWay> {
     let mark = UnderWay::mark(safe::open(record).ok()?).ok()?;
-    is_still(&mark.record, record).then_some(mark)
+    let file = mark.record.as_ref()?;
+    is_still(file, record).then_some(mark)
 }
 
 /// Whether a process is still at work on what a file records. One that is not there, or cannot be

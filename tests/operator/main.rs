@@ -25,6 +25,7 @@ mod migration;
 mod plan;
 mod refused;
 mod replay;
+mod same;
 mod stage;
 mod status;
 mod typed;

@@ -1,15 +1,7 @@
 //! A script: commands and remarks, with variables for what is not known yet.
 
+use crate::exec::Noted;
 use crate::ip::command::shell_line;
-use crate::ip::{Command, Netns};
-use crate::plan::{Side, Step};
-
-/// One line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Line {
-    Remark(String),
-    Command(Vec<String>),
-}
 
 /// A word that stands for what is not known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,53 +17,21 @@ pub struct Variable {
 /// The script.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Script {
-    lines: Vec<Line>,
+    lines: Vec<Noted>,
     variables: Vec<Variable>,
 }
 
 impl Script {
-    /// Lets variables stand for words.
-    pub fn with(variables: Vec<Variable>) -> Self {
-        Self {
-            lines: Vec::new(),
-            variables,
-        }
-    }
-
-    /// Adds a remark.
-    pub fn remark(&mut self, text: impl Into<String>) {
-        self.lines.push(Line::Remark(text.into()));
-    }
-
-    /// Adds a command in a namespace.
-    pub fn command(&mut self, command: &Command, netns: &Netns) {
-        self.lines.push(Line::Command(command.argv_in(netns)));
-    }
-
-    /// Adds steps; those of the pod side run in its namespace.
-    pub fn steps(&mut self, steps: &[Step], pod: &Netns) {
-        for step in steps {
-            let netns = match step.side {
-                Side::Host => &Netns::Own,
-                Side::Pod => pod,
-            };
-            self.command(&step.command, netns);
-        }
-    }
-
-    /// Whether it has no command.
-    pub fn is_empty(&self) -> bool {
-        !self
-            .lines
-            .iter()
-            .any(|line| matches!(line, Line::Command(_)))
+    /// Of what a dry run has noted, with variables in the place of words.
+    pub fn of(lines: Vec<Noted>, variables: Vec<Variable>) -> Self {
+        Self { lines, variables }
     }
 
     /// The commands alone.
     pub fn commands(&self) -> Vec<String> {
         let commands = self.lines.iter().filter_map(|line| match line {
-            Line::Command(argv) => Some(self.line(argv)),
-            Line::Remark(_) => None,
+            Noted::Command(argv) => Some(self.line(argv)),
+            Noted::Remark(_) => None,
         });
         commands.collect()
     }
@@ -81,7 +41,7 @@ impl Script {
     pub fn text(&self) -> String {
         let mut text = "#!/bin/sh -e\n".to_owned();
         for line in &self.lines {
-            if matches!(line, Line::Command(_)) {
+            if matches!(line, Noted::Command(_)) {
                 break;
             }
             text += &self.shown(line);
@@ -92,14 +52,14 @@ impl Script {
         let rest = self
             .lines
             .iter()
-            .skip_while(|line| matches!(line, Line::Remark(_)));
+            .skip_while(|line| matches!(line, Noted::Remark(_)));
         text + &rest.map(|line| self.shown(line)).collect::<String>()
     }
 
-    fn shown(&self, line: &Line) -> String {
+    fn shown(&self, line: &Noted) -> String {
         match line {
-            Line::Command(argv) => self.line(argv) + "\n",
-            Line::Remark(text) => {
+            Noted::Command(argv) => self.line(argv) + "\n",
+            Noted::Remark(text) => {
                 let text: String = text
                     .chars()
                     .map(|c| if c.is_control() { '?' } else { c })
@@ -121,8 +81,8 @@ impl Script {
     fn used(&self) -> impl Iterator<Item = &Variable> {
         let stands = |variable: &&Variable| {
             self.lines.iter().any(|line| match line {
-                Line::Command(argv) => argv.contains(&variable.word),
-                Line::Remark(_) => false,
+                Noted::Command(argv) => argv.contains(&variable.word),
+                Noted::Remark(_) => false,
             })
         };
         self.variables.iter().filter(stands)
@@ -132,8 +92,6 @@ impl Script {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ip::IfName;
-    use crate::ip::link::{Setting, set};
 
     #[test]
     fn what_nobody_knows_yet_is_asked_for_before_the_first_command() {
@@ -142,11 +100,15 @@ mod tests {
             word: word.to_owned(),
             what: "a name",
         };
-        let mut script = Script::with(vec![variable("POD", "pod"), variable("OTHER", "other")]);
-        script.remark("two\nlines");
-        if let Ok(dev) = "eth0".parse::<IfName>() {
-            script.command(&set(&dev, &Setting::Up), &Netns::Named("pod".to_owned()));
-        }
+        let argv = "ip -n pod link set dev eth0 up".split(' ');
+        let lines = vec![
+            Noted::Remark("two\nlines".to_owned()),
+            Noted::Command(argv.map(str::to_owned).collect()),
+        ];
+        let script = Script::of(
+            lines,
+            vec![variable("POD", "pod"), variable("OTHER", "other")],
+        );
         let wanted = "#!/bin/sh -e\n# two?lines\n: \"${POD:?a name}\"\nip -n \"$POD\" link set dev eth0 up\n";
         assert_eq!(script.text(), wanted);
         assert_eq!(script.commands(), ["ip -n \"$POD\" link set dev eth0 up"]);

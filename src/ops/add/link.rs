@@ -138,6 +138,7 @@ impl Attempt<'_> {
             side: Side::Pod,
             command: link::down(&self.ifname),
             undo: None,
+            makes: Vec::new(),
             because: format!("{} announces its addresses", self.ifname),
         })
     }

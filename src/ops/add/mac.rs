@@ -11,6 +11,7 @@ use super::{Attempt, Made};
 use crate::cni::{CniError, Code};
 use crate::config::hosts::addresses_of;
 use crate::config::{MacChoice, Network};
+use crate::exec::Exec;
 use crate::ip::batch::OnError;
 use crate::ip::neigh::{self, NeighRecord};
 use crate::ip::stderr::Kind;
@@ -57,6 +58,12 @@ impl Attempt<'_> {
         };
         self.refuse_own_devices(mac, seen)?;
         self.refuse_neighbours(mac)?;
+        if let Some(dry) = self.system.dry_run() {
+            dry.remark(&format!(
+                "beside it the wire is asked twice whether {mac} is taken"
+            ));
+            return Ok(());
+        }
         let question = MacQuestion {
             mac,
             own: self.speaks_ipv6()?.then(|| IpAddr::V6(mac.link_local())),
@@ -175,6 +182,7 @@ impl Attempt<'_> {
             side: Side::Host,
             command,
             undo: None,
+            makes: Vec::new(),
             because: "what has the MAC that is asked for answers".to_owned(),
         })
     }

@@ -79,6 +79,7 @@ impl Before {
             side: Side::Pod,
             command: link::set(&self.ifname, &Setting::Mtu(self.mtu)),
             undo: None,
+            makes: Vec::new(),
             because: format!("{} has the MTU of before the edit", self.ifname),
         }
     }

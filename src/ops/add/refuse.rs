@@ -66,7 +66,7 @@ impl Attempt<'_> {
         }
         let plugin = old.ipam["type"].as_str().unwrap_or_default();
         let whole = lease::config(&self.request.config, &old.ipam, &[]);
-        Delegate::find(plugin, self.request)
+        Delegate::find(self.system, plugin, self.request)
             .and_then(|ipam| ipam.run(self.system, Verb::Del, &whole))
             .map_err(|error| error.and("it was asked to release the lease of an earlier boot"))?;
         Ok(self.store.remove(&old.network, container, ifname)?)
