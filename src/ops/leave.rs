@@ -6,9 +6,8 @@ use super::host_side::{Latest, forget_former};
 use super::{ending, guard};
 use crate::cni::{CniError, Code};
 use crate::config::Network;
-use crate::ip::rule::{self, Rule};
-use crate::ip::{Command, IfName, link};
-use crate::plan::{Observed, Probe, Read, Side, Step, host};
+use crate::ip::IfName;
+use crate::plan::{self, Fact, Observed, Probe, Read, Side, Step, host};
 use crate::session::Session;
 use crate::session::release::wait_for_release;
 use crate::store::{Attachment, Store};
@@ -88,11 +87,11 @@ pub fn is_left_over(
 /// Whether something of the host side is there, and nothing listens through it. One look: what is about
 /// to go waits for the next time.
 fn is_idle(session: &Session<'_>, store: &Store, network: &Network) -> Result<bool, CniError> {
-    let rules = rules(store, network)?;
-    let mut questions = questions(network, &rules);
+    let facts = facts(store, network)?;
+    let mut questions = questions(network, &facts);
     questions.extend(guard::question(store, network));
     let seen = session.observe(questions)?;
-    let left = !removals(network, &rules, &seen).is_empty()
+    let left = facts.iter().any(|fact| !fact.undone(&seen).is_empty())
         || !guard::removals(store, network, &seen).is_empty();
     Ok(other_users(network, &seen) == 0 && left)
 }
@@ -176,8 +175,8 @@ fn restore_former(session: &Session<'_>, store: &Store, network: &Network) -> Re
 /// Looks first: a device that is another's, or through which a container without a record still
 /// listens, is left alone.
 fn take_away(session: &Session<'_>, store: &Store, network: &Network) -> Result<(), CniError> {
-    let rules = rules(store, network)?;
-    let (seen, users) = look_until_released(session, network, &rules)?;
+    let facts = facts(store, network)?;
+    let (seen, users) = look_until_released(session, network, &facts)?;
     if users > 0 {
         session.remark(&format!(
             "{} is left alone: {users} more macvlan on it than this node has records of",
@@ -185,9 +184,9 @@ fn take_away(session: &Session<'_>, store: &Store, network: &Network) -> Result<
         ));
         return Ok(());
     }
-    if let Some(vx) = seen
-        .link(Side::Host, &network.vx)
-        .filter(|vx| !is_ours(network, vx))
+    let device = host::device(network, &seen);
+    if let Some(vx) = seen.link(Side::Host, &network.vx)
+        && device.undone(&seen).is_empty()
     {
         session.remark(&format!(
             "{} is left alone: it is a {} with VNI {:?}, not the vxlan with VNI {}",
@@ -197,11 +196,8 @@ fn take_away(session: &Session<'_>, store: &Store, network: &Network) -> Result<
             network.options.vxlan.vni
         ));
     }
-    let commands = removals(network, &rules, &seen)
-        .into_iter()
-        .map(|command| (Side::Host, command))
-        .collect();
-    let mut left = session.remove(commands);
+    let undone = facts.iter().flat_map(|fact| fact.undone(&seen));
+    let mut left = session.remove(undone.collect());
     // Last, so that no pod gets around it while its device is still there.
     left.extend(guard::remove(session, store, network));
     match left {
@@ -223,10 +219,10 @@ fn not_removed(network: &Network, left: &[String]) -> CniError {
 fn look_until_released(
     session: &Session<'_>,
     network: &Network,
-    rules: &[Rule],
+    facts: &[Fact],
 ) -> Result<(Observed, u32), CniError> {
     let look = || {
-        let seen = session.observe(questions(network, rules))?;
+        let seen = session.observe(questions(network, facts))?;
         let users = other_users(network, &seen);
         Ok((seen, users))
     };
@@ -234,34 +230,34 @@ fn look_until_released(
 }
 
 /// What must be known before anything is removed.
-fn questions(network: &Network, rules: &[Rule]) -> Vec<Read> {
-    let mut reads = vec![
-        Read::Addr(Side::Host, network.mv.clone()),
-        Read::Maddr(network.vx.clone()),
-        Read::Link(Side::Host, network.vx.clone()),
-    ];
-    let listed = rules.iter();
-    reads.extend(listed.map(|rule| Read::Rules(rule.family(), rule.pref)));
+fn questions(network: &Network, facts: &[Fact]) -> Vec<Read> {
+    let mut reads = plan::reads(facts, Probe::List);
+    reads.push(Read::Addr(Side::Host, network.mv.clone()));
+    reads.push(Read::Maddr(network.vx.clone()));
+    reads.sort();
     reads
 }
 
-/// The rules that any of a network's definitions has brought, but for those that another network on this node has too: as
-/// one that was renamed while its pods live.
-fn rules(store: &Store, network: &Network) -> Result<Vec<Rule>, CniError> {
-    let mut others = Vec::new();
+/// The facts with which all of the host side but the guard goes: the rules that any of a network's definitions has brought,
+/// but for those that another network on this node has too, as one that was renamed while its pods live; then its device.
+fn facts(store: &Store, network: &Network) -> Result<Vec<Fact>, CniError> {
+    let mut known = Vec::new();
     for other in store.definitions_of_others(&network.name)? {
         if store.is_used_by_others(&other.name, "", "")? {
-            others.extend(host::rules(&other));
+            known.extend(host::rules(&other).iter().filter_map(Fact::undo));
         }
     }
     let all = store.definitions(&network.name);
-    let mut rules: Vec<Rule> = Vec::new();
+    let mut facts = Vec::new();
     for rule in all.iter().chain([network]).flat_map(host::rules) {
-        if !rules.contains(&rule) && !others.contains(&rule) {
-            rules.push(rule);
-        }
+        let Some(undo) = rule.undo().filter(|undo| !known.contains(undo)) else {
+            continue;
+        };
+        known.push(undo);
+        facts.push(rule);
     }
-    Ok(rules)
+    facts.push(host::device(network, &Observed::default()));
+    Ok(facts)
 }
 
 /// Macvlans on the vxlan in whatever namespace, the gateway not counted.
@@ -271,31 +267,6 @@ fn other_users(network: &Network, seen: &Observed) -> u32 {
         gateway.is_some_and(|mv| mv.flag("UP") && mv.link.as_deref() == Some(network.vx.as_str()));
     let listeners = seen.listeners(&network.vx).unwrap_or(0);
     listeners.saturating_sub(gateway.into())
-}
-
-/// The removing commands for what is there and ours.
-fn removals(network: &Network, rules: &[Rule], seen: &Observed) -> Vec<Command> {
-    let mut commands = Vec::new();
-    for wanted in rules {
-        // `rule del` removes one match at a time.
-        let matches = seen
-            .rules(wanted.family(), wanted.pref)
-            .unwrap_or_default()
-            .iter()
-            .filter(|found| wanted.is(found));
-        commands.extend(matches.map(|_| rule::del(wanted)));
-    }
-    let vx = seen.link(Side::Host, &network.vx);
-    commands.extend(
-        vx.filter(|vx| is_ours(network, vx))
-            .map(|_| link::del(&network.vx)),
-    );
-    commands
-}
-
-/// Kind and VNI decide whose it is; a changed option does not make it another's.
-fn is_ours(network: &Network, vx: &link::LinkRecord) -> bool {
-    vx.kind() == "vxlan" && vx.data().id.map(u64::from) == Some(network.options.vxlan.vni.into())
 }
 
 /// The error for a device that was there a moment ago.

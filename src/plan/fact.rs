@@ -2,6 +2,7 @@
 
 mod shown;
 mod supposed;
+mod undone;
 
 use std::net::IpAddr;
 

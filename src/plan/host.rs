@@ -179,12 +179,17 @@ fn vxlan(network: &Network, mtu: Option<u32>, seen: &Observed) -> Vec<Fact> {
         kind: Kind::Vxlan,
         setting,
     };
-    std::iter::once(Fact::Vxlan {
-        name: dev(),
+    std::iter::once(device(network, seen))
+        .chain(settings.into_iter().flatten().map(setting))
+        .collect()
+}
+
+/// The vxlan device is there: with it goes all of the host side but the rules and the guard.
+pub fn device(network: &Network, seen: &Observed) -> Fact {
+    Fact::Vxlan {
+        name: network.vx.clone(),
         vxlan: Box::new(wanted_vxlan(network, seen)),
-    })
-    .chain(settings.into_iter().flatten().map(setting))
-    .collect()
+    }
 }
 
 /// What the vxlan device is to be, on the underlay as it was seen.
@@ -287,18 +292,20 @@ fn bypass_route(network: &Network, cidr: IpNetwork) -> Fact {
 
 /// The rules of a subnet, each with a look-up that it alone answers from its table.
 fn lookups(network: &Network, cidr: IpNetwork) -> Vec<Fact> {
-    let within = witness(network, cidr);
-    let fact = |rule: Rule| {
-        let witness = Lookup {
-            from: within.from.filter(|_| rule.from.is_some()),
-            mark: rule.fwmark,
-            ..within
-        };
-        Fact::Rule { rule, witness }
-    };
     let wanted = |rule: &Rule| rule.fwmark.is_none() || way_back::is_marked(network);
     let rules = rules_of(network, cidr).into_iter();
-    rules.filter(wanted).map(fact).collect()
+    let rules = rules.filter(wanted);
+    rules.map(|rule| rule_fact(network, cidr, rule)).collect()
+}
+
+fn rule_fact(network: &Network, cidr: IpNetwork, rule: Rule) -> Fact {
+    let within = witness(network, cidr);
+    let witness = Lookup {
+        from: within.from.filter(|_| rule.from.is_some()),
+        mark: rule.fwmark,
+        ..within
+    };
+    Fact::Rule { rule, witness }
 }
 
 /// Within the subnet the bypass's table is asked first: what is directly connected goes directly, whatever more specific
@@ -328,9 +335,11 @@ fn witness(network: &Network, cidr: IpNetwork) -> Lookup {
     Lookup::to(address(cidr, other)).from(cidr.ip())
 }
 
-/// Every rule that a network can have made, with guard and bypass or without: with them and the vxlan, everything
-/// of the host side is gone.
-pub fn rules(network: &Network) -> Vec<Rule> {
+/// Every rule that a network can have made, with guard and bypass or without: they stay behind the devices.
+pub fn rules(network: &Network) -> Vec<Fact> {
     let cidrs = network.cidrs.iter();
-    cidrs.flat_map(|cidr| rules_of(network, *cidr)).collect()
+    let rules = cidrs.flat_map(|cidr| rules_of(network, *cidr).map(|rule| (*cidr, rule)));
+    rules
+        .map(|(cidr, rule)| rule_fact(network, cidr, rule))
+        .collect()
 }
