@@ -16,31 +16,29 @@ const HEADERS: [(Family, u32); 2] = [(Family::V4, 28), (Family::V6, 48)];
 /// or `nsenter` of a namespace.
 const SENT_NONE: [&str; 5] = ["option", "Usage", "BusyBox", "socket", "nsenter:"];
 
-/// Which of a group are sent.
-#[derive(Debug, Clone, Copy)]
-enum Round {
-    First,
-    Others,
-    Again,
-}
-
-/// One after the other.
-const ROUNDS: [Round; 3] = [Round::First, Round::Others, Round::Again];
-
-impl Round {
-    fn of(self, count: usize) -> std::ops::Range<usize> {
-        match self {
-            Self::First => 0..count.min(1),
-            Self::Others => count.min(1)..count,
-            Self::Again => 0..count,
-        }
-    }
-}
-
 /// An echo that is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Echo {
     argv: Vec<String>,
+}
+
+/// Echoes of which one has to come back, the likeliest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The echoes.
+    pub echoes: Vec<Echo>,
+    /// The group whose answer tells as much.
+    pub unless: Option<usize>,
+}
+
+impl Group {
+    /// One that is asked whatever the others say.
+    pub fn of(echoes: Vec<Echo>) -> Self {
+        Self {
+            echoes,
+            unless: None,
+        }
+    }
 }
 
 /// What came back.
@@ -92,37 +90,56 @@ impl Echo {
         shell_line(&self.argv)
     }
 
-    /// Sends many, and waits for what comes back; what is silent is sent once more.
-    pub fn send(system: &System, echoes: &[Self]) -> Vec<Heard> {
-        let alone: Vec<Vec<Self>> = echoes.iter().map(|echo| vec![echo.clone()]).collect();
-        Self::send_until_answered(system, &alone).concat()
+    /// The same, twice: what is lost to a look-up of neighbours is the first.
+    fn twice(&self) -> Self {
+        let mut argv = self.argv.clone();
+        if let Some(at) = argv.iter().position(|word| word == "-c") {
+            argv.splice(at..at + 2, ["-c", "2", "-i", "0.3"].map(str::to_owned));
+        }
+        Self { argv }
     }
 
-    /// Sends one of each group, the others of a group where that is silent, and all of it once more where no one of it has
-    /// answered, for the first may be lost to a look-up of neighbours: silence takes a second. What is not sent any more is
-    /// told as silent.
-    pub fn send_until_answered(system: &System, groups: &[Vec<Self>]) -> Vec<Vec<Heard>> {
-        let mut heard: Vec<Vec<Heard>> = groups
-            .iter()
-            .map(|group| vec![Heard::Silence; group.len()])
+    /// Sends many, and waits for what comes back; what is silent is sent once more.
+    pub fn send(system: &System, echoes: &[Self]) -> Vec<Heard> {
+        let alone = echoes.iter().map(|echo| Group::of(vec![echo.clone()]));
+        let alone: Vec<Group> = alone.collect();
+        let first = Self::first(system, &alone);
+        Self::again(system, &alone, first).concat()
+    }
+
+    /// Sends the first of each group; what is not sent is told as silent. Silence takes a second.
+    pub fn first(system: &System, groups: &[Group]) -> Vec<Vec<Heard>> {
+        let silence = |group: &Group| vec![Heard::Silence; group.echoes.len()];
+        let mut heard: Vec<Vec<Heard>> = groups.iter().map(silence).collect();
+        let asked = |group: &&(usize, &Group)| group.1.unless.is_none();
+        let groups: Vec<_> = groups.iter().enumerate().collect();
+        let firsts = groups.iter().filter(asked);
+        let firsts = firsts.filter_map(|(at, group)| Some((*at, group.echoes.first()?.clone())));
+        let (places, echoes): (Vec<usize>, Vec<Self>) = firsts.unzip();
+        for (at, now) in places.into_iter().zip(Self::once(system, &echoes)) {
+            heard[at][0] = now;
+        }
+        heard
+    }
+
+    /// Sends all of each group that is silent.
+    pub fn again(system: &System, groups: &[Group], mut heard: Vec<Vec<Heard>>) -> Vec<Vec<Heard>> {
+        let is_silent = |at: &usize| !heard[*at].contains(&Heard::Answer);
+        let open = (0..groups.len()).filter(is_silent);
+        let open = open.filter(|at| groups[*at].unless.is_none_or(|other| is_silent(&other)));
+        let asked: Vec<(usize, usize)> = open
+            .flat_map(|at| {
+                let of = heard[at].iter().enumerate();
+                let silent = of.filter(|(_, heard)| **heard == Heard::Silence);
+                silent.map(|(index, _)| (at, index)).collect::<Vec<_>>()
+            })
             .collect();
-        for round in ROUNDS {
-            let open = groups.iter().zip(&heard).enumerate();
-            let open = open.filter(|(_, (_, heard))| !heard.contains(&Heard::Answer));
-            let asked: Vec<(usize, usize)> = open
-                .flat_map(|(at, (group, heard))| {
-                    let silent = |index: &usize| heard[*index] == Heard::Silence;
-                    let its = round.of(group.len()).filter(silent);
-                    its.map(move |index| (at, index)).collect::<Vec<_>>()
-                })
-                .collect();
-            let echoes: Vec<Self> = asked
-                .iter()
-                .map(|(at, index)| groups[*at][*index].clone())
-                .collect();
-            for ((at, index), now) in asked.into_iter().zip(Self::once(system, &echoes)) {
-                heard[at][index] = now;
-            }
+        let echoes = asked
+            .iter()
+            .map(|(at, index)| groups[*at].echoes[*index].twice());
+        let echoes: Vec<Self> = echoes.collect();
+        for ((at, index), now) in asked.into_iter().zip(Self::once(system, &echoes)) {
+            heard[at][index] = now;
         }
         heard
     }
@@ -186,6 +203,8 @@ mod tests {
             v4,
             "nsenter --net=/proc/17/ns/net ping -n -q -c 1 -W 1 -I eth0 10.1.0.1"
         );
+        let again = Echo::small("10.1.0.1", "eth0").twice().line();
+        assert_eq!(again, "ping -n -q -c 2 -i 0.3 -W 1 -I eth0 10.1.0.1");
     }
 
     #[test]

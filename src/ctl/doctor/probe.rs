@@ -54,3 +54,15 @@ pub fn said(answer: &Answer) -> Option<String> {
         .filter(|output| output.code == Some(0))?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
+
+/// Does two things at the same time.
+pub fn both<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
+    std::thread::scope(|threads| {
+        let one = threads.spawn(one);
+        let other = other();
+        match one.join() {
+            Ok(one) => (one, other),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}

@@ -3,14 +3,17 @@
 
 mod flood;
 mod pods;
+mod ways;
 
 use std::net::IpAddr;
 
+use self::ways::{Outcome, Way};
 use super::arping::Arping;
 use super::asked::Wire;
-use super::echo::{Echo, Heard, by};
+use super::echo::{Echo, Group};
 use super::fixed;
 use super::peers::{Known, Peer, peers};
+use super::probe::both;
 use super::report::{Finding, Id};
 use super::switches;
 use crate::config::Network;
@@ -36,27 +39,6 @@ struct Asked<'a> {
     pods: Vec<pods::Question>,
 }
 
-/// A family of a peer, and the addresses by which it is asked.
-struct Way<'a> {
-    network: &'a Network,
-    peer: &'a Peer,
-    family: Family,
-    mtu: u32,
-}
-
-/// What came of a way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Outcome {
-    /// An address answers; whether to a full packet too.
-    Answers(IpAddr, Heard),
-    /// An address is there, and answers no echo.
-    There(IpAddr),
-    /// None answers.
-    Silent,
-    /// None was asked.
-    Unasked(String),
-}
-
 /// Asks of all networks at once; `named`: addresses of other nodes. One answer for each; nothing is asked of one that
 /// has no attachment.
 pub fn ask(
@@ -73,14 +55,19 @@ pub fn ask(
     let ways: Vec<Way<'_>> = all().flat_map(Asked::ways).collect();
     let pods: Vec<&pods::Question> = all().flat_map(|one| &one.pods).collect();
     // All small ones side by side, then what only their answers tell to ask.
-    let small = ways.iter().map(Way::small);
-    let small: Vec<Vec<Echo>> = small
-        .chain(pods.iter().map(|pod| vec![pod.echo()]))
-        .collect();
-    let heard = Echo::send_until_answered(system, &small);
+    let mut groups = ways::groups(&ways);
+    groups.extend(pods.iter().map(|pod| Group::of(vec![pod.echo()])));
+    let first = Echo::first(system, &groups);
+    let lines = ways::of_arp(&ways, &first);
+    let (there, heard) = both(
+        || arping.answers(&lines.concat()),
+        || Echo::again(system, &groups, first),
+    );
     let (of_ways, of_pods) = heard.split_at(ways.len().min(heard.len()));
-    let outcomes = outcomes(system, arping, &ways, of_ways);
-    let states = pods::states(system, arping, &pods, &of_pods.concat());
+    let (outcomes, states) = both(
+        || ways::outcomes(system, &ways, of_ways, &lines, there),
+        || pods::states(system, arping, &pods, &of_pods.concat()),
+    );
     let mut deaf = deaf(system, arping, &ways, &outcomes).into_iter();
     let (mut outcomes, mut states) = (outcomes.into_iter(), states.into_iter());
     let reached = asked.iter().map(|one| {
@@ -128,111 +115,6 @@ fn deaf(
             .then(|| flood::told(network, &way.peer.shown(), to))
     });
     told.collect()
-}
-
-/// The second round: a full packet where a small one came back, and the link layer where none did.
-fn outcomes(
-    system: &System,
-    arping: &Arping<'_>,
-    ways: &[Way<'_>],
-    heard: &[Vec<Heard>],
-) -> Vec<Outcome> {
-    let first: Vec<Option<IpAddr>> = ways
-        .iter()
-        .zip(heard)
-        .map(|(way, heard)| way.answering(heard))
-        .collect();
-    let silent = ways.iter().zip(&first).map(|(way, first)| match first {
-        Some(_) => Vec::new(),
-        None => way.of_arp().collect(),
-    });
-    let silent: Vec<Vec<(IpAddr, String)>> = silent.collect();
-    let lines: Vec<String> = silent
-        .iter()
-        .flatten()
-        .map(|(_, line)| line.clone())
-        .collect();
-    let mut there = arping.answers(&lines).into_iter();
-    let whole = ways.iter().zip(&first);
-    let whole: Vec<Vec<Echo>> = whole
-        .map(|(way, first)| first.map(|to| way.whole(to)).into_iter().collect())
-        .collect();
-    let whole = Echo::send_until_answered(system, &whole);
-    let each = first
-        .into_iter()
-        .zip(heard)
-        .zip(whole.into_iter().zip(silent));
-    each.map(|((first, heard), (whole, silent))| {
-        if let Some(to) = first {
-            let whole = whole.into_iter().next();
-            return Outcome::Answers(to, whole.unwrap_or(Heard::Silence));
-        }
-        let its: Vec<Option<bool>> = there.by_ref().take(silent.len()).collect();
-        let mut its = silent
-            .into_iter()
-            .zip(its)
-            .filter(|(_, is_there)| *is_there == Some(true));
-        match (its.next(), unasked(heard)) {
-            (Some(((to, _), _)), _) => Outcome::There(to),
-            (None, Some(why)) => Outcome::Unasked(why),
-            (None, None) => Outcome::Silent,
-        }
-    })
-    .collect()
-}
-
-/// How doubtful it is that a host has an address: one that follows from a MAC may be of a device that has none, as a vxlan
-/// itself, but less so where the MAC is one of a container's (0a:58).
-fn doubt(to: IpAddr) -> u8 {
-    match to {
-        IpAddr::V6(to) if to.is_unicast_link_local() => {
-            let of_a_container = to.segments()[4] == 0x0858;
-            if of_a_container { 1 } else { 2 }
-        }
-        _ => 0,
-    }
-}
-
-/// Why no echo at all was sent.
-fn unasked(heard: &[Heard]) -> Option<String> {
-    let why = |heard: &Heard| match heard {
-        Heard::Unasked(why) => Some(why.clone()),
-        _ => None,
-    };
-    let all: Option<Vec<String>> = heard.iter().map(why).collect();
-    all?.into_iter().next()
-}
-
-impl<'a> Way<'a> {
-    /// The likeliest to answer first.
-    fn addresses(&self) -> impl Iterator<Item = IpAddr> + 'a {
-        let (family, peer) = (self.family, self.peer);
-        let all = peer.behind.iter().copied();
-        let mut own: Vec<IpAddr> = all.filter(|to| Family::of(*to) == family).collect();
-        own.sort_by_key(|to| doubt(*to));
-        own.into_iter()
-    }
-
-    fn small(&self) -> Vec<Echo> {
-        let echo = |to: IpAddr| Echo::small(&to.to_string(), &by(self.network, to));
-        self.addresses().map(echo).collect()
-    }
-
-    fn whole(&self, to: IpAddr) -> Echo {
-        Echo::whole(&to.to_string(), &by(self.network, to), self.mtu)
-    }
-
-    fn answering(&self, heard: &[Heard]) -> Option<IpAddr> {
-        let mut answers = self.addresses().zip(heard);
-        answers.find_map(|(to, heard)| (*heard == Heard::Answer).then_some(to))
-    }
-
-    /// The addresses that ARP can ask for, and the commands.
-    fn of_arp(&self) -> impl Iterator<Item = (IpAddr, String)> + 'a {
-        let dev = &self.network.mv;
-        let v4 = self.addresses().filter(IpAddr::is_ipv4);
-        v4.map(move |to| (to, format!("arping -c 1 -w 1 -I {dev} {to}")))
-    }
 }
 
 impl<'a> Asked<'a> {
@@ -370,61 +252,4 @@ fn how_to_name(network: &Network) -> String {
     format!(
         "vxlan doctor --peer ADDRESS, where ADDRESS is in {subnet} and another node's or its container's"
     )
-}
-
-impl Way<'_> {
-    /// What is not as it should be.
-    fn told(&self, outcome: &Outcome) -> Option<Finding> {
-        let (vx, peer) = (&self.network.vx, self.peer.shown());
-        let small = self.small();
-        let inspect = small.first().map(Echo::line).unwrap_or_default();
-        match outcome {
-            Outcome::Answers(_, Heard::Answer) => None,
-            Outcome::Answers(_, Heard::Unasked(why)) => Some(
-                Finding::unknown(Id::PeerReach, format!("no full packet was sent through {vx} to {peer}: {why}")),
-            ),
-            Outcome::Answers(to, Heard::Silence) => Some(
-                Finding::failed(Id::PeerReach, format!(
-                    "packets of {} bytes do not come back through {vx} from {to} behind {peer}, small ones do",
-                    self.mtu
-                ))
-                .inspect(self.whole(*to).line())
-                .fix(format!(
-                    "set mtu of network \"{}\" on every node to what the way between the nodes carries, less {}",
-                    self.network.name,
-                    self.network.options.vxlan.overhead()
-                )),
-            ),
-            Outcome::There(to) => Some(
-                Finding::unknown(Id::PeerReach, format!(
-                    "{to} behind {peer} is there on {vx} and answers no echo: a firewall there may drop them"
-                ))
-                .inspect(inspect),
-            ),
-            Outcome::Unasked(why) => Some(
-                Finding::unknown(Id::PeerReach, format!("no echo was sent through {vx} to {peer}: {why}"))
-                    .inspect(inspect),
-            ),
-            Outcome::Silent => Some(self.silence(inspect)),
-        }
-    }
-
-    /// The finding for all families at once.
-    fn silence(&self, inspect: String) -> Finding {
-        let (vx, peer, name) = (&self.network.vx, self.peer.shown(), &self.network.name);
-        let asked: Vec<String> = self.peer.behind.iter().map(IpAddr::to_string).collect();
-        let what = format!(
-            "nothing comes back through {vx} from {peer} (asked: {})",
-            asked.join(", ")
-        );
-        match self.peer.is_certain {
-            true => Finding::failed(Id::PeerReach, what).inspect(inspect).fix(format!(
-                "what else is crossed here tells why; else compare id, group and port of \"{name}\" on that node, and run vxlan doctor there"
-            )),
-            false => {
-                let vxlan = "it was not heard for a minute, and may have left the network";
-                Finding::unknown(Id::PeerReach, format!("{what}; {vxlan}")).inspect(inspect)
-            }
-        }
-    }
 }
