@@ -107,6 +107,12 @@ impl Echo {
         Self::again(system, &alone, first).concat()
     }
 
+    /// Sends two of each, one shortly after the other.
+    pub fn send_twice(system: &System, echoes: &[Self]) -> Vec<Heard> {
+        let echoes: Vec<Self> = echoes.iter().map(Self::twice).collect();
+        Self::once(system, &echoes)
+    }
+
     /// Sends the first of each group; what is not sent is told as silent. Silence takes a second.
     pub fn first(system: &System, groups: &[Group]) -> Vec<Vec<Heard>> {
         let silence = |group: &Group| vec![Heard::Silence; group.echoes.len()];

@@ -104,7 +104,7 @@ fn vtep(entry: &FdbRecord, network: &Network, seen: &Observed, known: &Known) ->
 /// Sends all echoes at once; an entry of which none comes back is crossed.
 fn judged(system: &System, entries: Vec<Entry>) -> Vec<Finding> {
     let all: Vec<Echo> = entries.iter().flat_map(|one| one.echoes.clone()).collect();
-    let mut heard = Echo::send(system, &all).into_iter();
+    let mut heard = Echo::send_twice(system, &all).into_iter();
     let judged = entries.into_iter().filter_map(|entry| {
         let heard: Vec<Heard> = heard.by_ref().take(entry.echoes.len()).collect();
         let answers = heard.contains(&Heard::Answer);

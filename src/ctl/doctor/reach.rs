@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use self::ways::{Outcome, Way};
 use super::arping::Arping;
 use super::asked::Wire;
-use super::echo::{Echo, Group};
+use super::echo::Echo;
 use super::fixed;
 use super::peers::{Known, Peer, peers};
 use super::probe::both;
@@ -56,18 +56,20 @@ pub fn ask(
     let pods: Vec<&pods::Question> = all().flat_map(|one| &one.pods).collect();
     // All small ones side by side, then what only their answers tell to ask.
     let mut groups = ways::groups(&ways);
-    groups.extend(pods.iter().map(|pod| Group::of(vec![pod.echo()])));
+    groups.extend(pods.iter().map(|pod| pod.group()));
     let first = Echo::first(system, &groups);
-    let lines = ways::of_arp(&ways, &first);
-    let (there, heard) = both(
-        || arping.answers(&lines.concat()),
+    let (of_ways, of_pods) = first.split_at(ways.len().min(first.len()));
+    let to_nodes = ways::of_arp(&ways, of_ways);
+    let to_pods = pods::of_arp(&pods, of_pods);
+    let lines = [to_nodes.concat(), to_pods.concat()].concat();
+    let (mut nodes_are_there, heard) = both(
+        || arping.answers(&lines),
         || Echo::again(system, &groups, first),
     );
+    let pods_are_there = nodes_are_there.split_off(to_nodes.iter().map(Vec::len).sum());
     let (of_ways, of_pods) = heard.split_at(ways.len().min(heard.len()));
-    let (outcomes, states) = both(
-        || ways::outcomes(system, &ways, of_ways, &lines, there),
-        || pods::states(system, arping, &pods, &of_pods.concat()),
-    );
+    let outcomes = ways::outcomes(system, &ways, of_ways, &to_nodes, nodes_are_there);
+    let states = pods::states(system, &pods, of_pods, &to_pods, pods_are_there);
     let mut deaf = deaf(system, arping, &ways, &outcomes).into_iter();
     let (mut outcomes, mut states) = (outcomes.into_iter(), states.into_iter());
     let reached = asked.iter().map(|one| {

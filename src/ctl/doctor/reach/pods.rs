@@ -4,9 +4,8 @@
 use std::net::IpAddr;
 
 use crate::config::Network;
-use crate::ctl::doctor::arping::Arping;
 use crate::ctl::doctor::asked::Wire;
-use crate::ctl::doctor::echo::{Echo, Heard, by};
+use crate::ctl::doctor::echo::{Echo, Group, Heard, by};
 use crate::ctl::doctor::probe;
 use crate::ctl::doctor::report::{Finding, Id};
 use crate::ctl::look::Attached;
@@ -71,47 +70,48 @@ pub fn questions(wire: &Wire<'_>) -> Vec<Question> {
 }
 
 impl Question {
-    /// From within to the gateway: what answers has sent a frame each way.
-    pub fn echo(&self) -> Echo {
-        self.back.clone()
+    /// From within to the gateway: what answers has sent a frame each way. Where it is silent, from the gateway, too.
+    pub fn group(&self) -> Group {
+        Group::of(vec![self.back.clone(), self.there.clone()])
     }
 }
 
-/// Judges what was heard, and asks of what is silent in other ways.
+/// The questions of ARP for each address that was silent at first.
+pub fn of_arp(questions: &[&Question], first: &[Vec<Heard>]) -> Vec<Vec<String>> {
+    let each = questions.iter().zip(first);
+    let each = each.map(|(question, heard)| {
+        let is_asked = question.address.is_ipv4() && !heard.contains(&Heard::Answer);
+        is_asked.then(|| question.by_arp()).into_iter().collect()
+    });
+    each.collect()
+}
+
+/// Judges what was heard; `there`: the answers of the link layer to `lines`, in their order.
 pub fn states(
     system: &System,
-    arping: &Arping<'_>,
     questions: &[&Question],
-    heard: &[Heard],
+    heard: &[Vec<Heard>],
+    lines: &[Vec<String>],
+    there: Vec<Option<bool>>,
 ) -> Vec<State> {
-    let silent = (0..questions.len()).filter(|at| heard.get(*at) != Some(&Heard::Answer));
-    let silent: Vec<usize> = silent.collect();
-    let there: Vec<Echo> = silent
-        .iter()
-        .map(|at| questions[*at].there.clone())
-        .collect();
-    let there = Echo::send(system, &there);
-    let mut states = vec![State::Well; questions.len()];
-    for (at, there) in silent.into_iter().zip(there) {
-        states[at] = match (there, &heard[at]) {
-            (Heard::Answer, Heard::Silence) => State::GatewaySilent,
-            (Heard::Answer, _) => State::Well,
-            (Heard::Unasked(_), Heard::Unasked(_)) => State::Unasked,
+    let mut there = there.into_iter();
+    let each = questions.iter().zip(heard).zip(lines);
+    each.map(|((question, heard), lines)| {
+        let by_arp = there
+            .by_ref()
+            .take(lines.len())
+            .any(|one| one == Some(true));
+        match (heard.first(), heard.get(1)) {
+            (Some(Heard::Answer), _) => State::Well,
+            (Some(Heard::Silence), Some(Heard::Answer)) => State::GatewaySilent,
+            (_, Some(Heard::Answer)) => State::Well,
+            (Some(Heard::Unasked(_)), Some(Heard::Unasked(_))) => State::Unasked,
+            _ if by_arp => State::NoEcho,
+            _ if question.address.is_ipv6() && question.is_a_neighbour(system) => State::NoEcho,
             _ => State::Dead,
-        };
-    }
-    let dead = (0..states.len()).filter(|at| states[*at] == State::Dead);
-    let (v4, v6): (Vec<usize>, Vec<usize>) = dead.partition(|at| questions[*at].address.is_ipv4());
-    let lines: Vec<String> = v4.iter().map(|at| questions[*at].by_arp()).collect();
-    let by_arp = v4.into_iter().zip(arping.answers(&lines));
-    let by_arp = by_arp.map(|(at, answers)| (at, answers == Some(true)));
-    let by_nd = v6
-        .into_iter()
-        .map(|at| (at, questions[at].is_a_neighbour(system)));
-    for (at, _) in by_arp.chain(by_nd).filter(|(_, answers)| *answers) {
-        states[at] = State::NoEcho;
-    }
-    states
+        }
+    })
+    .collect()
 }
 
 impl Question {
