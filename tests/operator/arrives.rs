@@ -51,7 +51,7 @@ enum Fix {
 }
 
 /// A way to break something. In lines: `PEER`, `GW`: the other node's addresses on underlay and network; `POD`, `DB`:
-/// the containers' addresses, `DBMAC` the latter's MAC; `NETNS`, `SWITCH`: namespaces of the container and the switch.
+/// the containers' addresses, `DBMAC` the latter's MAC; `NETNS`, `NETNSDB`, `SWITCH`: namespaces of the containers and the switch.
 struct Row<'a> {
     at: At,
     by: &'a str,
@@ -68,8 +68,7 @@ struct Row<'a> {
 /// Two nodes with a container each.
 struct Scene {
     stage: Stage,
-    /// Gone with the scene.
-    _db: Pod,
+    db: Pod,
     db_result: Value,
 }
 
@@ -85,7 +84,7 @@ impl Scene {
         let db_result = there.ask(&there.config(&[&blue]), &db).add();
         let scene = Self {
             stage,
-            _db: db,
+            db,
             db_result,
         };
         for traffic in [Across, Across6, Large, ToPod, ToGateway, Out] {
@@ -105,6 +104,7 @@ impl Scene {
             .replace("GW", &there.gateway(&self.stage.nets[0]))
             .replace("POD", &address(&self.stage.members[0].result, 0))
             .replace("DBMAC", &db_mac)
+            .replace("NETNSDB", self.db.path().rsplit('/').next().unwrap())
             .replace("NETNS", self.web().path().rsplit('/').next().unwrap())
             .replace("SWITCH", &self.stage.lab().switch())
             .replace("DB", &address(&self.db_result, 0))
@@ -443,6 +443,72 @@ fn what_leads_packets_elsewhere_or_holds_them_on_the_way_is_crossed_with_what_me
             beside: &["peer_reach"],
             fix: Fix::By(Here, "ip link del br7"),
             then: "",
+        },
+    ]);
+}
+
+#[test]
+fn what_another_has_of_ours_or_the_node_itself_takes_away_is_crossed() {
+    ipv6::is_needed();
+    nft::is_needed();
+    let scene = Scene::new();
+    scene.play_all(&[
+        Row {
+            at: There,
+            by: "ip -n NETNSDB addr add POD/16 dev eth0",
+            dead: &[],
+            found: ("address_owner", "POD of shop/web-0 has two owners: "),
+            beside: &[],
+            fix: Fix::By(There, "ip -n NETNSDB addr del POD/16 dev eth0"),
+            then: "",
+        },
+        Row {
+            at: There,
+            by: "ip addr add 10.100.0.1/16 dev mv_blue",
+            dead: &[],
+            found: ("gateway_owner", "answers for the gateway's address on mv_blue too"),
+            beside: &[],
+            fix: Fix::By(There, "ip addr del 10.100.0.1/16 dev mv_blue"),
+            then: "",
+        },
+        Row {
+            at: There,
+            by: "nft add table inet f; nft 'add chain inet f i { type filter hook input priority 0; }'; nft add rule inet f i ip daddr 224.0.0.0/4 udp dport 4789 drop",
+            // What knows its neighbours, or is asked by them, goes on.
+            dead: &[],
+            found: ("flood", "group 239.1.1.100 does not reach that node"),
+            beside: &[],
+            fix: Fix::By(There, "nft delete table inet f"),
+            then: "",
+        },
+        Row {
+            at: Here,
+            by: "nft delete table inet vxlan_cni",
+            dead: &[],
+            found: ("fact", "vxlan_cni"),
+            beside: &[],
+            fix: Fix::Repair,
+            then: "",
+        },
+        Row {
+            at: Here,
+            by: "iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP",
+            dead: &[],
+            found: ("conntrack_invalid", "a firewall drops what conntrack takes for INVALID"),
+            beside: &[],
+            fix: Fix::By(Here, "sysctl -qw net.netfilter.nf_conntrack_tcp_be_liberal=1"),
+            // The rule may stay: the next row would cross it.
+            then: "",
+        },
+        Row {
+            at: Here,
+            by: "sysctl -qw net.ipv4.conf.mv_blue.arp_ignore=8 net.ipv4.conf.mv_blue.arp_announce=2",
+            // The node's own questions tell a container who asks.
+            dead: &[],
+            found: ("arp", "no question of ARP is answered on mv_blue: arp_ignore is 8"),
+            beside: &["gateway_reach", "pod_reach"],
+            fix: Fix::Printed,
+            then: "iptables -F; sysctl -qw net.ipv4.conf.mv_blue.arp_ignore=0 net.ipv4.conf.mv_blue.arp_announce=0",
         },
     ]);
 }

@@ -40,41 +40,6 @@ fn a_node_where_all_is_well_gets_ticks_only_and_is_left_as_it_is() {
 }
 
 #[test]
-fn a_firewall_that_drops_invalid_packets_is_crossed_unless_conntrack_is_liberal() {
-    nft::is_needed();
-    let lab = Lab::new(1);
-    let mut stage = Stage::new(lab, vec![Net::new("blue", 100)]);
-    stage.join(0, "web", 1);
-    let words = "a firewall drops what conntrack takes for INVALID";
-    assert!(!stage.operate(&["doctor"]).stdout.contains(words));
-    let node = stage.node();
-    node.run(&[
-        "iptables",
-        "-A",
-        "FORWARD",
-        "-m",
-        "conntrack",
-        "--ctstate",
-        "INVALID",
-        "-j",
-        "DROP",
-    ]);
-    let said = stage.operate(&["doctor"]);
-    assert!(said.code == 1 && said.stdout.contains(words), "{said:?}");
-    assert!(
-        said.stdout.contains("nf_conntrack_tcp_be_liberal=1"),
-        "{said:?}"
-    );
-    node.run(&[
-        "sysctl",
-        "-qw",
-        "net.netfilter.nf_conntrack_tcp_be_liberal=1",
-    ]);
-    let said = stage.operate(&["doctor"]);
-    assert!(said.code == 0 && !said.stdout.contains(words), "{said:?}");
-}
-
-#[test]
 fn a_vtep_on_lo_is_said_to_leave_open_by_which_device_its_vxlan_comes_in() {
     nft::is_needed();
     let lab = Lab::new(1);

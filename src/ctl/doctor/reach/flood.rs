@@ -63,7 +63,7 @@ pub fn told(network: &Network, peer: &str, to: IpAddr) -> Finding {
         "{to} behind {peer} answers on {vx} what is sent to it alone, not what is sent to all: {group} does not reach that node"
     );
     let fix = format!(
-        "let the switches between the nodes pass the group on: an IGMP querier where they snoop, no filter; and compare group of \"{name}\" on that node"
+        "let the switches between the nodes pass the group on: a querier where they snoop IGMP (bridge: `ip -d link show type bridge` has mcast_snooping 1 and mcast_querier 0), no filter; and compare group of \"{name}\" on that node"
     );
     Finding::failed(Id::Flood, what)
         .inspect(line(network, to))
