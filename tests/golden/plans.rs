@@ -106,7 +106,14 @@ impl<'a> Wanted<'a> {
 
     fn reads(&self, probe: Probe) -> Vec<Read> {
         let mut reads = host::reads(self.selection.network, probe);
-        reads.extend(plan::reads(&self.container(None, true).facts(), probe));
+        let container = self.container(None, true);
+        reads.extend(plan::reads(&container.facts(), probe));
+        let network = self.selection.network;
+        reads.extend(plan::anycast::reads_of_a_pod(
+            network,
+            &container.ifname,
+            &container.families(),
+        ));
         reads.sort();
         reads.dedup();
         reads

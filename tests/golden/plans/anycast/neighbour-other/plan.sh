@@ -1,6 +1,4 @@
 # What mends `neighbour-other`.
-# mv_blue has fe80::859:c6ff:fe12:1/64
-ip addr replace fe80::859:c6ff:fe12:1/64 dev mv_blue nodad
 # eth0 has fd10::23/64
 ip -n pod addr replace fd10::23/64 dev eth0 nodad
 # eth0 has 10.1.0.1 at 0a:59:c6:12:00:01
