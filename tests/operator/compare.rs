@@ -17,15 +17,18 @@ struct Cluster {
 
 impl Cluster {
     fn new() -> Self {
+        Self::of(&Net::new("blue", 100))
+    }
+
+    fn of(net: &Net) -> Self {
         let lab = Lab::new(2);
         let (mut confs, mut pods, mut results) = (Vec::new(), Vec::new(), Vec::new());
         for (index, node) in lab.nodes().iter().enumerate() {
-            let net = Net::new("blue", 100);
             let range = format!("10.100.{}.0", index + 1);
             let end = format!("10.100.{}.255", index + 1);
             let ipam = serde_json::json!({"type": "host-local", "dataDir": node.ipam(), "ranges": [[
-                {"subnet": "10.100.0.0/16", "rangeStart": range, "rangeEnd": end, "gateway": node.gateway(&net)}]]});
-            let config = node.config(&[&net]).ipam(ipam);
+                {"subnet": "10.100.0.0/16", "rangeStart": range, "rangeEnd": end, "gateway": node.gateway(net)}]]});
+            let config = node.config(&[net]).ipam(ipam);
             confs.push(conflist(node, &config));
             let pod = node.pod("web");
             let args = format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-{index}");
@@ -103,6 +106,23 @@ fn nodes_that_fit_are_told_to_and_what_one_of_them_has_otherwise_is_found() {
     let document = json.run().json();
     assert_eq!(document["ok"], false);
     assert!(document["findings"].as_array().unwrap().len() > 4);
+}
+
+#[test]
+fn an_anycast_gateway_is_every_nodes_and_no_double_owner_and_doctor_is_content_on_each() {
+    let cluster = Cluster::of(&Net::new("blue", 100).anycast());
+    let files = [cluster.told(0), cluster.told(1)];
+    for file in &files {
+        let told: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        assert_eq!(told["ok"], true, "{told:#}");
+        assert_eq!(told["networks"][0]["anycast"], true);
+    }
+    let said = compare(&[&files[0], &files[1]]);
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{said:?}");
+    // What a pod knows of its gateway is no entry that an operator left.
+    cluster.lab.node(1).ip("link set dev mv_blue down");
+    let said = compare(&[&cluster.told(0), &cluster.told(1)]);
+    assert!(!said.stdout.contains("told by hand"), "{said:?}");
 }
 
 #[test]

@@ -152,12 +152,13 @@ fn one_name(networks: &BTreeMap<&str, Vec<Of<'_>>>) -> Vec<Finding> {
 /// What must be the same on every node of a network: its name, and how one node has it.
 type Same = (&'static str, fn(&Part) -> Option<String>);
 
-const SAME: [Same; 9] = [
+const SAME: [Same; 10] = [
     ("VNI", |part| Some(part.vni.to_string())),
     ("port", |part| Some(part.port.to_string())),
     ("group", group),
     ("MTU", |part| part.mtu.map(|mtu| mtu.to_string())),
     ("cidr", |part| Some(subnets(part))),
+    ("an anycast gateway", |part| Some(part.anycast.to_string())),
     ("guard", |part| Some(part.guard.to_string())),
     ("serviceMasquerade", |part| {
         Some(part.service_masquerade.to_string())

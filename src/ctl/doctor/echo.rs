@@ -5,6 +5,7 @@ use crate::config::Network;
 use crate::exec::System;
 use crate::ip::command::shell_line;
 use crate::ip::{Family, Netns};
+use crate::plan::anycast;
 
 /// How many are under way at a time.
 const SIDE_BY_SIDE: usize = 192;
@@ -53,10 +54,14 @@ pub enum Heard {
 }
 
 impl Echo {
-    /// A small one by a device or from an address.
+    /// A small one by a device or from an address; the way of the node's own packets where neither is said.
     pub fn small(to: &str, by: &str) -> Self {
         let v6 = if to.contains(':') { "-6 " } else { "" };
-        let line = format!("ping {v6}-n -q -c 1 -W 1 -I {by} {to}");
+        let by = match by {
+            "" => String::new(),
+            by => format!("-I {by} "),
+        };
+        let line = format!("ping {v6}-n -q -c 1 -W 1 {by}{to}");
         Self {
             argv: line.split(' ').map(str::to_owned).collect(),
         }
@@ -182,10 +187,13 @@ impl Heard {
 }
 
 /// What an echo to an address of a network is sent by: the gateway's address, so that it goes the way of everything
-/// else; its device where the address has a scope, or where routes around the network are taken.
+/// else; its device where the address has a scope, or where routes around the network are taken. Nothing where the gateway's
+/// address is every node's: the answer would go to another, and would not come back by the device.
 pub fn by(network: &Network, to: std::net::IpAddr) -> String {
     let gateway = network.cidr(Family::of(to));
-    match gateway.filter(|gateway| network.bypass && gateway.contains(to)) {
+    match gateway.filter(|gateway| gateway.contains(to)) {
+        Some(_) if anycast::is(network) => String::new(),
+        Some(_) if !network.bypass => network.mv.to_string(),
         Some(gateway) => gateway.ip().to_string(),
         None => network.mv.to_string(),
     }

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use ipnetwork::IpNetwork;
+
 use super::echo::{Echo, Heard, by};
 use super::peers::Known;
 use super::report::{Finding, Id};
@@ -12,7 +14,7 @@ use crate::exec::System;
 use crate::ip::fdb::FdbRecord;
 use crate::ip::neigh::NeighRecord;
 use crate::ip::{Mac, Netns};
-use crate::plan::Observed;
+use crate::plan::{Observed, anycast};
 
 /// How many are asked of one kind: each is by hand.
 const MOST: usize = 64;
@@ -50,7 +52,15 @@ pub fn of_the_node(
 pub fn of_containers(system: &System, found: &[Found<'_>]) -> Vec<Finding> {
     let of = |one: &Found<'_>| {
         let ifname = &one.of.record.ifname;
-        let its = |entry: &&NeighRecord| entry.dev.as_deref() == Some(ifname.as_str());
+        let network = one.of.network;
+        // That of an anycast gateway is a fact.
+        let is_a_fact = |entry: &NeighRecord| {
+            let gateways = network.cidrs.iter().map(IpNetwork::ip);
+            anycast::is(network) && gateways.into_iter().any(|one| one == entry.dst)
+        };
+        let its = |entry: &&NeighRecord| {
+            entry.dev.as_deref() == Some(ifname.as_str()) && !is_a_fact(entry)
+        };
         let netns = one.of.netns.clone().unwrap_or(Netns::Own);
         let who = one.of.shown();
         let entries = one.permanent.iter().filter(its);

@@ -12,7 +12,7 @@ use crate::ctl::node::{Node, OnNode, Recorded, State};
 use crate::ctl::status::seen::{Seen, network};
 use crate::exec::System;
 use crate::ip::Mac;
-use crate::plan::Side;
+use crate::plan::{Side, anycast};
 use crate::plan::container::mac_of_record;
 
 /// A node.
@@ -58,6 +58,9 @@ pub struct Part {
     pub peers: Option<Vec<IpAddr>>,
     /// The gateway's addresses with the lengths of the subnets.
     pub gateways: Vec<IpNetwork>,
+    /// Whether these addresses are every node's.
+    #[serde(default)]
+    pub anycast: bool,
     /// The gateway's MAC; none where it is not there.
     pub gateway_mac: Option<Mac>,
     /// The settings of these names in the configuration.
@@ -136,6 +139,7 @@ fn part(seen: &Seen<'_>, on: &OnNode, network: &Network) -> Part {
         vtep: seen.vtep(network),
         peers: seen.peers(network),
         gateways: network.cidrs.clone(),
+        anycast: anycast::is(network),
         gateway_mac: mac,
         guard: network.guard,
         service_masquerade: network.filter.service_masquerade,

@@ -10,7 +10,7 @@ use crate::config::Network;
 use crate::ctl::look::is_listed;
 use crate::exec::System;
 use crate::ip::Family;
-use crate::plan::{Observed, Side};
+use crate::plan::{Observed, Side, anycast};
 use crate::route_table::liar::{self, Whereabouts};
 
 /// Bytes of an echo's own headers: IPv4 20 or IPv6 40, ICMP 8.
@@ -118,7 +118,9 @@ fn silence(peer: IpAddr, small: Answer) -> String {
 /// Asks a network's wire whether another host has its gateway's address: by a probe without a sender
 /// (RFC 5227, 2.1.1), which changes no host's memory of the owner. Silence takes half a second.
 pub fn probe(arping: &Arping<'_>, network: &Network) -> Option<Question> {
-    let gateway = network.cidr(Family::V4)?.ip();
+    // With an anycast gateway every node answers.
+    let own = Some(network).filter(|network| !anycast::is(network));
+    let gateway = own?.cidr(Family::V4)?.ip();
     let mv = &network.mv;
     Some(arping.ask(format!("arping -D -c 1 -w 1 -I {mv} {gateway}")))
 }

@@ -19,7 +19,7 @@ pub fn findings(networks: &BTreeMap<&str, Vec<Of<'_>>>) -> Vec<Finding> {
             let network = printable(&of.part.name);
             (format!("the gateway of {network} on {}", of.node), true)
         };
-        for cidr in &of.part.gateways {
+        for cidr in of.part.gateways.iter().filter(|_| !of.part.anycast) {
             own(&mut addresses, cidr.ip(), gateway());
         }
         if let Some(mac) = of.part.gateway_mac {
