@@ -82,7 +82,7 @@ fn of_a_pod(scene: &Scene) -> Vec<Target> {
                 PORT,
             ));
         }
-        for (gateway, addresses) in [1, 2].into_iter().flat_map(gateways) {
+        for (gateway, addresses) in scene.gateways.iter().copied().flat_map(gateways) {
             all.push(target(
                 format!("nodeport {gateway} {name}"),
                 addresses,
@@ -90,7 +90,7 @@ fn of_a_pod(scene: &Scene) -> Vec<Target> {
             ));
         }
     }
-    for (gateway, addresses) in [1, 2].into_iter().flat_map(gateways) {
+    for (gateway, addresses) in scene.gateways.iter().copied().flat_map(gateways) {
         all.push(target(format!("direct {gateway}"), addresses, PORT));
     }
     all.push(target(
@@ -256,6 +256,19 @@ fn with_ip_masq_every_port_of_another_node_answers_and_so_does_a_machine_without
     ];
     rows(&scene, Mode::Iptables, &between_networks);
     rows(&scene, Mode::Nftables, &[]);
+}
+
+/// The client's node asks an endpoint elsewhere with its address on the underlay, and the answer comes back by the endpoint's
+/// node, which sees half of the connection: kube-proxy's iptables mode must be told to let that be.
+#[test]
+fn with_an_anycast_gateway_services_answer_where_half_a_connection_is_not_dropped() {
+    let scene = Scene::new(None, r#"{"gateway": "anycast"}"#);
+    rows(&scene, Mode::Nftables, &[NO_WAY_BACK, PAST]);
+    for node in [1, 2] {
+        let liberal = "net.netfilter.nf_conntrack_tcp_be_liberal=1";
+        scene.run(Place::Node(node), &["sysctl", "-qw", liberal], "");
+    }
+    rows(&scene, Mode::Iptables, &[NO_WAY_BACK, PAST]);
 }
 
 #[test]

@@ -141,6 +141,8 @@ pub struct Scene {
     addresses: Vec<[String; 2]>,
     /// Whether `serviceMasquerade` is left as it is.
     pub masquerades_services: bool,
+    /// The nodes with a gateway address of their own: with an anycast one the first alone, which is every node's.
+    pub gateways: &'static [u8],
 }
 
 impl Scene {
@@ -153,6 +155,11 @@ impl Scene {
             servers: Vec::new(),
             addresses: Vec::new(),
             masquerades_services: !keys.contains("serviceMasquerade"),
+            gateways: if keys.contains("anycast") {
+                &[1]
+            } else {
+                &[1, 2]
+            },
         };
         let built = Path::new(env!("CARGO_BIN_EXE_vxlan")).parent().unwrap();
         let mut up = vec!["up", "--nodes", "2", "--from", built.to_str().unwrap()];
@@ -160,7 +167,11 @@ impl Scene {
         scene.lab(&up);
         for node in [1, 2] {
             let file = scene.folder(node).join("etc/cni/net.d/10-vxlan.conflist");
-            let filter = format!(".plugins[0].vxlans[] += {keys}");
+            // With a gateway that all have, the first one's.
+            let gateway =
+                r#"if .gateway == "anycast" then .cidr |= map(sub("2/"; "1/")) else . end"#;
+            let filter =
+                format!(".plugins[0].vxlans[] += {keys} | .plugins[0].vxlans[] |= ({gateway})");
             let changed = succeeded(Command::new("jq").arg(filter).arg(&file));
             std::fs::write(file, changed).unwrap();
         }

@@ -12,8 +12,8 @@ use crate::ctl::node::{Node, OnNode, Recorded, State};
 use crate::ctl::status::seen::{Seen, network};
 use crate::exec::System;
 use crate::ip::Mac;
-use crate::plan::{Side, anycast};
 use crate::plan::container::mac_of_record;
+use crate::plan::{Side, anycast};
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
