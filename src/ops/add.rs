@@ -7,6 +7,7 @@ mod ask;
 mod link;
 mod mac;
 mod mtu;
+mod record;
 mod refuse;
 mod take_back;
 
@@ -14,6 +15,7 @@ use ipnetwork::IpNetwork;
 
 pub use self::ask::with_annotations;
 use self::link::Birth;
+use self::record::attachment;
 use super::leave::vanished;
 use super::{NO_INODE, Sandbox, guard, journal, namespace_inode, outcome, prev_result, store};
 use crate::cni::delegate::{Call, Delegate};
@@ -31,7 +33,7 @@ use crate::select::{Selection, select};
 use crate::session::line::{EGRESS_NEEDS, Failed, Line};
 use crate::session::release::wait_for_release;
 use crate::session::{Session, refuse_foreign};
-use crate::store::{Attachment, SeenFrom, Store, UnderWay, boot_id, uptime};
+use crate::store::{Attachment, Store, UnderWay};
 
 /// Puts a container on a network.
 ///
@@ -411,41 +413,5 @@ impl<'a> Attempt<'a> {
             &self.request.container,
             &self.request.ifname,
         )?)
-    }
-}
-
-/// The record of a new attachment.
-fn attachment(
-    request: &Request,
-    selection: &Selection<'_>,
-    sandbox: &Sandbox,
-    ifname: &IfName,
-    ipam: serde_json::Value,
-) -> Attachment {
-    Attachment {
-        format: Attachment::FORMAT,
-        name: request.name.clone(),
-        container: request.container.clone(),
-        ifname: ifname.clone(),
-        netns: request.netns.clone(),
-        inode: sandbox.inode,
-        pod: request.pod(),
-        network: selection.network.name.clone(),
-        because: selection.because.clone(),
-        boot: boot_id(),
-        since: humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string(),
-        uptime: uptime(),
-        seen_from: SeenFrom::here(),
-        definition: selection.network.raw.clone(),
-        table: selection.network.table,
-        pref: selection.network.pref,
-        guard: selection.network.guard,
-        ports: selection.network.ports.clone(),
-        cidrs: selection.network.filter.all.clone(),
-        mac: selection
-            .mac
-            .or_else(|| mac::chosen(selection.network, &ipam)),
-        ipam,
-        lease: None,
     }
 }

@@ -3,6 +3,7 @@
 mod shown;
 mod supposed;
 mod undone;
+mod verdict;
 
 use std::net::IpAddr;
 
@@ -12,16 +13,18 @@ use super::observed::Observed;
 use super::read::{Read, side_of};
 use super::side::Side;
 use crate::ip::link::{
-    LinkRecord, Setting, Vxlan, is_changeable_macvlan, is_changeable_vxlan, macvlan_differences,
+    Setting, Vxlan, is_changeable_macvlan, is_changeable_vxlan, macvlan_differences,
     vxlan_differences,
 };
 use crate::ip::route::{Lookup, Route};
 use crate::ip::rule::Rule;
 use crate::ip::sysctl::SysctlKey;
-use crate::ip::{
-    Command, Family, IfName, Mac, Netns, TableId, addr, fdb, link, neigh, route, rule, sysctl,
+use crate::ip::{Command, Family, IfName, Mac, Netns, addr, fdb, link, neigh, route, rule, sysctl};
+use crate::nft::{self, Chain, Table};
+use verdict::{
+    address_verdict, guard_verdict, holds, judge, neighbour_verdict, route_is_seen, rule_is_seen,
+    sysctl_verdict,
 };
-use crate::nft::{self, Chain, Ruleset, Table};
 
 /// Something that shall be so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -267,13 +270,7 @@ impl Fact {
                 dev,
                 address,
                 mac,
-            } => match seen.neighbour(*side, dev, *address) {
-                Some(record) if record.is_fixed_at(*mac) => Verdict::Holds,
-                Some(record) => Verdict::Differs {
-                    found: record.shown(),
-                },
-                None => Verdict::Missing,
-            },
+            } => neighbour_verdict(seen.neighbour(*side, dev, *address), *mac),
             Self::Route {
                 side,
                 route,
@@ -290,13 +287,7 @@ impl Fact {
                 key,
                 value,
                 or,
-            } => match seen.sysctl(*side, key) {
-                Some(found) if found == *value || or.contains(&found) => Verdict::Holds,
-                Some(found) => Verdict::Differs {
-                    found: found.to_owned(),
-                },
-                None => Verdict::Missing,
-            },
+            } => sysctl_verdict(seen.sysctl(*side, key), value, or),
         }
     }
 
@@ -411,79 +402,5 @@ impl Fact {
     /// The command that shows it to a person.
     pub fn show(&self) -> Option<Command> {
         self.reads(Probe::List).first().map(Read::command)
-    }
-}
-
-/// A device's verdict from its differences, and whether these can be set back.
-fn judge(
-    seen: Option<&LinkRecord>,
-    differences: impl Fn(&LinkRecord) -> Vec<String>,
-    is_changeable: impl Fn(&LinkRecord) -> bool,
-) -> Verdict {
-    let Some(record) = seen else {
-        return Verdict::Missing;
-    };
-    let found = differences(record).join(", ");
-    match is_changeable(record) {
-        _ if found.is_empty() => Verdict::Holds,
-        true => Verdict::Changed { found },
-        false => Verdict::Differs { found },
-    }
-}
-
-fn guard_verdict(ruleset: &Ruleset, chains: &[Chain]) -> Verdict {
-    let wrong = |chain: &&Chain| !ruleset.has(chain);
-    match chains.iter().find(wrong) {
-        None => Verdict::Holds,
-        Some(chain) if ruleset.names().any(|name| name == chain.name) => Verdict::Differs {
-            found: format!("chain {} has other rules", chain.name),
-        },
-        Some(_) => Verdict::Missing,
-    }
-}
-
-/// Whether a look-up or the list shows a route.
-fn route_is_seen(seen: &Observed, side: Side, route: &Route, witness: Option<Lookup>) -> bool {
-    let looked = witness.and_then(|witness| seen.lookup(side, witness));
-    let shown =
-        looked.is_some_and(|record| record.table() == Some(route.table) && route.is(record));
-    // In another table too, where that was asked for.
-    let tables = [route.table, TableId::ALL].into_iter();
-    let mut listed =
-        tables.filter_map(|table| seen.routes(side, route.family(), table, &route.dev));
-    shown || listed.any(|listed| listed.iter().any(|record| route.is(record)))
-}
-
-/// Whether the list shows a rule; where the list was not asked for, whether the look-up ends in its table.
-fn rule_is_seen(seen: &Observed, rule: &Rule, witness: Lookup) -> bool {
-    match seen.rules(rule.family(), rule.pref) {
-        Some(listed) => listed.iter().any(|record| rule.is(record)),
-        None => seen
-            .lookup(Side::Host, witness)
-            .is_some_and(|record| record.table() == Some(rule.lookup)),
-    }
-}
-
-fn address_verdict(seen: Option<&LinkRecord>, address: IpNetwork) -> Verdict {
-    let failed = |record: &LinkRecord| {
-        record
-            .addr_info
-            .iter()
-            .any(|seen| seen.local == address.ip() && seen.dadfailed)
-    };
-    match seen {
-        Some(record) if failed(record) => Verdict::Differs {
-            found: "another host on the network has the same address (dadfailed)".to_owned(),
-        },
-        Some(record) => holds(record.has_address(address)),
-        None => Verdict::Missing,
-    }
-}
-
-fn holds(holds: bool) -> Verdict {
-    if holds {
-        Verdict::Holds
-    } else {
-        Verdict::Missing
     }
 }
