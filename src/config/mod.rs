@@ -585,7 +585,18 @@ mod tests {
                 json!({"gateway": "ipam"}),
                 "wanted \"static\" or \"anycast\"",
             ),
-            (json!({"peers": ["198.18.0.2"]}), "unknown key"),
+            (json!({"peers": ["198.18.0"]}), "wanted addresses of nodes"),
+            (json!({"peers": "kubernetes"}), "wanted a list"),
+            (json!({"peers": ["239.1.1.1"]}), "no node's address"),
+            (json!({"peers": ["198.18.0.2", "fd00::2"]}), "one family"),
+            (
+                json!({"peers": ["fd00::2"], "options": {"vtepdev": "eth0", "srcaddr": "198.18.0.1"}}),
+                "one family",
+            ),
+            (
+                json!({"peers": [], "options": {"vtepdev": "eth0", "group": "239.1.1.1"}}),
+                "one of both",
+            ),
             (json!({"routed": true}), "unknown key"),
             (json!({"allowedNamespace": ["a"]}), "unknown key"),
             (

@@ -19,7 +19,7 @@ use crate::ip::subnets::fewest;
 use crate::ip::{Family, IfName, TableId, Vni};
 
 /// The keys of a network.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 21] = [
     "id",
     "name",
     "device",
@@ -29,6 +29,7 @@ const KNOWN: [&str; 20] = [
     "excludeLast",
     "mtu",
     "options",
+    "peers",
     "bypass",
     "serviceMasquerade",
     "ipMasq",
@@ -59,6 +60,8 @@ pub struct Network {
     pub exclude_first: u128,
     /// Addresses from the end, the broadcast's counted, that are never handed out.
     pub exclude_last: u128,
+    /// Addresses of nodes on the underlay, in the place of a group; this node's own may be among them.
+    pub peers: Option<Vec<IpAddr>>,
     /// MTU in bytes; none is what the underlay leaves.
     pub mtu: Option<u32>,
     /// The vxlan device.
@@ -178,6 +181,10 @@ impl Network {
         let (vx, mv) = keys::device_names(at, name?)?;
         let cidrs = keys::cidrs(at);
         let bypass = at.bool("bypass", true);
+        let mut options = options::read(&at.inner("options"), Vni::new(vni?).ok()?);
+        let peers = keys::peers(at, &options.vxlan);
+        let is_v6 = |peers: &Vec<IpAddr>| peers.iter().any(IpAddr::is_ipv6);
+        options.vxlan.v6 = peers.as_ref().is_some_and(is_v6);
         let network = Self {
             name: name?.to_owned(),
             vx,
@@ -185,7 +192,8 @@ impl Network {
             exclude_first: at.number("excludeFirst", 0..=u64::MAX).unwrap_or(0).into(),
             exclude_last: at.number("excludeLast", 0..=u64::MAX).unwrap_or(0).into(),
             mtu: keys::mtu(at, &cidrs),
-            options: options::read(&at.inner("options"), Vni::new(vni?).ok()?),
+            options,
+            peers,
             bypass,
             table: common.table,
             pref: common.pref,

@@ -58,6 +58,7 @@ pub fn read(at: &At<'_>, vni: Vni) -> Options {
         dev: parsed_by(at, "vtepdev", IfName::or_altname),
         local: parsed::<IpAddr>(at, "srcaddr"),
         group: parsed::<IpAddr>(at, "group"),
+        v6: false,
         ttl: number(at, "ttl", 255) as u8,
         tos: number(at, "tos", 255) as u8,
         dstport: port(at, "port").unwrap_or(Vxlan::DSTPORT),

@@ -29,6 +29,15 @@ pub fn del_peer(dev: &IfName, vtep: IpAddr) -> Command {
         .pair("dst", vtep)
 }
 
+/// `bridge fdb del MAC dev NAME dst VTEP self`: what was learnt of one MAC.
+pub fn forget(mac: Mac, dev: &IfName, vtep: IpAddr) -> Command {
+    Command::new(Program::Bridge, &["fdb", "del"])
+        .word(mac)
+        .pair("dev", dev)
+        .pair("dst", vtep)
+        .word("self")
+}
+
 /// `bridge fdb get 00:00:00:00:00:00 dev NAME self`: the first VTEP for what is not known, by one look-up, however
 /// much the device has learnt.
 pub fn flood(dev: &IfName) -> Command {
@@ -72,6 +81,11 @@ impl FdbRecord {
     /// between kernels.
     pub fn age(&self) -> Option<u64> {
         [self.used, self.updated].into_iter().flatten().min()
+    }
+
+    /// Whether it leads what is not learnt to some VTEP.
+    pub fn is_flood(&self) -> bool {
+        self.mac == UNKNOWN
     }
 
     /// Whether it leads what is not learnt to a VTEP.

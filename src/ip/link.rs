@@ -25,6 +25,8 @@ pub struct Vxlan {
     pub local: Option<IpAddr>,
     /// Where unknown destinations go: a multicast group (`group`) or one address (`remote`).
     pub group: Option<IpAddr>,
+    /// Whether the VTEPs have IPv6 addresses, where neither of the two tells.
+    pub v6: bool,
     /// Hop limit 1..255 of the outer packet; 0 is the kernel's choice.
     pub ttl: u8,
     /// Type of service of the outer packet; `None` of the option is 0, 1 is `inherit`.
@@ -70,7 +72,7 @@ impl Vxlan {
     /// Whether its outer packets are IPv6.
     pub fn is_v6(&self) -> bool {
         let addresses = [self.group, self.local].into_iter().flatten();
-        addresses.into_iter().any(|address| address.is_ipv6())
+        self.v6 || addresses.into_iter().any(|address| address.is_ipv6())
     }
 
     /// Bytes of headers around a frame: outer Ethernet-less IPv4 20 or IPv6 40, UDP 8, VXLAN 8, inner Ethernet 14.

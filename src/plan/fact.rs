@@ -69,6 +69,24 @@ pub enum Fact {
         /// The underlay device.
         via: Option<IfName>,
     },
+    /// A vxlan device sends what it has not learnt to a peer, or does not.
+    Peer {
+        /// The vxlan device.
+        dev: IfName,
+        /// The peer's VTEP.
+        to: IpAddr,
+        /// Whether it is to.
+        listed: bool,
+    },
+    /// What was learnt from a peer is forgotten, once that is none any more.
+    Forgotten {
+        /// The vxlan device.
+        dev: IfName,
+        /// The MAC.
+        mac: Mac,
+        /// The VTEP behind which it is.
+        to: IpAddr,
+    },
     /// A device has an address.
     Address {
         /// Where.
@@ -199,6 +217,8 @@ impl Fact {
                 ..
             } => vec![Read::Link(*side, dev.clone())],
             Self::Flood { dev, .. } => vec![Read::Flood(dev.clone())],
+            Self::Peer { .. } | Self::Forgotten { .. } if probe == Probe::Lookup => Vec::new(),
+            Self::Peer { dev, .. } | Self::Forgotten { dev, .. } => vec![Read::Fdb(dev.clone())],
             Self::Neighbour {
                 side, dev, address, ..
             } => vec![Read::Neigh(*side, dev.clone(), *address)],
@@ -262,6 +282,13 @@ impl Fact {
             Self::Flood { dev, to, .. } => {
                 holds(seen.flood(dev).is_some_and(|record| record.floods_to(*to)))
             }
+            Self::Peer { dev, to, listed } => {
+                holds(seen.floods_to(dev, *to).is_none_or(|told| told == *listed))
+            }
+            // Where the peer has gone already, what comes in from there may be learnt again.
+            Self::Forgotten { dev, to, .. } => {
+                holds(seen.floods_to(dev, *to).is_none_or(|told| !told))
+            }
             Self::Address {
                 side, dev, address, ..
             } => address_verdict(seen.link(*side, dev), *address),
@@ -315,6 +342,14 @@ impl Fact {
             Self::Flood { dev, to, via } => {
                 (Side::Host, fdb::append_peer_via(dev, *to, via.as_ref()))
             }
+            Self::Peer { dev, to, listed } => {
+                let command = match listed {
+                    true => fdb::append_peer(dev, *to),
+                    false => fdb::del_peer(dev, *to),
+                };
+                (Side::Host, command)
+            }
+            Self::Forgotten { dev, mac, to } => (Side::Host, fdb::forget(*mac, dev, *to)),
             Self::Address {
                 side,
                 dev,
@@ -381,6 +416,8 @@ impl Fact {
             Self::Setting { .. }
             | Self::Sysctl { .. }
             | Self::Flood { .. }
+            | Self::Peer { .. }
+            | Self::Forgotten { .. }
             | Self::Neighbour { .. } => None,
         }
     }
@@ -388,7 +425,11 @@ impl Fact {
     /// Where it is.
     pub fn side(&self) -> Side {
         match self {
-            Self::Vxlan { .. } | Self::Rule { .. } | Self::Flood { .. } => Side::Host,
+            Self::Vxlan { .. }
+            | Self::Rule { .. }
+            | Self::Flood { .. }
+            | Self::Peer { .. }
+            | Self::Forgotten { .. } => Side::Host,
             Self::Macvlan { side, .. }
             | Self::Setting { side, .. }
             | Self::Address { side, .. }

@@ -6,6 +6,7 @@ use super::anycast;
 use super::fact::{Fact, Kind, Probe};
 use super::guard;
 use super::observed::Observed;
+use super::peers;
 use super::read::Read;
 use super::side::Side;
 use super::trust;
@@ -46,6 +47,8 @@ pub fn reads(network: &Network, probe: Probe) -> Vec<Read> {
     let mut reads = super::reads(&facts, probe);
     reads.extend(underlay::ipv6_reads(network));
     reads.extend(anycast::reads(network, probe));
+    reads.extend(underlay::source_read(network));
+    reads.extend(peers::reads(network, probe));
     reads.extend(
         network
             .options
@@ -92,6 +95,8 @@ fn facts_with(network: &Network, mtu: Option<u32>, seen: &Observed) -> Vec<Fact>
     // Behind those that the kernel makes once the device is up.
     facts.extend(anycast::routes(network, seen));
     facts.extend(bypass(network));
+    // By another program: behind all that `ip` does.
+    facts.extend(peers::facts(network, seen));
     facts
 }
 
@@ -194,9 +199,13 @@ pub fn device(network: &Network, seen: &Observed) -> Fact {
 
 /// What the vxlan device is to be, on the underlay as it was seen.
 pub fn wanted_vxlan(network: &Network, seen: &Observed) -> Vxlan {
+    let vxlan = &network.options.vxlan;
+    // Without a group nothing but its own address tells the kernel that the underlay is IPv6.
+    let by_route = || underlay::vtep(network, seen).filter(|_| vxlan.v6 && vxlan.group.is_none());
     Vxlan {
         dev: underlay::name(network, seen),
-        ..network.options.vxlan.clone()
+        local: vxlan.local.or_else(by_route),
+        ..vxlan.clone()
     }
 }
 

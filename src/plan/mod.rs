@@ -7,6 +7,7 @@ pub mod fact;
 pub mod guard;
 pub mod host;
 pub mod observed;
+pub mod peers;
 pub mod read;
 mod side;
 pub mod trust;

@@ -315,6 +315,12 @@ impl Observed {
         self.fdb.get(dev).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a vxlan device sends what it has not learnt to a VTEP, among others; `None` where that was not asked.
+    pub fn floods_to(&self, dev: &IfName, vtep: IpAddr) -> Option<bool> {
+        let asked = self.was_asked(&Read::Fdb(dev.clone())) || self.link(Side::Host, dev).is_none();
+        asked.then(|| self.fdb(dev).iter().any(|entry| entry.floods_to(vtep)))
+    }
+
     /// The VTEP behind which a MAC is, if that was asked and is known.
     pub fn vtep(&self, dev: &IfName, mac: Mac) -> Option<IpAddr> {
         self.vteps.get(&(dev.clone(), mac)).copied().flatten()

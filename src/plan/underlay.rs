@@ -221,7 +221,8 @@ pub fn overlap_lookups(network: &Network) -> Vec<Read> {
 /// Where the kernel is left to choose the outer packets' address: the group, and the device to it.
 fn chosen_by_route(network: &Network) -> Option<(IpAddr, IfName)> {
     let vxlan = &network.options.vxlan;
-    let to = (vxlan.group?, vxlan.dev.clone()?);
+    let first = || network.peers.as_ref()?.first().copied();
+    let to = (vxlan.group.or_else(first)?, vxlan.dev.clone()?);
     vxlan.local.is_none().then_some(to)
 }
 
@@ -234,6 +235,11 @@ fn source(network: &Network, seen: &Observed) -> Option<Option<IpAddr>> {
 /// The question that tells the node's own VTEP; none where the configuration does.
 pub fn vtep_read(network: &Network) -> Option<Read> {
     chosen_by_route(network).map(|(group, dev)| Read::Source(group, dev))
+}
+
+/// The same, of a network whose facts need it: with peers the node's own address is none of them.
+pub fn source_read(network: &Network) -> Option<Read> {
+    vtep_read(network).filter(|_| network.peers.is_some())
 }
 
 /// The address of the node's own VTEP, as far as it is known.

@@ -89,6 +89,10 @@ fn addresses() -> Vec<(&'static str, Command)> {
 fn entries() -> Vec<(&'static str, Command)> {
     vec![
         (
+            "forget",
+            fdb::forget(a("0a:58:0a:01:00:17"), &a("vx_blue"), a("198.18.0.2")),
+        ),
+        (
             "append-peer",
             fdb::append_peer(&a("vx_blue"), a("198.18.0.2")),
         ),
@@ -110,6 +114,7 @@ fn entries() -> Vec<(&'static str, Command)> {
 /// A vxlan as a network without options wants it.
 pub fn plain() -> Vxlan {
     Vxlan {
+        v6: false,
         vni: vxlan_cni::ip::Vni::new(100).unwrap(),
         dev: Some(a("eth0")),
         local: None,

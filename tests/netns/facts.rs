@@ -207,5 +207,7 @@ fn kind_of(fact: &Fact) -> &'static str {
         Fact::Flood { .. } => "flood",
         // Of an anycast gateway alone: `anycast` breaks it.
         Fact::Neighbour { .. } => "neighbour",
+        // With peers alone: `peers` breaks them.
+        Fact::Peer { .. } | Fact::Forgotten { .. } => "peer",
     }
 }

@@ -24,6 +24,7 @@ mod listens;
 mod nodes;
 mod options;
 mod path;
+mod peers;
 mod readme;
 mod reboot;
 mod reconcile;

@@ -114,6 +114,7 @@ fn a_vxlan() -> impl Strategy<Value = Vxlan> {
             let [learning, proxy, rsc, l2miss, l3miss, gbp] = flags;
             let vni = Vni::new(vni).unwrap();
             Vxlan {
+                v6: false,
                 vni,
                 dev,
                 local,

@@ -1,11 +1,14 @@
 //! The keys of a network, each read and checked by itself.
 
+use std::net::IpAddr;
+
 use ipnetwork::IpNetwork;
 use serde_json::Value;
 
 use super::{DefaultRoute, Gateway, MacChoice};
 use crate::config::hosts::{address, number};
 use crate::config::walk::At;
+use crate::ip::link::Vxlan;
 use crate::ip::{Family, IfName};
 use crate::sanitize::printable;
 
@@ -21,6 +24,37 @@ pub(super) fn gateway(at: &At<'_>) -> Gateway {
     };
     at.read("gateway", "\"static\" or \"anycast\"", read)
         .unwrap_or(Gateway::Static)
+}
+
+/// `peers`: addresses of one family, in the place of a group.
+pub(super) fn peers(at: &At<'_>, vxlan: &Vxlan) -> Option<Vec<IpAddr>> {
+    at.value("peers")?;
+    let fault = |what: String| at.fault("peers", what);
+    let mut peers: Vec<IpAddr> = Vec::new();
+    for value in at.list("peers") {
+        match value.as_str().map(str::parse::<IpAddr>) {
+            Some(Ok(peer))
+                if peer.is_multicast() || peer.is_unspecified() || peer.is_loopback() =>
+            {
+                fault(format!("{peer} is no node's address on the underlay"));
+            }
+            Some(Ok(peer)) if !peers.contains(&peer) => peers.push(peer),
+            Some(Ok(_)) => {}
+            _ => fault(format!(
+                "wanted addresses of nodes on the underlay, seen `{}`",
+                printable(&value.to_string())
+            )),
+        }
+    }
+    if let Some(group) = vxlan.group {
+        fault(format!("options.group is {group} too: wanted one of both"));
+    }
+    let own = vxlan.local.iter();
+    let families: Vec<bool> = peers.iter().chain(own).map(IpAddr::is_ipv6).collect();
+    if families.contains(&true) && families.contains(&false) {
+        fault("IPv4 and IPv6: wanted one family, options.srcaddr's where that is set".to_owned());
+    }
+    Some(peers)
 }
 
 /// `vx_NAME` and `mv_NAME`, where `device` replaces NAME.

@@ -156,7 +156,9 @@ pub fn of_fact<'a>(fact: &Fact, roots: &'a [Root]) -> Option<&'a Root> {
         Fact::Setting { dev, .. }
         | Fact::Address { dev, .. }
         | Fact::Neighbour { dev, .. }
-        | Fact::Flood { dev, .. } => dev,
+        | Fact::Flood { dev, .. }
+        | Fact::Peer { dev, .. }
+        | Fact::Forgotten { dev, .. } => dev,
         Fact::Route { route, .. } => &route.dev,
         Fact::Sysctl {
             key: SysctlKey::Device(_, dev, _) | SysctlKey::Neighbours(_, dev, _),

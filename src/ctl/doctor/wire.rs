@@ -10,7 +10,7 @@ use crate::config::Network;
 use crate::ctl::look::is_listed;
 use crate::exec::System;
 use crate::ip::Family;
-use crate::plan::{Observed, Side, anycast};
+use crate::plan::{Observed, Side, anycast, underlay};
 use crate::route_table::liar::{self, Whereabouts};
 
 /// Bytes of an echo's own headers: IPv4 20 or IPv6 40, ICMP 8.
@@ -26,7 +26,10 @@ const SIDE_BY_SIDE: usize = 16;
 pub fn peers(network: &Network, seen: &Observed) -> BTreeSet<IpAddr> {
     let told = network.options.vxlan.group;
     let learnt = seen.fdb(&network.vx).iter().filter_map(|entry| entry.dst);
-    let all = told.into_iter().chain(learnt);
+    let peers = network.peers.iter().flatten().copied();
+    let own = underlay::vtep(network, seen);
+    let all = told.into_iter().chain(learnt).chain(peers);
+    let all = all.filter(|peer| Some(*peer) != own);
     all.filter(|address| !address.is_multicast()).collect()
 }
 

@@ -15,6 +15,13 @@ impl fmt::Display for Fact {
             Self::Macvlan { name, parent, .. } => write!(f, "macvlan {name} on {parent} is there"),
             Self::Setting { dev, setting, .. } => write!(f, "{dev} {setting}"),
             Self::Flood { dev, to, .. } => write!(f, "{dev} floods to {to}"),
+            Self::Peer { dev, to, listed } => match listed {
+                true => write!(f, "{dev} floods to the peer {to}"),
+                false => write!(f, "{dev} floods to {to} no more"),
+            },
+            Self::Forgotten { dev, mac, to } => {
+                write!(f, "{dev} has forgotten that {mac} is behind {to}")
+            }
             Self::Address { dev, address, .. } => write!(f, "{dev} has {address}"),
             Self::Neighbour {
                 dev, address, mac, ..

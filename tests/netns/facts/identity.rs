@@ -78,6 +78,7 @@ fn words(vxlan: &Vxlan) -> Vec<&'static str> {
         vni: _,
         dev: _,
         local: _,
+        v6: _,
         group: _,
         ttl: _,
         tos: _,

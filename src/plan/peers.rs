@@ -1,0 +1,61 @@
+//! Other nodes by their addresses, in the place of a multicast group: what is for everybody, and what is not learnt yet, goes to each of
+//! them (head-end replication, RFC 7348, 4.2).
+
+use std::net::IpAddr;
+
+use super::fact::{Fact, Probe};
+use super::observed::Observed;
+use super::read::Read;
+use super::underlay;
+use crate::config::Network;
+use crate::ip::Mac;
+
+/// The question to which VTEPs the device sends; none where a group does it, and none for a glance: the list is as long as what
+/// the device has learnt.
+pub fn reads(network: &Network, probe: Probe) -> Vec<Read> {
+    let asked = network.peers.is_some() && probe == Probe::List;
+    let read = || Read::Fdb(network.vx.clone());
+    asked.then(read).into_iter().collect()
+}
+
+/// One for each other node, and for each that the device still sends to and that is none any more.
+pub fn facts(network: &Network, seen: &Observed) -> Vec<Fact> {
+    let Some(peers) = &network.peers else {
+        return Vec::new();
+    };
+    let own = underlay::vtep(network, seen);
+    let others: Vec<IpAddr> = peers
+        .iter()
+        .copied()
+        .filter(|one| Some(*one) != own)
+        .collect();
+    let fact = |to: IpAddr, listed| Fact::Peer {
+        dev: network.vx.clone(),
+        to,
+        listed,
+    };
+    let entries = seen.fdb(&network.vx);
+    let mut gone: Vec<IpAddr> = entries
+        .iter()
+        .filter(|entry| entry.is_flood())
+        .filter_map(|entry| entry.dst)
+        .filter(|dst| !others.contains(dst))
+        .collect();
+    gone.sort();
+    gone.dedup();
+    let mut facts: Vec<Fact> = others.iter().map(|peer| fact(*peer, true)).collect();
+    for to in gone {
+        // What was learnt from it first: with the last one of these the peer is gone.
+        let learnt = entries
+            .iter()
+            .filter(|entry| entry.dst == Some(to) && !entry.is_flood());
+        let macs = learnt.filter_map(|entry| entry.mac.parse::<Mac>().ok());
+        facts.extend(macs.map(|mac| Fact::Forgotten {
+            dev: network.vx.clone(),
+            mac,
+            to,
+        }));
+        facts.push(fact(to, false));
+    }
+    facts
+}
