@@ -94,10 +94,7 @@ impl<'a> Session<'a> {
     }
 
     fn netns(&self, side: Side) -> &Netns {
-        match side {
-            Side::Host => &Netns::Own,
-            Side::Pod => self.pod,
-        }
+        side.netns(self.pod)
     }
 
     /// Starts lines that share a namespace, a program and a family.

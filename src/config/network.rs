@@ -181,19 +181,15 @@ impl Network {
         let (vx, mv) = keys::device_names(at, name?)?;
         let cidrs = keys::cidrs(at);
         let bypass = at.bool("bypass", true);
-        let mut options = options::read(&at.inner("options"), Vni::new(vni?).ok()?);
-        let peers = keys::peers(at, &options.vxlan);
-        let is_v6 = |peers: &Vec<IpAddr>| peers.iter().any(IpAddr::is_ipv6);
-        options.vxlan.v6 = peers.as_ref().is_some_and(is_v6);
-        let network = Self {
+        let mut network = Self {
             name: name?.to_owned(),
             vx,
             mv,
             exclude_first: at.number("excludeFirst", 0..=u64::MAX).unwrap_or(0).into(),
             exclude_last: at.number("excludeLast", 0..=u64::MAX).unwrap_or(0).into(),
             mtu: keys::mtu(at, &cidrs),
-            options,
-            peers,
+            options: options::read(&at.inner("options"), Vni::new(vni?).ok()?),
+            peers: None,
             bypass,
             table: common.table,
             pref: common.pref,
@@ -220,6 +216,9 @@ impl Network {
             gateway,
             cidrs,
         };
+        network.peers = keys::peers(at, &network.options.vxlan);
+        let is_v6 = |peers: &Vec<IpAddr>| peers.iter().any(IpAddr::is_ipv6);
+        network.options.vxlan.v6 = network.peers.as_ref().is_some_and(is_v6);
         network.check_pools(at);
         if network.mtu.is_none() && network.options.vxlan.dev.is_none() {
             at.inner("options").fault("vtepdev", options::NO_DEVICE);

@@ -29,6 +29,14 @@ pub fn del_peer(dev: &IfName, vtep: IpAddr) -> Command {
         .pair("dst", vtep)
 }
 
+/// One more VTEP for what is not known, or one less.
+pub fn peer(dev: &IfName, vtep: IpAddr, listed: bool) -> Command {
+    match listed {
+        true => append_peer(dev, vtep),
+        false => del_peer(dev, vtep),
+    }
+}
+
 /// `bridge fdb del MAC dev NAME dst VTEP self`: what was learnt of one MAC.
 pub fn forget(mac: Mac, dev: &IfName, vtep: IpAddr) -> Command {
     Command::new(Program::Bridge, &["fdb", "del"])

@@ -22,8 +22,8 @@ use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Command, Family, IfName, Mac, Netns, addr, fdb, link, neigh, route, rule, sysctl};
 use crate::nft::{self, Chain, Table};
 use verdict::{
-    address_verdict, guard_verdict, holds, judge, neighbour_verdict, route_is_seen, rule_is_seen,
-    sysctl_verdict,
+    address_verdict, guard_verdict, holds, judge, neighbour_verdict, peer_verdict, route_is_seen,
+    rule_is_seen, sysctl_verdict,
 };
 
 /// Something that shall be so.
@@ -282,13 +282,9 @@ impl Fact {
             Self::Flood { dev, to, .. } => {
                 holds(seen.flood(dev).is_some_and(|record| record.floods_to(*to)))
             }
-            Self::Peer { dev, to, listed } => {
-                holds(seen.floods_to(dev, *to).is_none_or(|told| told == *listed))
-            }
+            Self::Peer { dev, to, listed } => peer_verdict(seen, dev, *to, *listed),
             // Where the peer has gone already, what comes in from there may be learnt again.
-            Self::Forgotten { dev, to, .. } => {
-                holds(seen.floods_to(dev, *to).is_none_or(|told| !told))
-            }
+            Self::Forgotten { dev, to, .. } => peer_verdict(seen, dev, *to, false),
             Self::Address {
                 side, dev, address, ..
             } => address_verdict(seen.link(*side, dev), *address),
@@ -329,12 +325,11 @@ impl Fact {
                 address,
                 ..
             } => {
-                let into = match side {
-                    Side::Host => &Netns::Own,
-                    Side::Pod => pod,
-                };
-                let command = link::add_macvlan(made_as, parent, *address, into);
-                (Side::Host, command)
+                let into = side.netns(pod);
+                (
+                    Side::Host,
+                    link::add_macvlan(made_as, parent, *address, into),
+                )
             }
             Self::Setting {
                 side, dev, setting, ..
@@ -342,13 +337,7 @@ impl Fact {
             Self::Flood { dev, to, via } => {
                 (Side::Host, fdb::append_peer_via(dev, *to, via.as_ref()))
             }
-            Self::Peer { dev, to, listed } => {
-                let command = match listed {
-                    true => fdb::append_peer(dev, *to),
-                    false => fdb::del_peer(dev, *to),
-                };
-                (Side::Host, command)
-            }
+            Self::Peer { dev, to, listed } => (Side::Host, fdb::peer(dev, *to, *listed)),
             Self::Forgotten { dev, mac, to } => (Side::Host, fdb::forget(*mac, dev, *to)),
             Self::Address {
                 side,

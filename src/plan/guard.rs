@@ -107,9 +107,12 @@ fn encapsulated(network: &Network, seen: &Observed) -> Vec<Rule> {
         let elsewhere = Match::Device(Place::From, Is::NotIn, ways);
         rules.push(drop([of_this_network(), vec![elsewhere]].concat()));
     }
-    // With a VTEP in the place of a group there is one other node, and its address is known.
-    if let Some(peer) = vxlan.group.filter(|group| !group.is_multicast()) {
-        let others = Match::Address(Place::From, Is::NotIn, vec![peer.into()]);
+    // With VTEPs in the place of a group the addresses of the other nodes are known.
+    let one = vxlan.group.filter(|group| !group.is_multicast());
+    let peers = network.peers.iter().flatten().copied().chain(one);
+    let peers = fewest(peers.map(IpNetwork::from));
+    if !peers.is_empty() {
+        let others = Match::Address(Place::From, Is::NotIn, peers);
         rules.push(drop([of_this_network(), vec![others]].concat()));
     }
     rules

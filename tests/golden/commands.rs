@@ -89,6 +89,14 @@ fn addresses() -> Vec<(&'static str, Command)> {
 fn entries() -> Vec<(&'static str, Command)> {
     vec![
         (
+            "peer-listed",
+            fdb::peer(&a("vx_blue"), a("198.18.0.2"), true),
+        ),
+        (
+            "peer-gone",
+            fdb::peer(&a("vx_blue"), a("198.18.0.2"), false),
+        ),
+        (
             "forget",
             fdb::forget(a("0a:58:0a:01:00:17"), &a("vx_blue"), a("198.18.0.2")),
         ),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Ask, Lab, Net, Node, Pod, address, ipv6, until};
+use crate::support::lab::{Ask, Lab, Net, Node, Pod, address, ipv6, nft, until};
 
 /// The entries of a device for what it has not learnt.
 fn flood(node: &Node) -> Vec<String> {
@@ -69,6 +69,13 @@ fn with_a_list_of_all_nodes_and_no_multicast_every_pod_reaches_every_other() {
         assert_eq!(flood(lab.node(0)), others, "the node itself is left out");
         for (ask, _, result) in &pods {
             ask.check(result);
+        }
+        if nft::kernel_has_it() {
+            // From nowhere else does vxlan of this network come in.
+            let rules = lab
+                .node(0)
+                .run(&["nft", "list", "chain", "inet", "vxlan_cni", "vx_blue"]);
+            assert!(rules.contains("saddr != {"), "{rules}");
         }
         for (ask, ..) in &pods {
             ask.del();

@@ -48,6 +48,8 @@ fn add(picture: &mut Picture, system: &System, seen: &Seen<'_>, on: &OnNode, net
         true => format!("group {group}"),
         false => format!("remote {group}"),
     }));
+    let listed = network.peers.as_ref();
+    lines.extend(listed.map(|peers| format!("{} peers listed", peers.len())));
     let vx = Thing::new(Kind::Vxlan, network.vx.as_str(), lines);
     let vx = picture.put(row, device(seen, on, &network.vx, vx));
     let addresses = network.cidrs.iter().map(ToString::to_string).collect();

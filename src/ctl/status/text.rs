@@ -71,7 +71,10 @@ fn told_peers(network: &Network, learnt: Option<usize>) -> String {
     let toward = match vxlan.group {
         Some(group) if group.is_multicast() => format!("group {group}"),
         Some(peer) => format!("VTEP {peer}"),
-        None => "none".to_owned(),
+        None => match &network.peers {
+            Some(peers) => format!("{} addresses listed", peers.len()),
+            None => "none".to_owned(),
+        },
     };
     let learnt = match learnt {
         Some(learnt) => format!("{learnt} known"),

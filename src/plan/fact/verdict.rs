@@ -1,5 +1,7 @@
 //! Whether facts hold by what was seen of them.
 
+use std::net::IpAddr;
+
 use ipnetwork::IpNetwork;
 
 use super::Verdict;
@@ -7,7 +9,7 @@ use crate::ip::link::LinkRecord;
 use crate::ip::neigh::NeighRecord;
 use crate::ip::route::{Lookup, Route};
 use crate::ip::rule::Rule;
-use crate::ip::{Mac, TableId};
+use crate::ip::{IfName, Mac, TableId};
 use crate::nft::{Chain, Ruleset};
 use crate::plan::{Observed, Side};
 
@@ -26,6 +28,11 @@ pub(super) fn judge(
         true => Verdict::Changed { found },
         false => Verdict::Differs { found },
     }
+}
+
+/// Whether a vxlan device sends to a peer what it has not learnt, or does not, as it is to; where that was not asked, it holds.
+pub(super) fn peer_verdict(seen: &Observed, dev: &IfName, to: IpAddr, listed: bool) -> Verdict {
+    holds(seen.floods_to(dev, to).is_none_or(|told| told == listed))
 }
 
 pub(super) fn neighbour_verdict(seen: Option<&NeighRecord>, mac: Mac) -> Verdict {
