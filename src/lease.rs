@@ -228,7 +228,7 @@ mod tests {
 
     fn network(ipam: Value) -> (Config, Value) {
         let value = json!({"name": "n", "ipam": ipam, "vxlans": [{"id": 1, "name": "blue",
-            "cidr": ["10.1.0.1/24", "fd10::1/64"], "excludeFirst": 10, "options": {"vtepdev": "eth0"}}]});
+            "cidr": ["10.1.0.1/24", "fd10::1/64"], "excludeFirst": 10, "peers": [], "options": {"vtepdev": "eth0"}}]});
         (Config::read(&value).unwrap(), value)
     }
 

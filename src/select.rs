@@ -229,7 +229,7 @@ mod tests {
     fn config(more: Value) -> Config {
         let network = |id: u32, name: &str, more: Value| {
             let mut network = json!({"id": id, "name": name, "cidr": [format!("10.{id}.0.1/16"), format!("fd10:{id}::1/64")],
-                "options": {"vtepdev": "eth0"}, "excludeFirst": 10});
+                "peers": [], "options": {"vtepdev": "eth0"}, "excludeFirst": 10});
             network
                 .as_object_mut()
                 .unwrap()

@@ -397,6 +397,9 @@ mod tests {
 
     fn with(network: Value) -> Result<Config, CniError> {
         let mut blue = json!({"id": 100, "name": "blue", "cidr": "10.1.0.1/16", "options": {"vtepdev": "eth0"}});
+        if network["options"]["group"].is_null() {
+            blue["peers"] = json!([]);
+        }
         blue.as_object_mut()
             .unwrap()
             .append(&mut network.as_object().unwrap().clone());
@@ -435,7 +438,7 @@ mod tests {
     fn the_kubernetes_api_is_asked_only_where_that_is_set_and_how_is_checked_either_way() {
         let read = |more: Value| {
             let mut value = json!({"ipam": {"type": "route-table"},
-                "vxlans": [{"id": 1, "name": "blue", "cidr": "10.1.0.1/16", "options": {"vtepdev": "eth0"}}]});
+                "vxlans": [{"id": 1, "name": "blue", "cidr": "10.1.0.1/16", "peers": [], "options": {"vtepdev": "eth0"}}]});
             let map = value.as_object_mut().unwrap();
             map.append(&mut more.as_object().unwrap().clone());
             Config::read(&value).map(|config| config.kubernetes)
@@ -585,6 +588,10 @@ mod tests {
                 json!({"gateway": "ipam"}),
                 "wanted \"static\" or \"anycast\"",
             ),
+            (
+                json!({"peers": null}),
+                "the network ends at this node; name the nodes' addresses",
+            ),
             (json!({"peers": ["198.18.0"]}), "wanted addresses of nodes"),
             (json!({"peers": "kubernetes"}), "wanted a list"),
             (json!({"peers": ["239.1.1.1"]}), "no node's address"),
@@ -623,7 +630,7 @@ mod tests {
 
     #[test]
     fn b58_networks_that_would_share_a_name_a_vni_a_device_or_addresses_are_refused() {
-        let network = |name: &str, id: u32, cidr: &str| json!({"id": id, "name": name, "cidr": cidr, "options": {"vtepdev": "eth0"}});
+        let network = |name: &str, id: u32, cidr: &str| json!({"id": id, "name": name, "cidr": cidr, "peers": [], "options": {"vtepdev": "eth0"}});
         let two = |b: Value| {
             let value =
                 json!({"ipam": {"type": "x"}, "vxlans": [network("a", 1, "10.1.0.1/16"), b]});
@@ -698,7 +705,7 @@ mod tests {
                 Code::INVALID_CONFIGURATION
             );
         }
-        let value = json!({"vxlans": [{"id": 1, "name": "a", "cidr": "10.1.0.1/16", "options": {"vtepdev": "e"}}]});
+        let value = json!({"vxlans": [{"id": 1, "name": "a", "cidr": "10.1.0.1/16", "peers": [], "options": {"vtepdev": "e"}}]});
         assert!(
             Config::read(&value)
                 .unwrap_err()

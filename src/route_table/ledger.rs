@@ -280,7 +280,7 @@ mod tests {
     fn networks_that_share_a_folder_share_what_is_looked_at_and_none_is_left_out() {
         let network = |id: u8| {
             json!({"id": id, "name": format!("n{id}"), "cidr": format!("10.{id}.0.1/16"),
-                "options": {"vtepdev": "eth0"}})
+                "peers": [], "options": {"vtepdev": "eth0"}})
         };
         let config = json!({"type": "vxlan", "ipam": {"type": "route-table"}, "vxlans": [network(1), network(2)]});
         let found = ipams(&config);

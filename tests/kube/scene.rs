@@ -93,7 +93,7 @@ impl Scene {
             config["k8sConfigPath"] = json!(self.world.path("kubeconfig"));
             config["k8sTimeoutMs"] = json!(20_000);
             let green = json!({"id": 200, "name": "green", "cidr": "10.2.0.1/16",
-                "options": {"vtepdev": "eth0"}, "allowedNamespaces": ["bank"]});
+                "peers": [], "options": {"vtepdev": "eth0"}, "allowedNamespaces": ["bank"]});
             config["vxlans"].as_array_mut().unwrap().push(green);
         })
     }

@@ -239,7 +239,7 @@ fn the_reason_is_in_the_journal_and_in_the_record() {
     let (bin, folder) = (scene.world.path("bin"), scene.world.path(""));
     std::fs::rename(bin.join("ip"), bin.join("ip-itself")).unwrap();
     let script = format!(
-        "#!/bin/sh\ncp -r {0}data {0}copy 2>/dev/null\nexec ip-itself \"$@\"\n",
+        "#!/bin/sh\nmkdir -p {0}copy\ncp -r {0}data/. {0}copy 2>/dev/null\nexec ip-itself \"$@\"\n",
         folder.display()
     );
     program::put(script.as_bytes(), &bin.join("ip"));

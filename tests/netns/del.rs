@@ -82,11 +82,11 @@ fn del_goes_by_the_record_whatever_became_of_the_configuration() {
     let green = Net::new("green", 7);
     for more in [
         // The network is gone, another one is the default.
-        json!({"vxlans": [{"id": 7, "name": "green", "cidr": "10.7.0.1/16", "options": {"vtepdev": "eth0"}}], "defaultNetwork": "green"}),
+        json!({"vxlans": [{"id": 7, "name": "green", "cidr": "10.7.0.1/16", "peers": [], "options": {"vtepdev": "eth0"}}], "defaultNetwork": "green"}),
         // So is everything.
         json!({"vxlans": null, "defaultNetwork": null, "ipam": null}),
         // It has another number, device and addresses now.
-        json!({"vxlans": [{"id": 8, "name": "blue", "device": "other", "cidr": "10.8.0.1/16", "options": {"vtepdev": "eth7"}}]}),
+        json!({"vxlans": [{"id": 8, "name": "blue", "device": "other", "cidr": "10.8.0.1/16", "peers": [], "options": {"vtepdev": "eth7"}}]}),
         // It cannot be.
         json!({"vxlans": [{"id": 0, "name": "blue", "colour": 7}], "routeTable": "banana"}),
         json!({"vxlans": "banana", "ipam": 7}),

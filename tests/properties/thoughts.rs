@@ -222,7 +222,7 @@ proptest! {
         net in network(), first in 0_u64..70_000, last in 0_u64..70_000,
     ) {
         let conf = serde_json::json!({"ipam": {"type": "x"}, "vxlans": [{"id": 1, "name": "n", "cidr": net.to_string(),
-            "excludeFirst": first, "excludeLast": last, "options": {"vtepdev": "eth0"}}]});
+            "excludeFirst": first, "excludeLast": last, "peers": [], "options": {"vtepdev": "eth0"}}]});
         if let Ok(config) = Config::read(&conf) {
             let network = &config.networks[0];
             let (low, high) = network.pool(net).unwrap();
@@ -242,7 +242,7 @@ proptest! {
     ) {
         let cidr = |second: u8, length: u8| format!("10.{}.0.1/{length}", second * 64).parse::<IpNetwork>().unwrap();
         let networks: Vec<_> = all.iter().map(|(id, name, second, length)| serde_json::json!({"id": id,
-            "name": format!("n{name}"), "cidr": cidr(*second, *length).to_string(), "options": {"vtepdev": "eth0"}})).collect();
+            "name": format!("n{name}"), "cidr": cidr(*second, *length).to_string(), "peers": [], "options": {"vtepdev": "eth0"}})).collect();
         let meet = |one: IpNetwork, other: IpNetwork| one.contains(other.network()) || other.contains(one.network());
         let share = |a: &(u32, u8, u8, u8), b: &(u32, u8, u8, u8)| {
             a.0 == b.0 || a.1 == b.1 || meet(cidr(a.2, a.3), cidr(b.2, b.3))

@@ -26,9 +26,18 @@ pub(super) fn gateway(at: &At<'_>) -> Gateway {
         .unwrap_or(Gateway::Static)
 }
 
+/// What is missing where a network knows no other node.
+const NO_PEERS: &str = "missing: without peers and options.group the network ends at this node; name the nodes' addresses on \
+    the underlay, or set options.group to a multicast group; [] is a network of one node";
+
 /// `peers`: addresses of one family, in the place of a group.
 pub(super) fn peers(at: &At<'_>, vxlan: &Vxlan) -> Option<Vec<IpAddr>> {
-    at.value("peers")?;
+    if at.value("peers").is_none() {
+        if at.inner("options").value("group").is_none() {
+            at.fault("peers", NO_PEERS);
+        }
+        return None;
+    }
     let fault = |what: String| at.fault("peers", what);
     let mut peers: Vec<IpAddr> = Vec::new();
     for value in at.list("peers") {
