@@ -217,12 +217,9 @@ impl Network {
             cidrs,
         };
         network.peers = keys::peers(at, &network.options.vxlan);
-        let is_v6 = |peers: &Vec<IpAddr>| peers.iter().any(IpAddr::is_ipv6);
-        network.options.vxlan.v6 = network.peers.as_ref().is_some_and(is_v6);
+        network.options.vxlan.v6 = network.peers.iter().flatten().any(IpAddr::is_ipv6);
+        network.check_underlay(at);
         network.check_pools(at);
-        if network.mtu.is_none() && network.options.vxlan.dev.is_none() {
-            at.inner("options").fault("vtepdev", options::NO_DEVICE);
-        }
         Some(network.beside(&common.ports, &common.cidrs))
     }
 
@@ -293,6 +290,19 @@ impl Network {
                 Some(format!("it is the broadcast address of {subnet}"))
             }
             _ => None,
+        }
+    }
+
+    /// The other nodes are found by the underlay, not by the network itself, and the MTU is what it leaves.
+    fn check_underlay(&self, at: &At<'_>) {
+        let peers = self.peers.iter().flatten();
+        let within = |peer: &&IpAddr| self.cidrs.iter().any(|cidr| cidr.contains(**peer));
+        if let Some(peer) = peers.clone().find(within) {
+            at.fault("peers", format!("{peer} is within the network's own cidr"));
+        }
+        let is_needed = self.mtu.is_none() || peers.count() > 0;
+        if is_needed && self.options.vxlan.dev.is_none() {
+            at.inner("options").fault("vtepdev", options::NO_DEVICE);
         }
     }
 

@@ -57,6 +57,12 @@ pub fn reads(network: &Network, probe: Probe) -> Vec<Read> {
     reads
 }
 
+/// The switch of the underlay device by its own name, which only the first look tells.
+pub fn reads_behind(network: &Network, seen: &Observed) -> Option<Read> {
+    let dev = underlay::name(network, seen).filter(|_| is(network) && has_v4(network))?;
+    Some(Read::Sysctl(Side::Host, rp_filter(&dev)))
+}
+
 /// The node's own address of a family, by which every other node finds it: that of its VTEP, else the underlay device's
 /// first.
 pub fn own(network: &Network, family: Family, seen: &Observed) -> Option<IpAddr> {
@@ -70,8 +76,18 @@ pub fn own(network: &Network, family: Family, seen: &Observed) -> Option<IpAddr>
     vtep.or_else(|| listed.filter(fits).map(|one| one.local).next())
 }
 
+/// The gateway's address as its device has it. A shared one by itself: the route to the subnet is one of ours, and the kernel takes no
+/// second address of a subnet in another scope, as beside a static one of a former definition (`__inet_insert_ifa`, "Invalid scope value").
+pub fn address(network: &Network, cidr: IpNetwork) -> IpNetwork {
+    match is(network) {
+        true => IpNetwork::from(cidr.ip()),
+        false => cidr,
+    }
+}
+
 /// The MAC that the gateway's device is made with: it follows from the node's address on the underlay, so that one that is made anew
-/// has the MAC that pods know. `0a:59` and the IPv4 address, or `0a:5a` and the last four bytes of the IPv6 address.
+/// has the MAC that pods know. `0a:59` and the IPv4 address, or `0a:5a` and 32 bits of a hash of the IPv6 address (FNV-1a): its last
+/// bytes may be the same in each node's own subnet.
 pub fn mac_to_make(network: &Network, seen: &Observed) -> Option<Mac> {
     let vtep = underlay::vtep(network, seen).filter(|_| is(network))?;
     Mac::new(match vtep {
@@ -80,7 +96,10 @@ pub fn mac_to_make(network: &Network, seen: &Observed) -> Option<Mac> {
             [0x0a, 0x59, a, b, c, d]
         }
         IpAddr::V6(v6) => {
-            let [.., a, b, c, d] = v6.octets();
+            let hash = v6.octets().iter().fold(0x811c_9dc5_u32, |hash, byte| {
+                (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+            });
+            let [a, b, c, d] = hash.to_be_bytes();
             [0x0a, 0x5a, a, b, c, d]
         }
     })
@@ -143,18 +162,40 @@ pub fn own_addresses(network: &Network, ipv6: bool, seen: &Observed) -> Vec<Fact
     let v4 = v4.and_then(|own| fact(own, Family::V4.host_prefix(), Role::Unnumbered));
     let v6 = mac(network, seen).filter(|_| ipv6 && network.cidr(Family::V6).is_some());
     let v6 = v6.and_then(|mac| fact(mac.link_local().into(), 64, Role::Own));
-    v4.into_iter().chain(v6).collect()
+    v4.into_iter()
+        .chain(v6)
+        .chain(former(network, seen))
+        .collect()
+}
+
+/// Those that it had where the node's address on the underlay was another: the node would still answer for them, and they may be another's
+/// by now.
+fn former(network: &Network, seen: &Observed) -> Vec<Fact> {
+    let Some(own) = own(network, Family::V4, seen) else {
+        return Vec::new();
+    };
+    let mv = seen.link(Side::Host, &network.mv);
+    let listed = mv.iter().flat_map(|link| &link.addr_info);
+    let is_ours = |one: &&AddrRecord| {
+        let alone = one.local.is_ipv4() && one.prefixlen == 32 && one.is_on_link();
+        let shared = network.cidrs.iter().any(|cidr| cidr.contains(one.local));
+        alone && !shared && one.local != own
+    };
+    let gone = listed.filter(is_ours).map(|one| Fact::NoAddress {
+        side: Side::Host,
+        dev: network.mv.clone(),
+        address: IpNetwork::from(one.local),
+    });
+    gone.collect()
 }
 
 /// The routes to the subnets, by which the node's own packets leave with an address of its own. Where it has none of a family
 /// on the underlay: of IPv6 the link-local one, which is answered on the network itself; of IPv4 there is no such.
 pub fn routes(network: &Network, seen: &Observed) -> Vec<Fact> {
     let cidrs = network.cidrs.iter().filter(|_| is(network));
-    let fact = |cidr: &IpNetwork| {
-        let src = source(network, Family::of(cidr.ip()), seen)?;
-        Some(route(network, *cidr, Some(src)))
-    };
-    cidrs.filter_map(fact).collect()
+    cidrs
+        .map(|cidr| route(network, *cidr, source(network, Family::of(cidr.ip()), seen)))
+        .collect()
 }
 
 /// The address with which the node's own packets of a family leave for the network.
@@ -179,11 +220,11 @@ fn route(network: &Network, cidr: IpNetwork, src: Option<IpAddr>) -> Fact {
         metric,
         ..Route::new(Network::subnet(cidr), None, &network.mv)
     };
-    let [_, far] = underlay::ends(cidr);
     Fact::Route {
         side: Side::Host,
         route,
-        witness: Some(Lookup::to(far)),
+        // No pod can have that one, and no claim is a more specific route.
+        witness: Some(Lookup::to(cidr.network())),
         beside: false,
     }
 }

@@ -9,22 +9,14 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use super::observed::Observed;
 use super::read::{Read, side_of};
 use super::side::Side;
-use crate::ip::link::{
-    Setting, Vxlan, is_changeable_macvlan, is_changeable_vxlan, macvlan_differences,
-    vxlan_differences,
-};
+use crate::ip::link::{Setting, Vxlan};
 use crate::ip::route::{Lookup, Route};
 use crate::ip::rule::Rule;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Command, Family, IfName, Mac, Netns, addr, fdb, link, neigh, route, rule, sysctl};
 use crate::nft::{self, Chain, Table};
-use verdict::{
-    address_verdict, guard_verdict, holds, judge, neighbour_verdict, peer_verdict, route_is_seen,
-    rule_is_seen, sysctl_verdict,
-};
 
 /// Something that shall be so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +89,15 @@ pub enum Fact {
         address: IpNetwork,
         /// What it is to the host. One that is there is not asked for it: the kernel changes no address's scope.
         role: addr::Role,
+    },
+    /// A device has an address no more.
+    NoAddress {
+        /// Where.
+        side: Side,
+        /// The device.
+        dev: IfName,
+        /// Address and prefix length.
+        address: IpNetwork,
     },
     /// An address on the network is at a MAC, whatever is answered. The kernel forgets it where the device goes down.
     Neighbour {
@@ -192,23 +193,20 @@ impl Fact {
     /// The questions whose answers decide it.
     pub fn reads(&self, probe: Probe) -> Vec<Read> {
         match self {
+            // These cost as much as an ADD, or are as long as what was learnt, so they are listed only where the rest is.
+            Self::Guard { .. } | Self::Peer { .. } | Self::Forgotten { .. }
+                if probe == Probe::Lookup =>
+            {
+                Vec::new()
+            }
             Self::Vxlan { name, .. } => vec![Read::Link(Side::Host, name.clone())],
             Self::Macvlan {
-                side: Side::Host,
-                name,
-                ..
-            } => vec![Read::Addr(Side::Host, name.clone())],
-            Self::Macvlan {
-                side: Side::Pod,
-                name,
-                parent,
-                ..
+                side, name, parent, ..
             } => {
                 // In the pod the parent shows as a number, which only the host can name.
-                vec![
-                    Read::Addr(Side::Pod, name.clone()),
-                    Read::Link(Side::Host, parent.clone()),
-                ]
+                let parent = (*side == Side::Pod).then(|| Read::Link(Side::Host, parent.clone()));
+                let own = Read::Addr(*side, name.clone());
+                std::iter::once(own).chain(parent).collect()
             }
             Self::Setting {
                 side,
@@ -217,12 +215,13 @@ impl Fact {
                 ..
             } => vec![Read::Link(*side, dev.clone())],
             Self::Flood { dev, .. } => vec![Read::Flood(dev.clone())],
-            Self::Peer { .. } | Self::Forgotten { .. } if probe == Probe::Lookup => Vec::new(),
             Self::Peer { dev, .. } | Self::Forgotten { dev, .. } => vec![Read::Fdb(dev.clone())],
             Self::Neighbour {
                 side, dev, address, ..
             } => vec![Read::Neigh(*side, dev.clone(), *address)],
-            Self::Setting { side, dev, .. } | Self::Address { side, dev, .. } => {
+            Self::Setting { side, dev, .. }
+            | Self::Address { side, dev, .. }
+            | Self::NoAddress { side, dev, .. } => {
                 vec![Read::Addr(*side, dev.clone())]
             }
             Self::Route {
@@ -244,73 +243,8 @@ impl Fact {
                 vec![Read::Lookup(Side::Host, *witness)]
             }
             Self::Rule { rule, .. } => vec![Read::Rules(rule.family(), rule.pref)],
-            // It costs as much as an ADD, so it is listed only where the rest is.
-            Self::Guard { .. } if probe == Probe::Lookup => Vec::new(),
             Self::Guard { table, .. } => vec![Read::Nft(table.clone())],
             Self::Sysctl { side, key, .. } => vec![Read::Sysctl(*side, key.clone())],
-        }
-    }
-
-    /// Whether it holds by what was seen.
-    pub fn verdict(&self, seen: &Observed) -> Verdict {
-        match self {
-            _ if seen.is_supposed(self) => Verdict::Holds,
-            Self::Vxlan { name, vxlan } => judge(
-                seen.link(Side::Host, name),
-                |record| vxlan_differences(record, vxlan),
-                |record| is_changeable_vxlan(record, vxlan),
-            ),
-            Self::Macvlan {
-                side, name, parent, ..
-            } => {
-                let index = seen.link(Side::Host, parent).map(|record| record.ifindex);
-                judge(
-                    seen.link(*side, name),
-                    |record| macvlan_differences(record, parent, index),
-                    |record| is_changeable_macvlan(record, parent, index),
-                )
-            }
-            Self::Setting {
-                side, dev, setting, ..
-            } => match seen.link(*side, dev) {
-                None => Verdict::Missing,
-                Some(record) if record.holds(setting) == Some(true) => Verdict::Holds,
-                Some(record) => Verdict::Differs {
-                    found: record.found(setting),
-                },
-            },
-            Self::Flood { dev, to, .. } => {
-                holds(seen.flood(dev).is_some_and(|record| record.floods_to(*to)))
-            }
-            Self::Peer { dev, to, listed } => peer_verdict(seen, dev, *to, *listed),
-            // Where the peer has gone already, what comes in from there may be learnt again.
-            Self::Forgotten { dev, to, .. } => peer_verdict(seen, dev, *to, false),
-            Self::Address {
-                side, dev, address, ..
-            } => address_verdict(seen.link(*side, dev), *address),
-            Self::Neighbour {
-                side,
-                dev,
-                address,
-                mac,
-            } => neighbour_verdict(seen.neighbour(*side, dev, *address), *mac),
-            Self::Route {
-                side,
-                route,
-                witness,
-                ..
-            } => holds(route_is_seen(seen, *side, route, *witness)),
-            Self::Rule { rule, witness } => holds(rule_is_seen(seen, rule, *witness)),
-            Self::Guard { table, chains, .. } => match seen.ruleset(table) {
-                None => Verdict::Holds,
-                Some(ruleset) => guard_verdict(ruleset, chains),
-            },
-            Self::Sysctl {
-                side,
-                key,
-                value,
-                or,
-            } => sysctl_verdict(seen.sysctl(*side, key), value, or),
         }
     }
 
@@ -337,6 +271,7 @@ impl Fact {
             Self::Flood { dev, to, via } => {
                 (Side::Host, fdb::append_peer_via(dev, *to, via.as_ref()))
             }
+            Self::NoAddress { side, dev, address } => (*side, addr::del(*address, dev)),
             Self::Peer { dev, to, listed } => (Side::Host, fdb::peer(dev, *to, *listed)),
             Self::Forgotten { dev, mac, to } => (Side::Host, fdb::forget(*mac, dev, *to)),
             Self::Address {
@@ -407,6 +342,7 @@ impl Fact {
             | Self::Flood { .. }
             | Self::Peer { .. }
             | Self::Forgotten { .. }
+            | Self::NoAddress { .. }
             | Self::Neighbour { .. } => None,
         }
     }
@@ -422,6 +358,7 @@ impl Fact {
             Self::Macvlan { side, .. }
             | Self::Setting { side, .. }
             | Self::Address { side, .. }
+            | Self::NoAddress { side, .. }
             | Self::Neighbour { side, .. }
             | Self::Route { side, .. }
             | Self::Sysctl { side, .. } => *side,

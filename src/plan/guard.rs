@@ -111,7 +111,9 @@ fn encapsulated(network: &Network, seen: &Observed) -> Vec<Rule> {
     let one = vxlan.group.filter(|group| !group.is_multicast());
     let peers = network.peers.iter().flatten().copied().chain(one);
     let peers = fewest(peers.map(IpNetwork::from));
-    if !peers.is_empty() {
+    if network.peers.as_ref().is_some_and(Vec::is_empty) {
+        rules.push(drop(of_this_network()));
+    } else if !peers.is_empty() {
         let others = Match::Address(Place::From, Is::NotIn, peers);
         rules.push(drop([of_this_network(), vec![others]].concat()));
     }

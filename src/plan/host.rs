@@ -72,6 +72,7 @@ pub fn reads_behind(network: &Network, seen: &Observed) -> Vec<Read> {
         let devices = listeners(network, seen).into_iter();
         reads.extend(devices.map(|dev| Read::Sysctl(Side::Host, accept_ra(&dev))));
     }
+    reads.extend(anycast::reads_behind(network, seen));
     reads.retain(|read| !seen.was_asked(read));
     reads
 }
@@ -277,7 +278,7 @@ fn addresses(network: &Network) -> Vec<Fact> {
     let address = |cidr: &IpNetwork| Fact::Address {
         side: Side::Host,
         dev: network.mv.clone(),
-        address: *cidr,
+        address: anycast::address(network, *cidr),
         role: anycast::role(network),
     };
     network.cidrs.iter().map(address).collect()

@@ -10,6 +10,9 @@ use super::underlay;
 use crate::config::Network;
 use crate::ip::Mac;
 
+/// How many entries are taken away that were learnt from one node; a pod there can have made more up, which age.
+const MOST: usize = 256;
+
 /// The question to which VTEPs the device sends; none where a group does it, and none for a glance: the list is as long as what
 /// the device has learnt.
 pub fn reads(network: &Network, probe: Probe) -> Vec<Read> {
@@ -49,7 +52,9 @@ pub fn facts(network: &Network, seen: &Observed) -> Vec<Fact> {
         let learnt = entries
             .iter()
             .filter(|entry| entry.dst == Some(to) && !entry.is_flood());
-        let macs = learnt.filter_map(|entry| entry.mac.parse::<Mac>().ok());
+        let macs = learnt
+            .take(MOST)
+            .filter_map(|entry| entry.mac.parse::<Mac>().ok());
         facts.extend(macs.map(|mac| Fact::Forgotten {
             dev: network.vx.clone(),
             mac,

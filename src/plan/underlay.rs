@@ -174,9 +174,14 @@ pub fn has_ipv6(seen: &Observed, mtu: Option<u32>) -> bool {
 pub fn check_ipv6(network: &Network, seen: &Observed) -> Result<(), HostError> {
     let vxlan = &network.options.vxlan;
     let own = network.cidr(Family::V6).map(|cidr| format!("cidr {cidr}"));
-    let outer = [("group", vxlan.group), ("srcaddr", vxlan.local)]
-        .into_iter()
-        .find_map(|(key, address)| Some(format!("{key} {}", address.filter(IpAddr::is_ipv6)?)));
+    let peer = network.peers.iter().flatten().next().copied();
+    let outer = [
+        ("group", vxlan.group),
+        ("peers", peer),
+        ("srcaddr", vxlan.local),
+    ]
+    .into_iter()
+    .find_map(|(key, address)| Some(format!("{key} {}", address.filter(IpAddr::is_ipv6)?)));
     let Some(cidr) = own.or(outer) else {
         return Ok(());
     };

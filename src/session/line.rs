@@ -89,6 +89,11 @@ impl Failed {
         self.failure.kind() == Kind::Busy
     }
 
+    /// Whether an entry of a device's forwarding table that was to go has gone meanwhile.
+    pub fn is_gone_entry(&self) -> bool {
+        self.program == Program::Bridge && says_absent(&self.failure.message)
+    }
+
     /// Whether it is no more than that a list changed while it was read.
     fn is_interrupted(&self) -> bool {
         self.failure.kind() == Kind::Again && self.failure.line.is_none() && self.code == Some(0)

@@ -198,3 +198,77 @@ fn two_nodes_with_one_gateway_address_claim_no_address_twice() {
     first.del();
     second.del();
 }
+
+#[test]
+fn a_network_in_use_becomes_anycast_with_the_next_add_and_pods_from_before_keep_their_gateway() {
+    let lab = Lab::new(2);
+    let (fixed, shared) = (Net::new("blue", 100), Net::new("blue", 100).anycast());
+    // The first node's own address is the one that all are to have; the second's is another.
+    for node in lab.nodes() {
+        let before = node.snapshot();
+        let [web, db] = ["web", "db"].map(|name| node.pod(name));
+        let old = node.ask(&node.config(&[&fixed]), &web);
+        let first = old.add();
+        let new = node.ask(&node.config(&[&shared]), &db);
+        let second = new.add();
+        web.ping(&node.gateway(&fixed));
+        db.ping("10.100.0.1");
+        db.ping(&address(&first, 0));
+        node.ping(&address(&first, 0));
+        old.check(&first);
+        new.check(&second);
+        old.del();
+        let listed = node.ip("-o -4 addr show dev mv_blue");
+        assert!(
+            listed.contains("10.100.0.1/32") && !listed.contains("/16"),
+            "{listed}"
+        );
+        new.check(&second);
+        node.ping(&address(&second, 0));
+        new.del();
+        node.snapshot().assert_same(&before);
+    }
+}
+
+#[test]
+fn where_the_nodes_address_on_the_underlay_changes_the_former_one_goes_from_the_gateway_too() {
+    let lab = Lab::new(2);
+    let node = lab.node(0);
+    let blue = Net::new("blue", 100).anycast();
+    let config = node.config(&[&blue]);
+    let pod = node.pod("web");
+    let ask = node.ask(&config, &pod);
+    let result = ask.add();
+    node.batch(&[
+        "addr del 198.18.0.1/24 dev eth0",
+        "addr add 198.18.0.77/24 dev eth0",
+    ]);
+    let said = ask.check_refused(&result, 101);
+    assert!(said.contains("198.18.0.1/32 no more"), "{said}");
+    node.operate(&config, &["repair", "--json"]).ok();
+    ask.check(&result);
+    let listed = node.ip("-o -4 addr show dev mv_blue");
+    assert!(
+        listed.contains("198.18.0.77/32") && !listed.contains("198.18.0.1/32"),
+        "{listed}"
+    );
+    node.ping(&address(&result, 0));
+    lab.node(1).ping("198.18.0.77");
+    assert!(!lab.node(1).reaches("198.18.0.1"));
+    ask.del();
+}
+
+#[test]
+fn an_underlay_by_another_name_of_its_device_is_the_same_to_an_anycast_gateway() {
+    let lab = Lab::new(1);
+    let node = lab.node(0);
+    node.ip("link property add dev eth0 altname underlay0");
+    let blue = Net::new("blue", 100)
+        .anycast()
+        .with(json!({"options": {"vtepdev": "underlay0"}}));
+    let pod = node.pod("web");
+    let ask = node.ask(&node.config(&[&blue]), &pod);
+    let result = ask.add();
+    ask.check(&result);
+    ask.del();
+}

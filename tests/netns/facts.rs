@@ -206,7 +206,7 @@ fn kind_of(fact: &Fact) -> &'static str {
         // None of CHECK's: `tests/operator` breaks it.
         Fact::Flood { .. } => "flood",
         // Of an anycast gateway alone: `anycast` breaks it.
-        Fact::Neighbour { .. } => "neighbour",
+        Fact::Neighbour { .. } | Fact::NoAddress { .. } => "neighbour",
         // With peers alone: `peers` breaks them.
         Fact::Peer { .. } | Fact::Forgotten { .. } => "peer",
     }

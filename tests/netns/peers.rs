@@ -150,3 +150,27 @@ fn a_peer_that_leaves_the_list_goes_with_what_was_learnt_from_it_and_the_others_
         ask.del();
     }
 }
+
+#[test]
+fn a_network_of_one_node_takes_vxlan_from_nowhere() {
+    nft::is_needed();
+    let lab = Lab::new(1);
+    let node = lab.node(0);
+    let before = node.snapshot();
+    let alone = Net::new("blue", 100).peers(0, false);
+    let pod = node.pod("web");
+    let ask = node.ask(&node.config(&[&alone]), &pod);
+    let result = ask.add();
+    pod.ping(&node.gateway(&alone));
+    let rules = node.run(&["nft", "list", "chain", "inet", "vxlan_cni", "vx_blue"]);
+    let drops = |line: &str| line.contains("udp dport 4789 @th,96,24") && line.ends_with(" drop");
+    assert!(
+        rules
+            .lines()
+            .any(|line| drops(line) && !line.contains("saddr") && !line.contains("iifname")),
+        "{rules}"
+    );
+    ask.check(&result);
+    ask.del();
+    node.snapshot().assert_same(&before);
+}

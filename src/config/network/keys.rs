@@ -26,6 +26,15 @@ pub(super) fn gateway(at: &At<'_>) -> Gateway {
         .unwrap_or(Gateway::Static)
 }
 
+/// Whether an address can be none by which another node finds one.
+fn is_no_nodes(address: IpAddr) -> bool {
+    let of_its_family = match address {
+        IpAddr::V4(v4) => v4.is_broadcast() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.to_ipv4_mapped().is_some(),
+    };
+    of_its_family || address.is_multicast() || address.is_unspecified() || address.is_loopback()
+}
+
 /// What is missing where a network knows no other node.
 const NO_PEERS: &str = "missing: without peers and options.group the network ends at this node; name the nodes' addresses on \
     the underlay, or set options.group to a multicast group; [] is a network of one node";
@@ -42,9 +51,7 @@ pub(super) fn peers(at: &At<'_>, vxlan: &Vxlan) -> Option<Vec<IpAddr>> {
     let mut peers: Vec<IpAddr> = Vec::new();
     for value in at.list("peers") {
         match value.as_str().map(str::parse::<IpAddr>) {
-            Some(Ok(peer))
-                if peer.is_multicast() || peer.is_unspecified() || peer.is_loopback() =>
-            {
+            Some(Ok(peer)) if is_no_nodes(peer) => {
                 fault(format!("{peer} is no node's address on the underlay"));
             }
             Some(Ok(peer)) if !peers.contains(&peer) => peers.push(peer),

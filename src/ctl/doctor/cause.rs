@@ -155,6 +155,7 @@ pub fn of_fact<'a>(fact: &Fact, roots: &'a [Root]) -> Option<&'a Root> {
         Fact::Vxlan { name, .. } | Fact::Macvlan { name, .. } => name,
         Fact::Setting { dev, .. }
         | Fact::Address { dev, .. }
+        | Fact::NoAddress { dev, .. }
         | Fact::Neighbour { dev, .. }
         | Fact::Flood { dev, .. }
         | Fact::Peer { dev, .. }

@@ -203,7 +203,12 @@ impl MaddrRecord {
 }
 
 impl AddrRecord {
-    /// Whether other hosts than those on the link know it, whether its scope is printed as a word or as a number (`-N`).
+    /// Whether it is for hosts on the link alone, whether its scope is printed as a word or as a number (`-N`).
+    pub fn is_on_link(&self) -> bool {
+        matches!(self.scope.as_str(), "link" | "253")
+    }
+
+    /// The same, of all other hosts.
     pub fn is_global(&self) -> bool {
         matches!(self.scope.as_str(), "global" | "0")
     }

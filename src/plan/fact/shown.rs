@@ -23,6 +23,7 @@ impl fmt::Display for Fact {
                 write!(f, "{dev} has forgotten that {mac} is behind {to}")
             }
             Self::Address { dev, address, .. } => write!(f, "{dev} has {address}"),
+            Self::NoAddress { dev, address, .. } => write!(f, "{dev} has {address} no more"),
             Self::Neighbour {
                 dev, address, mac, ..
             } => write!(f, "{dev} has {address} at {mac}"),

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use super::Verdict;
-use crate::ip::link::LinkRecord;
+use super::{Fact, Verdict};
+use crate::ip::link::{
+    LinkRecord, is_changeable_macvlan, is_changeable_vxlan, macvlan_differences, vxlan_differences,
+};
 use crate::ip::neigh::NeighRecord;
 use crate::ip::route::{Lookup, Route};
 use crate::ip::rule::Rule;
@@ -13,8 +15,86 @@ use crate::ip::{IfName, Mac, TableId};
 use crate::nft::{Chain, Ruleset};
 use crate::plan::{Observed, Side};
 
+impl Fact {
+    /// Whether it holds by what was seen.
+    pub fn verdict(&self, seen: &Observed) -> Verdict {
+        match self {
+            _ if seen.is_supposed(self) => Verdict::Holds,
+            Self::Vxlan { .. } | Self::Macvlan { .. } => self.device_verdict(seen),
+            Self::Setting {
+                side, dev, setting, ..
+            } => match seen.link(*side, dev) {
+                None => Verdict::Missing,
+                Some(record) if record.holds(setting) == Some(true) => Verdict::Holds,
+                Some(record) => Verdict::Differs {
+                    found: record.found(setting),
+                },
+            },
+            Self::Flood { dev, to, .. } => {
+                holds(seen.flood(dev).is_some_and(|record| record.floods_to(*to)))
+            }
+            Self::NoAddress { side, dev, address } => holds(
+                !seen
+                    .link(*side, dev)
+                    .is_some_and(|link| link.has_address(*address)),
+            ),
+            Self::Peer { dev, to, listed } => peer_verdict(seen, dev, *to, *listed),
+            // Where the peer has gone already, what comes in from there may be learnt again.
+            Self::Forgotten { dev, to, .. } => peer_verdict(seen, dev, *to, false),
+            Self::Address {
+                side, dev, address, ..
+            } => address_verdict(seen.link(*side, dev), *address),
+            Self::Neighbour {
+                side,
+                dev,
+                address,
+                mac,
+            } => neighbour_verdict(seen.neighbour(*side, dev, *address), *mac),
+            Self::Route {
+                side,
+                route,
+                witness,
+                ..
+            } => holds(route_is_seen(seen, *side, route, *witness)),
+            Self::Rule { rule, witness } => holds(rule_is_seen(seen, rule, *witness)),
+            Self::Guard { table, chains, .. } => match seen.ruleset(table) {
+                None => Verdict::Holds,
+                Some(ruleset) => guard_verdict(ruleset, chains),
+            },
+            Self::Sysctl {
+                side,
+                key,
+                value,
+                or,
+            } => sysctl_verdict(seen.sysctl(*side, key), value, or),
+        }
+    }
+
+    /// The same of a device.
+    fn device_verdict(&self, seen: &Observed) -> Verdict {
+        match self {
+            Self::Vxlan { name, vxlan } => judge(
+                seen.link(Side::Host, name),
+                |record| vxlan_differences(record, vxlan),
+                |record| is_changeable_vxlan(record, vxlan),
+            ),
+            Self::Macvlan {
+                side, name, parent, ..
+            } => {
+                let index = seen.link(Side::Host, parent).map(|record| record.ifindex);
+                judge(
+                    seen.link(*side, name),
+                    |record| macvlan_differences(record, parent, index),
+                    |record| is_changeable_macvlan(record, parent, index),
+                )
+            }
+            _ => Verdict::Holds,
+        }
+    }
+}
+
 /// A device's verdict from its differences, and whether these can be set back.
-pub(super) fn judge(
+fn judge(
     seen: Option<&LinkRecord>,
     differences: impl Fn(&LinkRecord) -> Vec<String>,
     is_changeable: impl Fn(&LinkRecord) -> bool,
@@ -31,11 +111,11 @@ pub(super) fn judge(
 }
 
 /// Whether a vxlan device sends to a peer what it has not learnt, or does not, as it is to; where that was not asked, it holds.
-pub(super) fn peer_verdict(seen: &Observed, dev: &IfName, to: IpAddr, listed: bool) -> Verdict {
+fn peer_verdict(seen: &Observed, dev: &IfName, to: IpAddr, listed: bool) -> Verdict {
     holds(seen.floods_to(dev, to).is_none_or(|told| told == listed))
 }
 
-pub(super) fn neighbour_verdict(seen: Option<&NeighRecord>, mac: Mac) -> Verdict {
+fn neighbour_verdict(seen: Option<&NeighRecord>, mac: Mac) -> Verdict {
     match seen {
         Some(record) if record.is_fixed_at(mac) => Verdict::Holds,
         Some(record) => Verdict::Differs {
@@ -45,7 +125,7 @@ pub(super) fn neighbour_verdict(seen: Option<&NeighRecord>, mac: Mac) -> Verdict
     }
 }
 
-pub(super) fn sysctl_verdict(seen: Option<&str>, value: &str, or: &[&str]) -> Verdict {
+fn sysctl_verdict(seen: Option<&str>, value: &str, or: &[&str]) -> Verdict {
     match seen {
         Some(found) if found == value || or.contains(&found) => Verdict::Holds,
         Some(found) => Verdict::Differs {
@@ -55,7 +135,7 @@ pub(super) fn sysctl_verdict(seen: Option<&str>, value: &str, or: &[&str]) -> Ve
     }
 }
 
-pub(super) fn guard_verdict(ruleset: &Ruleset, chains: &[Chain]) -> Verdict {
+fn guard_verdict(ruleset: &Ruleset, chains: &[Chain]) -> Verdict {
     let wrong = |chain: &&Chain| !ruleset.has(chain);
     match chains.iter().find(wrong) {
         None => Verdict::Holds,
@@ -67,12 +147,7 @@ pub(super) fn guard_verdict(ruleset: &Ruleset, chains: &[Chain]) -> Verdict {
 }
 
 /// Whether a look-up or the list shows a route.
-pub(super) fn route_is_seen(
-    seen: &Observed,
-    side: Side,
-    route: &Route,
-    witness: Option<Lookup>,
-) -> bool {
+fn route_is_seen(seen: &Observed, side: Side, route: &Route, witness: Option<Lookup>) -> bool {
     let looked = witness.and_then(|witness| seen.lookup(side, witness));
     let shown =
         looked.is_some_and(|record| record.table() == Some(route.table) && route.is(record));
@@ -84,7 +159,7 @@ pub(super) fn route_is_seen(
 }
 
 /// Whether the list shows a rule; where the list was not asked for, whether the look-up ends in its table.
-pub(super) fn rule_is_seen(seen: &Observed, rule: &Rule, witness: Lookup) -> bool {
+fn rule_is_seen(seen: &Observed, rule: &Rule, witness: Lookup) -> bool {
     match seen.rules(rule.family(), rule.pref) {
         Some(listed) => listed.iter().any(|record| rule.is(record)),
         None => seen
@@ -93,7 +168,7 @@ pub(super) fn rule_is_seen(seen: &Observed, rule: &Rule, witness: Lookup) -> boo
     }
 }
 
-pub(super) fn address_verdict(seen: Option<&LinkRecord>, address: IpNetwork) -> Verdict {
+fn address_verdict(seen: Option<&LinkRecord>, address: IpNetwork) -> Verdict {
     let failed = |record: &LinkRecord| {
         record
             .addr_info
@@ -109,7 +184,7 @@ pub(super) fn address_verdict(seen: Option<&LinkRecord>, address: IpNetwork) -> 
     }
 }
 
-pub(super) fn holds(holds: bool) -> Verdict {
+fn holds(holds: bool) -> Verdict {
     if holds {
         Verdict::Holds
     } else {

@@ -21,10 +21,10 @@ ip link set dev vx_blue up
 ip addr replace 198.18.0.1/32 dev mv_blue scope 253 noprefixroute
 # mv_blue has fe80::859:c6ff:fe12:1/64
 ip addr replace fe80::859:c6ff:fe12:1/64 dev mv_blue nodad
-# mv_blue has 10.1.0.1/16
-ip addr replace 10.1.0.1/16 dev mv_blue scope 253
-# mv_blue has fd10::1/64
-ip addr replace fd10::1/64 dev mv_blue nodad preferred_lft 0
+# mv_blue has 10.1.0.1/32
+ip addr replace 10.1.0.1/32 dev mv_blue scope 253
+# mv_blue has fd10::1/128
+ip addr replace fd10::1/128 dev mv_blue nodad preferred_lft 0
 # mv_blue is up
 ip link set dev mv_blue up
 # route 10.1.0.0/16 dev mv_blue src 198.18.0.1 proto 2

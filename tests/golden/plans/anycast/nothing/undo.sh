@@ -15,8 +15,8 @@ ip route del fd10::/64 dev mv_blue table 192
 ip route del 10.1.0.0/16 dev mv_blue table 192
 ip route del fd10::/64 dev mv_blue proto 2 src fd00:18::1 metric 256
 ip route del 10.1.0.0/16 dev mv_blue proto 2 scope 253 src 198.18.0.1
-ip addr del fd10::1/64 dev mv_blue
-ip addr del 10.1.0.1/16 dev mv_blue
+ip addr del fd10::1/128 dev mv_blue
+ip addr del 10.1.0.1/32 dev mv_blue
 ip addr del fe80::859:c6ff:fe12:1/64 dev mv_blue
 ip addr del 198.18.0.1/32 dev mv_blue
 ip link del dev mv_blue
