@@ -38,7 +38,7 @@ pub struct Call {
     running: Box<dyn Running>,
 }
 
-/// What stands for a delegate in a dry run: it has done everything at once.
+/// A dry run's substitute for a delegate: it has done everything at once.
 struct StandIn(Output);
 
 impl StandIn {

@@ -54,7 +54,7 @@ pub struct Network {
     pub mv: IfName,
     /// The node's address in each family: the containers' gateway, with the network's prefix length.
     pub cidrs: Vec<IpNetwork>,
-    /// Whose that address is.
+    /// Which nodes have that address.
     pub gateway: Gateway,
     /// Addresses from the start, the network's own counted, that are never handed out.
     pub exclude_first: u128,
@@ -98,7 +98,7 @@ pub struct Network {
     pub raw: Value,
 }
 
-/// Whose the gateway's address is.
+/// Which nodes have the gateway's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gateway {
     /// This node's: each has a configuration of its own.

@@ -1,6 +1,6 @@
 //! A dry run: what reads is carried out, what writes is kept as what would have been written, and counts as made.
 //!
-//! So a verb goes through the same lines whether it writes or not, and what it would do is told by itself.
+//! So a verb goes through the same lines whether it writes or not, and shows itself what it would do.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,7 +31,7 @@ pub struct DryRun {
 #[derive(Debug, Default)]
 struct Kept {
     lines: Vec<Noted>,
-    /// What stands above the next command.
+    /// The remark above the next command.
     heading: Option<String>,
     /// What counts as made; of the pod's side, in which namespace.
     made: Vec<(Netns, Fact)>,
@@ -50,7 +50,7 @@ impl DryRun {
         }
     }
 
-    /// The same with what stands for the IPAM's answer, as the IPAM would print it.
+    /// The same with a substitute for the IPAM's answer, as the IPAM would print it.
     pub fn leasing(self, lease: Value) -> Self {
         Self {
             lease: Some(lease),
@@ -63,7 +63,7 @@ impl DryRun {
         !self.has_no_pod
     }
 
-    /// What stands for the IPAM's answer.
+    /// The substitute for the IPAM's answer.
     pub fn lease(&self) -> Option<&Value> {
         self.lease.as_ref()
     }

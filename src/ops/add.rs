@@ -66,7 +66,7 @@ pub fn join(
     made
 }
 
-/// The store, which an ADD waits for only until it is told to end.
+/// The store, which an ADD waits for only until it is cancelled.
 fn store_of(system: &System, config: &Config) -> Store {
     let store = store(config).until(system.stop());
     match system.dry_run() {

@@ -99,7 +99,7 @@ pub enum Fact {
         /// Address and prefix length.
         address: IpNetwork,
     },
-    /// An address on the network is at a MAC, whatever is answered. The kernel forgets it where the device goes down.
+    /// An address on the network is at a MAC, and no answer changes that. The kernel forgets it where the device goes down.
     Neighbour {
         /// Where.
         side: Side,

@@ -23,7 +23,7 @@ pub enum Read {
     Lookup(Side, Lookup),
     /// The address that the host would send from, to an address by a device.
     Source(IpAddr, IfName),
-    /// Who has an address on a device.
+    /// Which neighbour has an address on a device.
     Neigh(Side, IfName, IpAddr),
     /// The rules at one place.
     Rules(Family, u32),

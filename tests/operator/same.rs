@@ -151,7 +151,7 @@ fn mends(stage: &Stage, on_the_node: &[&str], in_the_pod: &[&str]) {
 }
 
 #[test]
-fn a_repair_runs_what_its_plan_says_whatever_is_broken_at_once() {
+fn a_repair_runs_what_its_plan_says_of_several_breakages_at_once() {
     let lab = Lab::new(1);
     let blue = claimed("blue", 100, lab.node(0));
     let mut stage = Stage::new(lab, vec![blue]);

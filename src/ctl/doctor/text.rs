@@ -118,7 +118,7 @@ impl Following<'_> {
 
 /// For people; `advice` is said where something failed.
 pub fn text(report: &Report, style: Style, advice: &str) -> String {
-    // What follows from a cause that is not told is told itself.
+    // A finding that follows from a cause which is not shown is shown itself.
     let causes: BTreeSet<Cause> = report
         .0
         .iter()

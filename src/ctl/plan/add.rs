@@ -1,4 +1,4 @@
-//! What an ADD is asked with where it is only planned, and what stands for what the runtime and the IPAM would say.
+//! The request of an ADD that is only planned, with substitutes for the words of the runtime and the IPAM.
 
 use std::path::Path;
 

@@ -6,7 +6,7 @@ impl Fact {
     /// Whether it holds once another has been made so: it is that one, or comes with it.
     pub fn follows_from(&self, made: &Self) -> bool {
         match (self, made) {
-            // Whatever name it is made under.
+            // Under any name that it is made with.
             (
                 Self::Macvlan {
                     side, name, parent, ..
