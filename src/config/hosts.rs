@@ -25,6 +25,17 @@ pub fn number(address: IpAddr) -> u128 {
     }
 }
 
+/// 32 bits of an address: IPv4's own, of IPv6 a hash of all of it (FNV-1a), since its last bytes may be the same in several
+/// subnets.
+pub fn bits32(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(v6) => v6.octets().iter().fold(0x811c_9dc5, |hash, byte| {
+            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+        }),
+    }
+}
+
 /// A number as an address of a network's family.
 pub fn address(cidr: IpNetwork, number: u128) -> IpAddr {
     match cidr {

@@ -13,6 +13,7 @@ use super::observed::Observed;
 use super::read::Read;
 use super::side::Side;
 use super::underlay;
+use crate::config::hosts::bits32;
 use crate::config::{Gateway, Network};
 use crate::ip::addr::{self, Role};
 use crate::ip::link::AddrRecord;
@@ -20,7 +21,7 @@ use crate::ip::route::{Lookup, Route};
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Family, IfName, Mac};
 
-/// Who makes the route that comes with an address (`RTPROT_KERNEL`, `linux/rtnetlink.h`).
+/// The protocol of the route that comes with an address (`RTPROT_KERNEL`, `linux/rtnetlink.h`).
 const KERNEL: u8 = 2;
 
 /// The metric of such a route of IPv6 (`IP6_RT_PRIO_ADDRCONF`, `linux/ipv6_route.h`).
@@ -44,9 +45,13 @@ pub fn reads(network: &Network, probe: Probe) -> Vec<Read> {
     if !is(network) {
         return Vec::new();
     }
-    let mut reads: Vec<Read> = underlay::vtep_read(network).into_iter().collect();
+    let mut reads = Vec::new();
     if let Some(dev) = &network.options.vxlan.dev {
-        reads.push(Read::Addr(Side::Host, dev.clone()));
+        // All that the device has, so only where the VTEP is none of the wanted addresses.
+        let asked = !network
+            .families()
+            .all(|family| is_the_vteps(network, family));
+        reads.extend(asked.then(|| Read::Addr(Side::Host, dev.clone())));
         let keys = [everywhere(), rp_filter(dev)];
         let keys = keys.map(|key| Read::Sysctl(Side::Host, key));
         reads.extend(keys.into_iter().filter(|_| has_v4(network)));
@@ -55,6 +60,13 @@ pub fn reads(network: &Network, probe: Probe) -> Vec<Read> {
     // Until the node was seen, by whichever address.
     reads.extend(cidrs.flat_map(|cidr| route(network, *cidr, None).reads(probe)));
     reads
+}
+
+/// Whether the VTEP's own address, which one look-up tells, is of a family.
+fn is_the_vteps(network: &Network, family: Family) -> bool {
+    let vxlan = &network.options.vxlan;
+    let is_told = vxlan.local.is_some() || underlay::vtep_read(network).is_some();
+    is_told && vxlan.is_v6() == (family == Family::V6)
 }
 
 /// The switch of the underlay device by its own name, which only the first look tells.
@@ -86,24 +98,12 @@ pub fn address(network: &Network, cidr: IpNetwork) -> IpNetwork {
 }
 
 /// The MAC that the gateway's device is made with: it follows from the node's address on the underlay, so that one that is made anew
-/// has the MAC that pods know. `0a:59` and the IPv4 address, or `0a:5a` and 32 bits of a hash of the IPv6 address (FNV-1a): its last
-/// bytes may be the same in each node's own subnet.
+/// has the MAC that pods know. `0a:59` and the IPv4 address, or `0a:5a` and a hash of the IPv6 address ([`bits32`]).
 pub fn mac_to_make(network: &Network, seen: &Observed) -> Option<Mac> {
     let vtep = underlay::vtep(network, seen).filter(|_| is(network))?;
-    Mac::new(match vtep {
-        IpAddr::V4(v4) => {
-            let [a, b, c, d] = v4.octets();
-            [0x0a, 0x59, a, b, c, d]
-        }
-        IpAddr::V6(v6) => {
-            let hash = v6.octets().iter().fold(0x811c_9dc5_u32, |hash, byte| {
-                (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-            });
-            let [a, b, c, d] = hash.to_be_bytes();
-            [0x0a, 0x5a, a, b, c, d]
-        }
-    })
-    .ok()
+    let family = if vtep.is_ipv6() { 0x5a } else { 0x59 };
+    let [a, b, c, d] = bits32(vtep).to_be_bytes();
+    Mac::new([0x0a, family, a, b, c, d]).ok()
 }
 
 /// The MAC of the gateway's device, as it is or will be.

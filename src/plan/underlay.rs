@@ -8,8 +8,8 @@ use ipnetwork::IpNetwork;
 use super::observed::Observed;
 use super::read::Read;
 use super::side::Side;
-use crate::config::Network;
 use crate::config::hosts::{address, number};
+use crate::config::{Gateway, Network};
 use crate::ip::link::LinkRecord;
 use crate::ip::route::{Lookup, RouteRecord};
 use crate::ip::sysctl::SysctlKey;
@@ -242,9 +242,10 @@ pub fn vtep_read(network: &Network) -> Option<Read> {
     chosen_by_route(network).map(|(group, dev)| Read::Source(group, dev))
 }
 
-/// The same, of a network whose facts need it: with peers the node's own address is none of them.
+/// The same, where the facts of a network need it: with peers, of which the node itself is none, and with an anycast gateway.
 pub fn source_read(network: &Network) -> Option<Read> {
-    vtep_read(network).filter(|_| network.peers.is_some())
+    let is_needed = network.peers.is_some() || network.gateway == Gateway::Anycast;
+    vtep_read(network).filter(|_| is_needed)
 }
 
 /// The address of the node's own VTEP, as far as it is known.

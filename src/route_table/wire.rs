@@ -17,7 +17,7 @@ use ipnetwork::IpNetwork;
 use super::at_once::take_answers_at_once;
 use super::config::Ipam;
 use crate::cni::{CniError, Code};
-use crate::config::hosts::mac_of;
+use crate::config::hosts::{bits32, mac_of};
 use crate::exec::System;
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Command, Family, IfName, Mac, addr, neigh};
@@ -38,19 +38,13 @@ const BEACON: Duration = Duration::from_secs(30);
 /// resolves and answers for like any other, and which BIRD and FRR do not spread.
 const BEACONS: u32 = 0xf000_0000;
 
-/// The beacon of an address: its last 28 bits, or those of a hash of an IPv6 address (FNV-1a, 32 bits).
+/// The beacon of an address: its last 28 bits, or those of a hash of an IPv6 address ([`bits32`]).
 /// It is an IPv4 address for both: the kernel ignores a neighbour advertisement for an address that it
 /// has itself (`ndisc_recv_na`, `net/ipv6/ndisc.c`), so that of two claims neither would see the other;
 /// it takes an ARP answer.
 pub fn beacon(address: IpAddr) -> IpAddr {
-    let low = match address {
-        IpAddr::V4(address) => u32::from(address),
-        IpAddr::V6(address) => address.octets().iter().fold(0x811c_9dc5, |hash, byte| {
-            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-        }),
-    };
     // The last one is the broadcast address.
-    Ipv4Addr::from((BEACONS | low).min(u32::MAX - 1)).into()
+    Ipv4Addr::from((BEACONS | bits32(address)).min(u32::MAX - 1)).into()
 }
 
 /// Puts the beacon of a claim up, for as long as it may take to be seen and answered for.

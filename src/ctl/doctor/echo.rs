@@ -33,7 +33,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// One that is asked whatever the others say.
+    /// One that is asked in any case.
     pub fn of(echoes: Vec<Echo>) -> Self {
         Self {
             echoes,
@@ -193,9 +193,8 @@ pub fn by(network: &Network, to: std::net::IpAddr) -> String {
     let gateway = network.cidr(Family::of(to));
     match gateway.filter(|gateway| gateway.contains(to)) {
         Some(_) if anycast::is(network) => String::new(),
-        Some(_) if !network.bypass => network.mv.to_string(),
-        Some(gateway) => gateway.ip().to_string(),
-        None => network.mv.to_string(),
+        Some(gateway) if network.bypass => gateway.ip().to_string(),
+        _ => network.mv.to_string(),
     }
 }
 

@@ -3,8 +3,6 @@
 
 use std::net::IpAddr;
 
-use ipnetwork::IpNetwork;
-
 use super::echo::{Echo, Heard, by};
 use super::peers::Known;
 use super::report::{Finding, Id};
@@ -55,8 +53,7 @@ pub fn of_containers(system: &System, found: &[Found<'_>]) -> Vec<Finding> {
         let network = one.of.network;
         // That of an anycast gateway is a fact.
         let is_a_fact = |entry: &NeighRecord| {
-            let gateways = network.cidrs.iter().map(IpNetwork::ip);
-            anycast::is(network) && gateways.into_iter().any(|one| one == entry.dst)
+            anycast::is(network) && network.cidrs.iter().any(|cidr| cidr.ip() == entry.dst)
         };
         let its = |entry: &&NeighRecord| {
             entry.dev.as_deref() == Some(ifname.as_str()) && !is_a_fact(entry)

@@ -68,13 +68,11 @@ fn device(seen: &Seen<'_>, dev: &IfName) -> String {
 
 fn told_peers(network: &Network, learnt: Option<usize>) -> String {
     let vxlan = &network.options.vxlan;
-    let toward = match vxlan.group {
-        Some(group) if group.is_multicast() => format!("group {group}"),
-        Some(peer) => format!("VTEP {peer}"),
-        None => match &network.peers {
-            Some(peers) => format!("{} addresses listed", peers.len()),
-            None => "none".to_owned(),
-        },
+    let toward = match (vxlan.group, &network.peers) {
+        (Some(group), _) if group.is_multicast() => format!("group {group}"),
+        (Some(peer), _) => format!("VTEP {peer}"),
+        (None, Some(peers)) => format!("{} addresses listed", peers.len()),
+        (None, None) => "none".to_owned(),
     };
     let learnt = match learnt {
         Some(learnt) => format!("{learnt} known"),

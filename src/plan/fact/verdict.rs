@@ -6,7 +6,8 @@ use ipnetwork::IpNetwork;
 
 use super::{Fact, Verdict};
 use crate::ip::link::{
-    LinkRecord, is_changeable_macvlan, is_changeable_vxlan, macvlan_differences, vxlan_differences,
+    LinkRecord, Vxlan, is_changeable_macvlan, is_changeable_vxlan, macvlan_differences,
+    vxlan_differences,
 };
 use crate::ip::neigh::NeighRecord;
 use crate::ip::route::{Lookup, Route};
@@ -20,7 +21,10 @@ impl Fact {
     pub fn verdict(&self, seen: &Observed) -> Verdict {
         match self {
             _ if seen.is_supposed(self) => Verdict::Holds,
-            Self::Vxlan { .. } | Self::Macvlan { .. } => self.device_verdict(seen),
+            Self::Vxlan { name, vxlan } => vxlan_verdict(seen.link(Side::Host, name), vxlan),
+            Self::Macvlan {
+                side, name, parent, ..
+            } => macvlan_verdict(seen, *side, name, parent),
             Self::Setting {
                 side, dev, setting, ..
             } => match seen.link(*side, dev) {
@@ -69,28 +73,24 @@ impl Fact {
             } => sysctl_verdict(seen.sysctl(*side, key), value, or),
         }
     }
+}
 
-    /// The same of a device.
-    fn device_verdict(&self, seen: &Observed) -> Verdict {
-        match self {
-            Self::Vxlan { name, vxlan } => judge(
-                seen.link(Side::Host, name),
-                |record| vxlan_differences(record, vxlan),
-                |record| is_changeable_vxlan(record, vxlan),
-            ),
-            Self::Macvlan {
-                side, name, parent, ..
-            } => {
-                let index = seen.link(Side::Host, parent).map(|record| record.ifindex);
-                judge(
-                    seen.link(*side, name),
-                    |record| macvlan_differences(record, parent, index),
-                    |record| is_changeable_macvlan(record, parent, index),
-                )
-            }
-            _ => Verdict::Holds,
-        }
-    }
+/// A vxlan device's.
+fn vxlan_verdict(seen: Option<&LinkRecord>, vxlan: &Vxlan) -> Verdict {
+    let differences = |record: &LinkRecord| vxlan_differences(record, vxlan);
+    judge(seen, differences, |record| {
+        is_changeable_vxlan(record, vxlan)
+    })
+}
+
+/// A macvlan's, on a device of the host.
+fn macvlan_verdict(seen: &Observed, side: Side, name: &IfName, parent: &IfName) -> Verdict {
+    let index = seen.link(Side::Host, parent).map(|record| record.ifindex);
+    judge(
+        seen.link(side, name),
+        |record| macvlan_differences(record, parent, index),
+        |record| is_changeable_macvlan(record, parent, index),
+    )
 }
 
 /// A device's verdict from its differences, and whether these can be set back.
