@@ -18,7 +18,7 @@
 //! 8. [`cni::result`]: what was seen is the result.
 //!
 //! Imports go leftwards only: types (`sanitize`, `table`, `ip`, `nft`, `cni`) → core (`config`, `select`, `lease`, `plan`,
-//! `deed`) → io (`session`, `exec`, `outlet`, `journal`, `kube`, `store`, `conflist`) → verbs (`ops`, `route_table`, `ctl`) → programs (`cni::serve`,
+//! `deed`) → io (`session`, `exec`, `outlet`, `journal`, `kube`, `peers`, `store`, `conflist`) → verbs (`ops`, `route_table`, `ctl`) → programs (`cni::serve`,
 //! the programs).
 
 // A line that cannot be written would end the program: `outlet` writes.
@@ -37,6 +37,7 @@ pub mod lease;
 pub mod nft;
 pub mod ops;
 pub mod outlet;
+pub mod peers;
 pub mod plan;
 pub mod route_table;
 pub mod sanitize;

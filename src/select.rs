@@ -25,6 +25,18 @@ pub struct Selection<'a> {
     pub mac: Option<Mac>,
 }
 
+impl Selection<'_> {
+    /// The same of a network of which more is known by now.
+    pub fn of<'b>(&self, network: &'b Network) -> Selection<'b> {
+        Selection {
+            network,
+            because: self.because.clone(),
+            addresses: self.addresses.clone(),
+            mac: self.mac,
+        }
+    }
+}
+
 /// Chooses a pod's network and checks what it asks for.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ mod draft;
 mod error;
 mod filter;
 mod lock;
+mod peers;
 pub mod safe;
 mod single;
 mod under_way;

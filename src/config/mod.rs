@@ -12,7 +12,7 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use serde_json::Value;
 
-pub use network::{Common, DefaultRoute, Filter, Gateway, MacChoice, Network};
+pub use network::{Common, DefaultRoute, Filter, Gateway, MacChoice, Network, PeersFrom};
 use walk::{At, Faults};
 
 use crate::cni::result::Dns;
@@ -55,8 +55,10 @@ pub struct Config {
     pub cri_annotations: Vec<(String, String)>,
     /// Whether the runtime handed them over: then they are all there are.
     pub has_cri_annotations: bool,
-    /// How the Kubernetes API is asked; `None`: it is not.
-    pub kubernetes: Option<Kubernetes>,
+    /// How the Kubernetes API is asked.
+    pub kubernetes: Kubernetes,
+    /// Whether ADD asks it for what a pod's annotations say (`k8sReadAnnotations`).
+    pub reads_annotations: bool,
     /// What it said, once ADD has asked.
     pub api_annotations: Option<ApiAnnotations>,
     /// Addresses asked for by the runtime or the configuration, the first source that has any.
@@ -88,7 +90,7 @@ pub struct AnnotationKeys {
     pub mac: String,
 }
 
-/// How the Kubernetes API is asked (`k8sReadAnnotations`).
+/// How the Kubernetes API is asked, for annotations and for nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kubernetes {
     /// The kubeconfig; `None`: the service account of the pod in which this program runs.
@@ -146,6 +148,7 @@ impl Config {
             cri_annotations: runtime.strings(CRI_ANNOTATIONS),
             has_cri_annotations: runtime.value(CRI_ANNOTATIONS).is_some_and(Value::is_object),
             kubernetes: kubernetes(at),
+            reads_annotations: at.bool("k8sReadAnnotations", false),
             api_annotations: None,
             ips: requested_ips(&runtime, &args),
             mac: runtime
@@ -311,20 +314,19 @@ pub fn kept_network(raw: &Value, common: &Common) -> Result<Network, CniError> {
     }
 }
 
-/// Whether and how the Kubernetes API is asked. What it is asked with is read either way, so that a fault does not
-/// wait for the day on which asking is switched on.
-fn kubernetes(at: &At<'_>) -> Option<Kubernetes> {
+/// How the Kubernetes API is asked. Read also where it is not, so that a fault does not wait for the day on which asking is
+/// switched on.
+fn kubernetes(at: &At<'_>) -> Kubernetes {
     let absolute = |value: &Value| {
         let path = value.as_str()?;
         (path.is_empty() || path.starts_with('/')).then(|| PathBuf::from(path))
     };
     let config_path = at.read("k8sConfigPath", "an absolute path", absolute);
     let timeout = at.number("k8sTimeoutMs", K8S_TIMEOUTS);
-    let kubernetes = Kubernetes {
+    Kubernetes {
         config_path: config_path.filter(|path| !path.as_os_str().is_empty()),
         timeout: Duration::from_millis(timeout.unwrap_or(K8S_TIMEOUT)),
-    };
-    at.bool("k8sReadAnnotations", false).then_some(kubernetes)
+    }
 }
 
 fn keys(at: &At<'_>) -> AnnotationKeys {
@@ -431,7 +433,7 @@ mod tests {
         );
         assert_eq!(config.log_file.to_str(), Some("/var/log/vxlan.log"));
         assert_eq!(config.keys.network, "vxlan-cni.phdata.io/NetworkName");
-        assert_eq!(config.kubernetes, None);
+        assert!(!config.reads_annotations);
     }
 
     #[test]
@@ -441,19 +443,18 @@ mod tests {
                 "vxlans": [{"id": 1, "name": "blue", "cidr": "10.1.0.1/16", "peers": [], "options": {"vtepdev": "eth0"}}]});
             let map = value.as_object_mut().unwrap();
             map.append(&mut more.as_object().unwrap().clone());
-            Config::read(&value).map(|config| config.kubernetes)
+            Config::read(&value).map(|config| (config.kubernetes, config.reads_annotations))
         };
-        let how = |path: Option<&str>, ms| {
-            Some(Kubernetes {
-                config_path: path.map(PathBuf::from),
-                timeout: Duration::from_millis(ms),
-            })
+        let how = |path: Option<&str>, ms| Kubernetes {
+            config_path: path.map(PathBuf::from),
+            timeout: Duration::from_millis(ms),
         };
         let yes = read(json!({"k8sReadAnnotations": true, "k8sConfigPath": ""}));
-        assert_eq!(yes.unwrap(), how(None, 3000));
+        assert_eq!(yes.unwrap(), (how(None, 3000), true));
         let all = json!({"k8sReadAnnotations": true, "k8sConfigPath": "/etc/kubeconfig", "k8sTimeoutMs": 50});
-        assert_eq!(read(all).unwrap(), how(Some("/etc/kubeconfig"), 50));
-        assert_eq!(read(json!({"k8sConfigPath": "/x"})).unwrap(), None);
+        assert_eq!(read(all).unwrap(), (how(Some("/etc/kubeconfig"), 50), true));
+        let path_alone = read(json!({"k8sConfigPath": "/x"})).unwrap();
+        assert_eq!(path_alone, (how(Some("/x"), 3000), false));
         for (wrong, words) in [
             (
                 json!({"k8sReadAnnotations": "yes"}),
@@ -593,7 +594,18 @@ mod tests {
                 "the network ends at this node; name the nodes' addresses",
             ),
             (json!({"peers": ["198.18.0"]}), "wanted addresses of nodes"),
-            (json!({"peers": "kubernetes"}), "wanted a list"),
+            (json!({"peers": "docker"}), "wanted a list of addresses"),
+            (json!({"peers": {"file": "peers"}}), "an absolute path"),
+            (json!({"peers": {"dns": "a b"}}), "a DNS name"),
+            (json!({"peers": {"dns": "198.18.0.2"}}), "a DNS name"),
+            (
+                json!({"peers": {"dns": "a", "file": "/b"}}),
+                "wanted a list of addresses",
+            ),
+            (
+                json!({"peers": "kubernetes", "options": {"vtepdev": "eth0", "group": "239.1.1.1"}}),
+                "one of both",
+            ),
             (json!({"peers": ["239.1.1.1"]}), "no node's address"),
             (json!({"peers": ["198.18.0.2", "fd00::2"]}), "one family"),
             (

@@ -2,6 +2,7 @@
 
 mod filter;
 mod keys;
+mod peers;
 
 use std::net::IpAddr;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use filter::Filter;
+pub use peers::{PeersFrom, is_no_nodes};
 
 use super::hosts::{address, hosts, number};
 use super::options::{self, Options};
@@ -60,8 +62,11 @@ pub struct Network {
     pub exclude_first: u128,
     /// Addresses from the end, the broadcast's counted, that are never handed out.
     pub exclude_last: u128,
-    /// Addresses of nodes on the underlay, in the place of a group; this node's own may be among them.
+    /// Addresses of nodes on the underlay, in the place of a group; this node's own may be among them. None too where they are
+    /// not known yet.
     pub peers: Option<Vec<IpAddr>>,
+    /// Where they are known from, where the configuration does not list them.
+    pub peers_from: Option<PeersFrom>,
     /// MTU in bytes; none is what the underlay leaves.
     pub mtu: Option<u32>,
     /// The vxlan device.
@@ -190,6 +195,7 @@ impl Network {
             mtu: keys::mtu(at, &cidrs),
             options: options::read(&at.inner("options"), Vni::new(vni?).ok()?),
             peers: None,
+            peers_from: None,
             bypass,
             table: common.table,
             pref: common.pref,
@@ -216,7 +222,7 @@ impl Network {
             gateway,
             cidrs,
         };
-        network.peers = keys::peers(at, &network.options.vxlan);
+        (network.peers, network.peers_from) = peers::read(at, &network.options.vxlan);
         network.options.vxlan.v6 = network.peers.iter().flatten().any(IpAddr::is_ipv6);
         network.check_underlay(at);
         network.check_pools(at);
@@ -295,12 +301,12 @@ impl Network {
 
     /// The other nodes are found by the underlay, not by the network itself, and the MTU is what it leaves.
     fn check_underlay(&self, at: &At<'_>) {
-        let peers = self.peers.iter().flatten();
-        let within = |peer: &&IpAddr| self.cidrs.iter().any(|cidr| cidr.contains(**peer));
-        if let Some(peer) = peers.clone().find(within) {
-            at.fault("peers", format!("{peer} is within the network's own cidr"));
+        let peers = self.peers.as_deref().unwrap_or_default();
+        if let Some(why) = self.within(peers) {
+            at.fault("peers", why);
         }
-        let is_needed = self.mtu.is_none() || peers.count() > 0;
+        let knows = !peers.is_empty() || self.peers_from.is_some();
+        let is_needed = self.mtu.is_none() || knows;
         if is_needed && self.options.vxlan.dev.is_none() {
             at.inner("options").fault("vtepdev", options::NO_DEVICE);
         }

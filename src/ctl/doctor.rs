@@ -25,6 +25,7 @@ mod programs;
 mod reach;
 mod report;
 mod shared;
+mod sources;
 mod switches;
 pub mod text;
 mod underlay;

@@ -129,6 +129,7 @@ fn networks(config: &Config, store: &Store) -> Result<Vec<OnNode>, CniError> {
     let network = |name: String| {
         let found = store.attachments(&name)?.into_iter();
         let configured = config.network(&name).cloned();
+        let configured = configured.map(|network| store.with_noted_peers(network));
         let mut attachments: Vec<Recorded> = found
             .map(|(path, found)| Recorded::of(store, path, found))
             .collect();

@@ -13,12 +13,13 @@ use super::look::{Attached, Found, host_facts, host_reads, look_at, session};
 use super::node::{Node, OnNode};
 use super::progress::Progress;
 use crate::cni::CniError;
+use crate::config::Network;
 use crate::exec::{Exec, System};
 use crate::ip::{IfName, Netns};
 use crate::journal::Journal;
 use crate::ops::host_side::HostSide;
 use crate::ops::status::clash;
-use crate::ops::{guard, namespace_inode};
+use crate::ops::{guard, namespace_inode, peers};
 use crate::plan::{self, Fact, Observed, Probe, Side, Step, Verdict};
 use crate::route_table;
 use crate::session::{Session, refuse_foreign};
@@ -58,7 +59,11 @@ pub fn repair(system: &System, node: &Node) -> Done {
         let mut steps = Vec::new();
         let of = format!("network {}", on.name);
         heading(system, &of);
-        let mended = side(system, node, on, standing, &mut steps);
+        // Before the lock, for which pods wait.
+        let (known, unasked) =
+            peers::for_repair(system, &node.config, &node.store, &standing.network);
+        done.failed.extend(unasked.map(|error| (of.clone(), error)));
+        let mended = side(system, node, on, &known, &mut steps);
         done.tell(&of, &steps, &Netns::Own);
         match mended {
             Ok(Some(mended)) => seen.push(mended),
@@ -85,7 +90,7 @@ fn side(
     system: &System,
     node: &Node,
     on: &OnNode,
-    standing: &HostSide,
+    known: &Network,
     steps: &mut Vec<Step>,
 ) -> Result<Option<Mended>, CniError> {
     let journal = journal(node, &on.name, "-", "").of(system);
@@ -96,10 +101,11 @@ fn side(
         return Ok(None);
     }
     // Nor as it was then: an ADD may have brought another definition.
-    let side = HostSide::of(&node.store, &standing.network);
+    let side = HostSide::of(&node.store, known).with_peers_of(known);
     let mended = make_side(&session, &node.store, &side, steps);
     end(&journal, steps, mended.as_ref().err());
     let (now, mtu_before) = mended?;
+    node.store.note_peers(&side.network)?;
     Ok(Some(Mended {
         side,
         now,

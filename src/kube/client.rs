@@ -1,4 +1,4 @@
-//! One GET, asked until an answer comes or the time is over.
+//! A GET, asked until an answer comes or the time is over.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -19,10 +19,43 @@ use super::transport::TlsConnector;
 use crate::exec::System;
 use crate::sanitize::printable;
 
-/// What is asked for: the metadata alone, which is less to send and holds nothing of the pod's own secrets;
-/// the whole pod from a server that does not know that form (before Kubernetes 1.15).
-const ACCEPT: &str =
-    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json";
+/// A kind of thing that is asked for.
+#[derive(Debug)]
+pub struct Kind {
+    /// In which form (`Accept`).
+    accept: &'static str,
+    /// What 403 means, and what to do.
+    forbidden: (&'static str, &'static str),
+    /// What 404 means, and what to do.
+    unknown: (&'static str, &'static str),
+}
+
+/// A pod's metadata alone, which is less to send and holds nothing of the pod's own secrets; the whole pod from a server
+/// that does not know that form (before Kubernetes 1.15).
+pub const POD: Kind = Kind {
+    accept: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json",
+    forbidden: (
+        ": the kubeconfig's user may not read the pod",
+        "allow `get` of `pods` (deploy/rbac.yaml): kubectl auth can-i get pods -n NAMESPACE",
+    ),
+    unknown: (
+        ": it knows no such pod",
+        "the pod was deleted, or this is another cluster's API server: kubectl get pod -n NAMESPACE",
+    ),
+};
+
+/// Nodes, whole: their addresses are in their status, which no smaller form has.
+pub const NODES: Kind = Kind {
+    accept: "application/json",
+    forbidden: (
+        ": the kubeconfig's user may not list nodes",
+        "allow `list` of `nodes` (deploy/rbac-nodes.yaml): kubectl auth can-i list nodes",
+    ),
+    unknown: (
+        ": it knows no nodes",
+        "is this the address of a Kubernetes API server?",
+    ),
+};
 
 /// The longest answer. The API stores objects of at most 1.5 MiB (etcd's `--max-request-bytes`); JSON is longer
 /// than the form they are stored in.
@@ -39,8 +72,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 pub struct Client<'a> {
     system: &'a System,
     agent: Agent,
-    url: String,
     server: String,
+    kind: &'static Kind,
     authorization: Option<HeaderValue>,
 }
 
@@ -57,27 +90,37 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     /// [`LookupError`] for a certificate, key, name or proxy that cannot be used.
-    pub fn new(system: &'a System, access: &Access, path: &str) -> Result<Self, LookupError> {
+    pub fn new(
+        system: &'a System,
+        access: &Access,
+        kind: &'static Kind,
+    ) -> Result<Self, LookupError> {
         let server = access.server.to_string();
         let authorization = access.authorization.as_ref().map(header).transpose()?;
         Ok(Self {
             system,
-            agent: agent(access)?,
-            url: format!("{server}{path}"),
+            agent: agent(access, kind)?,
             server,
+            kind,
             authorization,
         })
     }
 
-    /// Asks, again and again while what is wrong may pass, until the deadline.
+    /// Asks for a path, again and again while what is wrong may pass, until the deadline.
     ///
     /// # Errors
     /// [`LookupError`].
-    pub fn get(&self, deadline: Instant, allowed: Duration) -> Result<Vec<u8>, LookupError> {
+    pub fn get(
+        &self,
+        path: &str,
+        deadline: Instant,
+        allowed: Duration,
+    ) -> Result<Vec<u8>, LookupError> {
+        let url = format!("{}{path}", self.server);
         let mut pause = FIRST_PAUSE;
         for tries in 1.. {
             let left = deadline.saturating_duration_since(Instant::now());
-            let (why, wanted) = match self.once(left) {
+            let (why, wanted) = match self.once(&url, left) {
                 Ok(answer) => return Ok(answer),
                 Err(Failed::Final(error)) => return Err(error),
                 Err(Failed::Passing(why, wanted)) => (why, wanted),
@@ -101,8 +144,8 @@ impl<'a> Client<'a> {
         Err(LookupError::Interrupted)
     }
 
-    fn once(&self, left: Duration) -> Result<Vec<u8>, Failed> {
-        let mut request = self.agent.get(&self.url);
+    fn once(&self, url: &str, left: Duration) -> Result<Vec<u8>, Failed> {
+        let mut request = self.agent.get(url);
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
@@ -137,14 +180,8 @@ impl<'a> Client<'a> {
                 ": it does not know who asks",
                 "the token or client certificate has expired or is another cluster's: kubectl auth whoami",
             ),
-            403 => (
-                ": who asks may not read the pod",
-                "allow `get` of `pods` (deploy/rbac.yaml): kubectl auth can-i get pods -n NAMESPACE",
-            ),
-            404 => (
-                ": it knows no such pod",
-                "the pod was deleted, or this is another cluster's API server: kubectl get pod -n NAMESPACE",
-            ),
+            403 => self.kind.forbidden,
+            404 => self.kind.unknown,
             300..=399 => (
                 ", a redirect, which is not followed",
                 "set server to the API server itself and not to what redirects there",
@@ -199,7 +236,7 @@ impl<'a> Client<'a> {
 
 /// The client itself: through a proxy or straight, with TLS where the server speaks it, following no redirect.
 /// How long it may take is said with each request.
-fn agent(access: &Access) -> Result<Agent, LookupError> {
+fn agent(access: &Access, kind: &Kind) -> Result<Agent, LookupError> {
     let (host, wanted) = (&access.server.host, access.tls_server_name.as_ref());
     let name = wanted.unwrap_or(host).clone();
     let name = ServerName::try_from(name.as_str())
@@ -215,7 +252,7 @@ fn agent(access: &Access) -> Result<Agent, LookupError> {
         .max_redirects(0)
         .max_redirects_will_error(false)
         .user_agent(concat!("vxlan-cni/", env!("CARGO_PKG_VERSION")))
-        .accept(ACCEPT)
+        .accept(kind.accept)
         .build();
     let tls = tls::config(&access.roots, access.pair.as_ref())?;
     let connector =

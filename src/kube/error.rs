@@ -112,23 +112,22 @@ pub enum LookupError {
 }
 
 impl LookupError {
-    /// The error of the protocol for a pod. 7 where only a change of the configuration can mend it,
+    /// The error of the protocol about what was asked for. 7 where only a change of the configuration can mend it,
     /// else 11: the runtime tries again, and the pod joins no network meanwhile.
-    pub fn about(self, pod: &str) -> CniError {
+    pub fn about(self, what: &str) -> CniError {
         let code = match &self {
             Self::Nowhere | Self::Kubeconfig { .. } | Self::Environment(_) => {
                 Code::INVALID_CONFIGURATION
             }
             _ => Code::TRY_AGAIN,
         };
-        let msg =
-            format!("cannot read the annotations of pod {pod} from the Kubernetes API: {self}");
+        let msg = format!("cannot read {what} from the Kubernetes API: {self}");
         CniError::new(code, msg).details(self.advice())
     }
 
     fn advice(&self) -> String {
         match self {
-            Self::Nowhere => "set k8sConfigPath to a kubeconfig that may get pods".to_owned(),
+            Self::Nowhere => "set k8sConfigPath to a kubeconfig that may get pods, and list nodes where peers are to be known from it".to_owned(),
             Self::Kubeconfig { path, .. } => {
                 format!("kubectl --kubeconfig {} get pods shows what kubectl makes of it", path.display())
             }

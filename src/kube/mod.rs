@@ -1,14 +1,16 @@
-//! The Kubernetes API: one GET of one pod, for its annotations. The only place with a network client.
+//! The Kubernetes API: one GET of one pod, for its annotations, and the list of the nodes, for their addresses. The only
+//! place with a network client.
 //!
 //! It fails closed: whatever is not the answer about this very pod, over a connection whose other end is
-//! known, is an error, and the pod joins no network. It is asked at ADD alone and before any lock. What says
-//! who asks (tokens, keys, certificates) is in no message.
+//! known, is an error, and the pod joins no network. ADD asks before any lock. What says who asks (tokens, keys,
+//! certificates) is in no message.
 
 pub mod client;
 pub mod credentials;
 pub mod entry;
 pub mod error;
 pub mod kubeconfig;
+pub mod nodes;
 pub mod plugin;
 pub mod pod;
 pub mod proxy;
@@ -20,7 +22,7 @@ pub mod yaml;
 
 use std::time::{Duration, Instant};
 
-use client::Client;
+use client::{Client, POD};
 use credentials::Place;
 use error::LookupError;
 use pod::Pod;
@@ -38,7 +40,12 @@ pub fn annotations(
     pod: &Pod,
     timeout: Duration,
 ) -> Result<Vec<(String, String)>, CniError> {
-    look_up(system, place, pod, timeout).map_err(|error| error.about(&pod.to_string()))
+    look_up(system, place, pod, timeout).map_err(|error| error.about(&of_pod(pod)))
+}
+
+/// What is asked about a pod, in words.
+pub fn of_pod(pod: &Pod) -> String {
+    format!("the annotations of pod {pod}")
 }
 
 /// Within the time: credentials, request, retries, answer.
@@ -50,8 +57,8 @@ fn look_up(
 ) -> Result<Vec<(String, String)>, LookupError> {
     let deadline = Instant::now() + timeout;
     let access = place.access(system, deadline)?;
-    let client = Client::new(system, &access, &pod.path())?;
-    let answer = client.get(deadline, timeout)?;
+    let client = Client::new(system, &access, &POD)?;
+    let answer = client.get(&pod.path(), deadline, timeout)?;
     pod.annotations(&answer)
         .map_err(|error| LookupError::OtherPod {
             server: access.server.to_string(),

@@ -17,7 +17,9 @@ pub use self::ask::with_annotations;
 use self::link::Birth;
 use self::record::attachment;
 use super::leave::vanished;
-use super::{NO_INODE, Sandbox, guard, journal, namespace_inode, outcome, prev_result, store};
+use super::{
+    NO_INODE, Sandbox, guard, journal, namespace_inode, outcome, peers, prev_result, store,
+};
 use crate::cni::delegate::{Call, Delegate};
 use crate::cni::result::{Interface, Ip};
 use crate::cni::{CniError, CniResult, Code, Request, Verb};
@@ -60,7 +62,13 @@ pub fn join(
     let sandbox = Sandbox::of(system, request)?;
     let (name, because) = (&selection.network.name, &selection.because);
     let journal = journal(&config.log_file, request, name, because).of(system);
-    let attempt = Attempt::new(system, request, config, selection, &sandbox, &journal)?;
+    let store = store_of(system, config);
+    let network = peers::for_add(system, config, &store, &journal, selection.network)
+        .inspect_err(|error| journal.end(&outcome(&Err(error.clone()))))?;
+    let selection = &selection.of(&network);
+    let attempt = Attempt::new(
+        system, request, config, selection, &sandbox, &journal, store,
+    )?;
     let made = attempt.run();
     journal.end(&outcome(&made));
     made
@@ -114,6 +122,7 @@ impl<'a> Attempt<'a> {
         selection: &'a Selection<'a>,
         sandbox: &'a Sandbox,
         journal: &'a Journal,
+        store: Store,
     ) -> Result<Self, CniError> {
         let network = selection.network;
         let ifname = IfName::new(&request.ifname).map_err(|error| {
@@ -129,7 +138,7 @@ impl<'a> Attempt<'a> {
             addresses: &selection.addresses,
             asked_mac: selection.mac,
             session: Session::new(system, journal, &sandbox.netns),
-            store: store_of(system, config),
+            store,
             ipam: Delegate::find(system, plugin, request)?,
             attachment: attachment(request, selection, sandbox, &ifname, ipam),
             ifname,
@@ -246,6 +255,10 @@ impl<'a> Attempt<'a> {
         if !self.store.is_defined(network) {
             return Ok(false);
         }
+        let noted = || self.store.with_noted_peers(network.clone());
+        if network.peers_from.is_some() && noted().peers != network.peers {
+            return Ok(false);
+        }
         for dev in [&self.network.vx, &self.network.mv] {
             let read = Read::Sysctl(Side::Host, Device(Family::V4, dev.clone(), "forwarding"));
             let Read::Sysctl(side, key) = &read else {
@@ -277,14 +290,16 @@ impl<'a> Attempt<'a> {
         }
         self.store.note_definition(self.network)?;
         self.note_mtus(&seen, made)?;
-        guard::converge(
+        let seen = guard::converge(
             &self.session,
             &self.store,
             self.network,
             &facts,
             seen,
             &mut made.steps,
-        )
+        )?;
+        self.store.note_peers(self.network)?;
+        Ok(seen)
     }
 
     /// The commands that make facts of the container true from nothing.

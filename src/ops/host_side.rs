@@ -30,6 +30,22 @@ impl HostSide {
         }
     }
 
+    /// The same with the peers of a network, where its definition knows them from the same source.
+    pub fn with_peers_of(self, known: &Network) -> Self {
+        let same = self.network.raw["peers"] == known.raw["peers"];
+        match known.peers.clone().filter(|_| same) {
+            Some(peers) if known.peers_from.is_some() => Self {
+                network: self
+                    .network
+                    .clone()
+                    .with_peers(peers)
+                    .unwrap_or(self.network),
+                ..self
+            },
+            _ => self,
+        }
+    }
+
     /// As the next ADD would have it, where there is none yet.
     pub fn alone(network: Network) -> Self {
         Self {

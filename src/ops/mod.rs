@@ -9,6 +9,7 @@ pub mod guard;
 pub mod host_side;
 pub mod ipams;
 pub mod leave;
+pub mod peers;
 pub mod status;
 
 use std::os::unix::fs::MetadataExt;
@@ -59,7 +60,7 @@ impl Plugin for Vxlan {
 /// As [`kept_network`].
 pub fn kept(store: &Store, record: &Attachment) -> Result<Network, CniError> {
     let network = kept_network(&record.definition, &record.common())?;
-    Ok(guarded_as_now(store, network))
+    Ok(store.with_noted_peers(guarded_as_now(store, network)))
 }
 
 /// A network with what its guard was last made from.
@@ -236,6 +237,9 @@ impl From<HostError> for CniError {
                 "switch IPv6 on (sysctl -w net.ipv6.conf.all.disable_ipv6=0; the kernel's ipv6.disable=1 takes a \
                  reboot without it), or leave IPv6 out of the network"
                     .to_owned()
+            }
+            HostError::PeersUnknown { .. } => {
+                "`vxlan repair` asks for them; the journal has why an ADD could not".to_owned()
             }
             HostError::Overlap { .. } => {
                 "choose a cidr that no device and no gateway of any node is in: ip -br addr; ip route".to_owned()

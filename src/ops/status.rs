@@ -5,14 +5,14 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 
 use super::ipams::ask_ipams;
-use super::{all, store};
+use super::{all, peers as peers_of, store};
 use crate::cni::{CniError, Code, Request, Verb};
 use crate::config::{Config, Network};
 use crate::exec::{self, System};
 use crate::ip::link::{LinkRecord, vxlan_differences};
 use crate::ip::{Netns, Program};
 use crate::journal::Journal;
-use crate::plan::{Observed, Read, Side, host, underlay};
+use crate::plan::{Observed, Read, Side, host, peers, underlay};
 use crate::session::{Session, as_it_is};
 
 /// Tells whether ADD can be served: for pods that name no network, and for at least one network. A runtime takes the whole
@@ -21,14 +21,19 @@ use crate::session::{Session, as_it_is};
 /// # Errors
 /// Code 50 with every reason, 51 where containers that run are cut off too.
 pub fn status(system: &System, request: &Request) -> Result<(), CniError> {
-    let config = Config::read(&request.config).map_err(unavailable)?;
+    let mut config = Config::read(&request.config).map_err(unavailable)?;
+    let (known, no_peers) = peers_of::for_status(system, &config, &store(&config));
+    config.networks = known;
+    let config = config;
     let folders = [&config.data_dir, &config.run_dir];
     let mut errors: Vec<CniError> = folders
         .into_iter()
         .filter_map(|dir| unwritable(dir))
         .collect();
     errors.extend(no_guard(&config));
-    let mut unserved: Vec<(&str, CniError)> = Vec::new();
+    let no_peers = no_peers.iter();
+    let no_peers = no_peers.map(|(name, error)| (name.as_str(), unavailable(error.clone())));
+    let mut unserved: Vec<(&str, CniError)> = no_peers.collect();
     match node(system, &config) {
         Ok(faults) => unserved.extend(faults),
         Err(error) => errors.push(unavailable(error)),
@@ -132,6 +137,7 @@ fn questions(config: &Config) -> Vec<Read> {
             let mut reads = underlay::overlap_lookups(network);
             reads.extend(dev.map(|dev| Read::Link(Side::Host, dev)));
             reads.extend(underlay::ipv6_reads(network));
+            reads.extend(peers::own_read(network));
             reads
         })
         .collect();

@@ -25,6 +25,7 @@ use crate::ip::{Family, IfName};
 /// # Errors
 /// [`HostError`], see [`underlay::mtu`] and [`underlay::check_ipv6`].
 pub fn facts(network: &Network, seen: &Observed) -> Result<Vec<Fact>, HostError> {
+    peers::check(network)?;
     underlay::check_ipv6(network, seen)?;
     let mtu = underlay::mtu(network, seen)?;
     Ok(facts_with(network, mtu, seen))
@@ -201,11 +202,9 @@ pub fn device(network: &Network, seen: &Observed) -> Fact {
 /// What the vxlan device is to be, on the underlay as it was seen.
 pub fn wanted_vxlan(network: &Network, seen: &Observed) -> Vxlan {
     let vxlan = &network.options.vxlan;
-    // Without a group nothing but its own address tells the kernel that the underlay is IPv6.
-    let by_route = || underlay::vtep(network, seen).filter(|_| vxlan.v6 && vxlan.group.is_none());
     Vxlan {
         dev: underlay::name(network, seen),
-        local: vxlan.local.or_else(by_route),
+        local: underlay::local(network, seen),
         ..vxlan.clone()
     }
 }

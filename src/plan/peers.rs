@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use super::fact::{Fact, Probe};
 use super::observed::Observed;
 use super::read::Read;
-use super::underlay;
+use super::side::Side;
+use super::underlay::{self, HostError};
 use crate::config::Network;
 use crate::ip::Mac;
 
@@ -18,7 +19,49 @@ const MOST: usize = 256;
 pub fn reads(network: &Network, probe: Probe) -> Vec<Read> {
     let asked = network.peers.is_some() && probe == Probe::List;
     let read = || Read::Fdb(network.vx.clone());
-    asked.then(read).into_iter().collect()
+    let own = own_read(network).into_iter();
+    own.chain(asked.then(read)).collect()
+}
+
+/// The question which of the peers this node is; none where the configuration says its address, or lists no other.
+pub fn own_read(network: &Network) -> Option<Read> {
+    let vxlan = &network.options.vxlan;
+    let has_peers = network.peers.iter().flatten().next().is_some();
+    let dev = vxlan.dev.clone().filter(|_| has_peers);
+    let read = |dev| Read::Addr(Side::Host, dev);
+    dev.filter(|_| vxlan.local.is_none()).map(read)
+}
+
+/// The one address of the underlay device by which the others know this node: what it sends must come from there, which of several
+/// the kernel would not choose by itself. None where they know it by none or by several.
+pub fn own(network: &Network, seen: &Observed) -> Option<IpAddr> {
+    let peers = network.peers.as_ref()?;
+    let link = underlay::device(network, seen)?;
+    let addresses = link.addr_info.iter();
+    let usable = addresses.filter(|one| !one.tentative && !one.dadfailed);
+    let mut known: Vec<IpAddr> = usable
+        .map(|one| one.local)
+        .filter(|one| peers.contains(one))
+        .collect();
+    known.dedup();
+    match known[..] {
+        [one] => Some(one),
+        _ => None,
+    }
+}
+
+/// Refuses a network whose peers are not known: what it has would be taken for gone.
+///
+/// # Errors
+/// [`HostError::PeersUnknown`].
+pub fn check(network: &Network) -> Result<(), HostError> {
+    match &network.peers_from {
+        Some(from) if network.peers.is_none() => Err(HostError::PeersUnknown {
+            network: network.name.clone(),
+            from: from.clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// One for each other node, and for each that the device still sends to and that is none any more.

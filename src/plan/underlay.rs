@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 
 use super::observed::Observed;
+use super::peers;
 use super::read::Read;
 use super::side::Side;
 use crate::config::hosts::{address, number};
-use crate::config::{Gateway, Network};
+use crate::config::{Gateway, Network, PeersFrom};
 use crate::ip::link::LinkRecord;
 use crate::ip::route::{Lookup, RouteRecord};
 use crate::ip::sysctl::SysctlKey;
@@ -18,6 +19,14 @@ use crate::ip::{Family, IfName};
 /// Why the host side of a network cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
+    /// Where the peers are known from was not asked yet.
+    #[error("network \"{network}\": its peers are not known yet: {from} was not asked")]
+    PeersUnknown {
+        /// The network.
+        network: String,
+        /// From where they are to be known.
+        from: PeersFrom,
+    },
     /// The underlay device is not there.
     #[error("network \"{network}\": the underlay device `{dev}` does not exist")]
     NoUnderlay {
@@ -251,7 +260,19 @@ pub fn source_read(network: &Network) -> Option<Read> {
 /// The address of the node's own VTEP, as far as it is known.
 pub fn vtep(network: &Network, seen: &Observed) -> Option<IpAddr> {
     let local = network.options.vxlan.local;
-    local.or_else(|| source(network, seen).flatten())
+    let known = local.or_else(|| peers::own(network, seen));
+    known.or_else(|| source(network, seen).flatten())
+}
+
+/// The address that the vxlan device is made with, where it is not left to the kernel: that of the configuration; without a group
+/// that of IPv6, by which alone the kernel knows the family, and the one by which the other nodes know this one.
+pub fn local(network: &Network, seen: &Observed) -> Option<IpAddr> {
+    let vxlan = &network.options.vxlan;
+    let vtep = || vtep(network, seen).filter(|_| vxlan.group.is_none());
+    let chosen = source(network, seen).flatten();
+    vxlan
+        .local
+        .or_else(|| vtep().filter(|vtep| vxlan.v6 || chosen != Some(*vtep)))
 }
 
 /// An address at either end of a network that is not the gateway's.

@@ -29,7 +29,9 @@ impl Store {
     pub fn definitions(&self, network: &str) -> Vec<Network> {
         let unwritten = self.unwritten.as_ref();
         let kept = unwritten.and_then(|unwritten| unwritten.definitions(network));
-        kept.unwrap_or_else(|| networks(read(&self.definitions_file(network))))
+        let kept = kept.unwrap_or_else(|| networks(read(&self.definitions_file(network))));
+        let known = |one| self.with_noted_peers(one);
+        kept.into_iter().map(known).collect()
     }
 
     /// Whether the host side was made from this definition too: without a look at what is in it, as each ADD asks.
@@ -83,6 +85,7 @@ impl Store {
             // Left behind, they go with the boot.
             let _ = std::fs::remove_file(file);
             let _ = std::fs::remove_file(draft);
+            self.forget_peers(network);
             return Ok(());
         }
         make_dir(&self.run)?;

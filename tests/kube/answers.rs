@@ -19,7 +19,10 @@ fn a_refusal_is_final_and_says_what_to_check() {
         ),
         (
             403,
-            ["403: who asks may not read the pod", "deploy/rbac.yaml"],
+            [
+                "403: the kubeconfig's user may not read the pod",
+                "deploy/rbac.yaml",
+            ],
         ),
         (404, ["404: it knows no such pod", "kubectl get pod"]),
         (400, ["answered 400", "is this the address"]),

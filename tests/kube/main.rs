@@ -19,6 +19,7 @@ mod answers;
 mod api;
 mod between;
 mod identity;
+mod nodes;
 mod pki;
 mod plugins;
 mod scene;

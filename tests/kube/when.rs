@@ -258,15 +258,24 @@ fn the_reason_is_in_the_journal_and_in_the_record() {
 }
 
 #[test]
-fn what_is_shipped_allows_to_get_pods_and_nothing_else() {
-    let text = include_str!("../../deploy/rbac.yaml");
-    let documents = vxlan_cni::kube::yaml::documents(text).unwrap();
-    let roles: Vec<&Value> = documents
-        .iter()
-        .filter(|one| !one["rules"].is_null())
-        .collect();
-    assert_eq!(roles.len(), 1);
-    let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]);
-    assert_eq!(roles[0]["rules"], rules);
-    assert_eq!(documents.len(), 4);
+fn what_is_shipped_allows_to_get_pods_or_to_list_nodes_and_nothing_else() {
+    for (text, resource, verb, count) in [
+        (include_str!("../../deploy/rbac.yaml"), "pods", "get", 4),
+        (
+            include_str!("../../deploy/rbac-nodes.yaml"),
+            "nodes",
+            "list",
+            2,
+        ),
+    ] {
+        let documents = vxlan_cni::kube::yaml::documents(text).unwrap();
+        let roles: Vec<&Value> = documents
+            .iter()
+            .filter(|one| !one["rules"].is_null())
+            .collect();
+        assert_eq!(roles.len(), 1);
+        let rules = json!([{"apiGroups": [""], "resources": [resource], "verbs": [verb]}]);
+        assert_eq!(roles[0]["rules"], rules);
+        assert_eq!(documents.len(), count);
+    }
 }

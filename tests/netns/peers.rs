@@ -1,6 +1,6 @@
-//! Other nodes by a list of their addresses, where no multicast is: the same list on every node.
+//! Other nodes by their addresses, where no multicast is: listed the same on every node, or known from elsewhere.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::lab::{
     Ask, Lab, Net, Node, Pod, address, ipv6, left_by_the_underlay, nft, until,
@@ -173,4 +173,153 @@ fn a_network_of_one_node_takes_vxlan_from_nowhere() {
     ask.check(&result);
     ask.del();
     node.snapshot().assert_same(&before);
+}
+
+#[test]
+fn peers_of_a_file_take_effect_with_the_next_add_and_by_repair_and_what_no_file_of_peers_is_changes_nothing()
+ {
+    let lab = Lab::new(3);
+    let node = lab.node(0);
+    let before = node.snapshot();
+    let file = node.dir().with_extension("peers");
+    let tell = |text: &str| std::fs::write(&file, text).unwrap();
+    tell("198.18.0.1\n198.18.0.2 # the second\n");
+    let blue = Net::new("blue", 100).peers(3, false);
+    let from_file = blue.clone().with(json!({"peers": {"file": file}}));
+    let config = node.config(&[&from_file]);
+    let newer = config.clone().ipam(node.route_table());
+    let newer = newer.with(json!({"cniVersion": "1.1.0"}));
+    let pod = node.pod("web");
+    let ask = node.ask(&config, &pod);
+    let result = ask.add();
+    assert_eq!(flood(node), ["198.18.0.2"]);
+    ask.check(&result);
+    ask.clone().config(&newer).say("STATUS").ok();
+    // What it costs where nothing has changed: no look at the host side but that of every ADD.
+    let journal = node.journal();
+    let other = node.pod("db");
+    let second = node.ask(&config, &other);
+    second.add();
+    assert!(!node.journal()[journal.len()..].contains("bridge fdb"));
+    second.del();
+    tell("198.18.0.3\n198.18.0.2\n198.18.0.1\n");
+    let said = node.operate(&config, &["doctor"]).stdout;
+    assert!(
+        said.contains("tells other peers than the network has: 198.18.0.3 is new"),
+        "{said}"
+    );
+    ask.check(&result);
+    node.operate(&config, &["repair", "--json"]).ok();
+    assert_eq!(flood(node), ["198.18.0.2", "198.18.0.3"]);
+    ask.check(&result);
+    // An ADD that fails leaves the peers as the file has them, and what there is as it was.
+    tell("198.18.0.1\n198.18.0.3\n");
+    second.clone().args("IP=10.100.0.1").add_refused(7);
+    second.add();
+    assert_eq!(flood(node), ["198.18.0.3"]);
+    for (text, words) in [
+        ("", "names no address"),
+        ("198.18.0.2/24", "peers:1: wanted the address of a node"),
+        ("198.18.0.2\nfd00:198:18::3", "one family"),
+        ("10.100.0.7", "within the network's own cidr"),
+        ("127.0.0.1", "no node's address"),
+    ] {
+        tell(text);
+        let pod = node.pod("third");
+        let third = node.ask(&config, &pod);
+        // One that is empty is being written.
+        let said = match text {
+            "" => {
+                third.add();
+                third.del();
+                node.journal()
+            }
+            _ => third.add_refused(7),
+        };
+        assert!(said.contains(words) && said.contains("\"blue\""), "{said}");
+        let said = third.config(&newer).say("STATUS").error(50);
+        assert!(said.contains(words), "{said}");
+        assert_eq!(flood(node), ["198.18.0.3"], "{text}");
+        ask.check(&result);
+    }
+    second.del();
+    ask.del();
+    std::fs::remove_file(file).unwrap();
+    node.snapshot().assert_same(&before);
+}
+
+#[test]
+fn peers_behind_a_dns_name_are_those_of_the_resolver_and_stay_while_it_does_not_answer() {
+    let lab = Lab::new(3);
+    let node = lab.node(0);
+    let hosts = node.dir().with_extension("hosts");
+    let tell = |text: &str| std::fs::write(&hosts, text).unwrap();
+    let by_dns = Net::new("blue", 100).peers(3, false);
+    let by_dns = by_dns.with(json!({"peers": {"dns": "nodes.vxlan.invalid"}}));
+    let config = node.config(&[&by_dns]);
+    let script = format!("mount --bind {} /etc/hosts && exec \"$@\"", hosts.display());
+    let resolving = |pod: &Pod| {
+        let words = ["unshare", "--mount", "sh", "-c", &script, "sh"];
+        node.ask(&config, pod).behind(&words)
+    };
+    let pod = node.pod("web");
+    let ask = resolving(&pod);
+    tell("");
+    let said = ask.add_refused(11);
+    assert!(
+        said.contains("nodes.vxlan.invalid cannot be resolved"),
+        "{said}"
+    );
+    let name = |address: &str| format!("{address} nodes.vxlan.invalid\n");
+    let all = ["198.18.0.1", "198.18.0.2", "fd00:198:18::3"].map(name);
+    tell(&all.concat());
+    let result = ask.add();
+    assert_eq!(flood(node), ["198.18.0.2"], "IPv4 where any node has it");
+    // A name that is not resolved any more leaves the peers as they were, also where the list is old.
+    tell("");
+    let noted = node.run_dir().join("blue.peers");
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    let is_old = || {
+        std::fs::File::open(&noted)
+            .unwrap()
+            .set_modified(old)
+            .unwrap()
+    };
+    is_old();
+    let other = node.pod("db");
+    let second = resolving(&other);
+    second.add();
+    assert!(node.journal().contains("the peers are taken as they were"));
+    second.del();
+    ask.check(&result);
+    // A list that is young is taken without a question, an old one is asked for anew.
+    tell(&name("198.18.0.3"));
+    second.add();
+    assert_eq!(flood(node), ["198.18.0.2"]);
+    second.del();
+    is_old();
+    second.add();
+    assert_eq!(flood(node), ["198.18.0.3"]);
+    second.del();
+    ask.del();
+    std::fs::remove_file(hosts).unwrap();
+    assert!(!noted.exists());
+}
+
+#[test]
+fn a_node_sends_from_the_address_by_which_the_others_know_it() {
+    let lab = Lab::new(2);
+    let node = lab.node(0);
+    // Of two addresses of its underlay the kernel would choose the first.
+    node.ip("addr add 198.18.0.77/24 dev eth0");
+    let peers = json!({"peers": ["198.18.0.77", "198.18.0.2"]});
+    let blue = Net::new("blue", 100).peers(2, false).with(peers);
+    let pods = pods(&lab, &blue);
+    assert_eq!(flood(node), ["198.18.0.2"]);
+    pods[0].1.ping(&address(&pods[1].2, 0));
+    pods[1].1.ping(&address(&pods[0].2, 0));
+    for (ask, _, result) in &pods {
+        ask.check(result);
+        ask.del();
+    }
 }

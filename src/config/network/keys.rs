@@ -1,14 +1,11 @@
 //! The keys of a network, each read and checked by itself.
 
-use std::net::IpAddr;
-
 use ipnetwork::IpNetwork;
 use serde_json::Value;
 
 use super::{DefaultRoute, Gateway, MacChoice};
 use crate::config::hosts::{address, number};
 use crate::config::walk::At;
-use crate::ip::link::Vxlan;
 use crate::ip::{Family, IfName};
 use crate::sanitize::printable;
 
@@ -24,53 +21,6 @@ pub(super) fn gateway(at: &At<'_>) -> Gateway {
     };
     at.read("gateway", "\"static\" or \"anycast\"", read)
         .unwrap_or(Gateway::Static)
-}
-
-/// Whether an address can be none by which another node finds one.
-fn is_no_nodes(address: IpAddr) -> bool {
-    let of_its_family = match address {
-        IpAddr::V4(v4) => v4.is_broadcast() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.to_ipv4_mapped().is_some(),
-    };
-    of_its_family || address.is_multicast() || address.is_unspecified() || address.is_loopback()
-}
-
-/// What is missing where a network knows no other node.
-const NO_PEERS: &str = "missing: without peers and options.group the network ends at this node; name the nodes' addresses on \
-    the underlay, or set options.group to a multicast group; [] is a network of one node";
-
-/// `peers`: addresses of one family, in the place of a group.
-pub(super) fn peers(at: &At<'_>, vxlan: &Vxlan) -> Option<Vec<IpAddr>> {
-    if at.value("peers").is_none() {
-        if at.inner("options").value("group").is_none() {
-            at.fault("peers", NO_PEERS);
-        }
-        return None;
-    }
-    let fault = |what: String| at.fault("peers", what);
-    let mut peers: Vec<IpAddr> = Vec::new();
-    for value in at.list("peers") {
-        match value.as_str().map(str::parse::<IpAddr>) {
-            Some(Ok(peer)) if is_no_nodes(peer) => {
-                fault(format!("{peer} is no node's address on the underlay"));
-            }
-            Some(Ok(peer)) if !peers.contains(&peer) => peers.push(peer),
-            Some(Ok(_)) => {}
-            _ => fault(format!(
-                "wanted addresses of nodes on the underlay, seen `{}`",
-                printable(&value.to_string())
-            )),
-        }
-    }
-    if let Some(group) = vxlan.group {
-        fault(format!("options.group is {group} too: wanted one of both"));
-    }
-    let own = vxlan.local.iter();
-    let families: Vec<bool> = peers.iter().chain(own).map(IpAddr::is_ipv6).collect();
-    if families.contains(&true) && families.contains(&false) {
-        fault("IPv4 and IPv6: wanted one family, options.srcaddr's where that is set".to_owned());
-    }
-    Some(peers)
 }
 
 /// `vx_NAME` and `mv_NAME`, where `device` replaces NAME.

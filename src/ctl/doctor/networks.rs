@@ -9,7 +9,7 @@ use super::firewall::Firewalls;
 use super::reach::{self, Reached};
 use super::report::{self, Cause, Finding, Id, Section};
 use super::text::HOST_SIDE;
-use super::{fixed, learnt, peers, policy, probe, switches, underlay, wire};
+use super::{fixed, learnt, peers, policy, probe, sources, switches, underlay, wire};
 use crate::cni::CniError;
 use crate::config::Network;
 use crate::ctl::look::{Attached, Found, Judged, host_facts, host_reads, judge, look_at, shown};
@@ -91,6 +91,9 @@ pub fn networks(
         section.findings.extend(lies);
         section.findings.extend(asked.addresses);
         section.findings.extend(asked.macs);
+        let source = one.standing();
+        let source = source.and_then(|known| sources::finding(system, &node.config, known));
+        section.findings.extend(source);
         cause::fold(&mut section.findings, &one.roots);
         section.findings.extend(one.records());
         section

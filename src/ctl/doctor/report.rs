@@ -81,6 +81,8 @@ pub enum Id {
     PeerMissed,
     /// Frames reach another node and come back.
     PeerReach,
+    /// Where a network's peers are known from.
+    PeersSource,
     /// A container answers its node.
     PodReach,
     /// Rules before ours lead elsewhere.

@@ -71,8 +71,14 @@ fn told_peers(network: &Network, learnt: Option<usize>) -> String {
     let toward = match (vxlan.group, &network.peers) {
         (Some(group), _) if group.is_multicast() => format!("group {group}"),
         (Some(peer), _) => format!("VTEP {peer}"),
-        (None, Some(peers)) => format!("{} addresses listed", peers.len()),
-        (None, None) => "none".to_owned(),
+        (None, Some(peers)) => match &network.peers_from {
+            Some(from) => format!("{} addresses of {from}", peers.len()),
+            None => format!("{} addresses listed", peers.len()),
+        },
+        (None, None) => match &network.peers_from {
+            Some(from) => format!("{from}, not asked yet"),
+            None => "none".to_owned(),
+        },
     };
     let learnt = match learnt {
         Some(learnt) => format!("{learnt} known"),

@@ -13,12 +13,10 @@ use crate::select::{lacks_an_annotation, names_a_network};
 /// # Errors
 /// Code 11 when the API does not tell, 7 when it cannot be asked, 4 when there is no pod to ask about.
 pub fn with_annotations(config: Config, system: &System, args: &Args) -> Result<Config, CniError> {
-    let Some(kubernetes) = &config.kubernetes else {
-        return Ok(config);
-    };
-    if !lacks_an_annotation(&config) {
+    if !config.reads_annotations || !lacks_an_annotation(&config) {
         return Ok(config);
     }
+    let kubernetes = &config.kubernetes;
     let Some(pod) = Pod::of(args)? else {
         return match names_a_network(&config) {
             true => Ok(config),
@@ -26,7 +24,7 @@ pub fn with_annotations(config: Config, system: &System, args: &Args) -> Result<
         };
     };
     let path = kubernetes.config_path.as_deref();
-    let place = Place::of(path).map_err(|error| error.about(&pod.to_string()))?;
+    let place = Place::of(path).map_err(|error| error.about(&kube::of_pod(&pod)))?;
     let annotations = kube::annotations(system, &place, &pod, kubernetes.timeout)?;
     Ok(Config {
         api_annotations: Some(ApiAnnotations {

@@ -1,0 +1,82 @@
+//! The peers of a network whose configuration says from where they are known: asked for before any lock, by which they were last
+//! made where the source does not answer.
+
+use std::time::Duration;
+
+use crate::cni::{CniError, Code};
+use crate::config::{Config, Network, PeersFrom};
+use crate::exec::System;
+use crate::journal::Journal;
+use crate::peers;
+use crate::store::Store;
+
+/// For how long an ADD takes a list for new that costs a question to the network. A node that joins meanwhile is known to those
+/// that it knows; what they miss of it is what they would ask all nodes.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// The network with its peers as an ADD takes them: a file's as they are now, others as they were a moment ago.
+///
+/// # Errors
+/// As [`peers::ask`], where no peers are known from before.
+pub fn for_add(
+    system: &System,
+    config: &Config,
+    store: &Store,
+    journal: &Journal,
+    network: &Network,
+) -> Result<Network, CniError> {
+    let noted = store.with_noted_peers(network.clone());
+    let costs = !matches!(network.peers_from, None | Some(PeersFrom::File(_)));
+    let age = store.age_of_peers(&network.name);
+    if costs && noted.peers.is_some() && age.is_some_and(|age| age < FRESH) {
+        return Ok(noted);
+    }
+    match peers::ask(system, &config.kubernetes, network) {
+        Ok(now) => {
+            if now.peers == noted.peers {
+                store.peers_were_asked_for(&network.name);
+            }
+            Ok(now)
+        }
+        // What is wrong may pass, and the other nodes are where they were.
+        Err(error) if noted.peers.is_some() && error.code == Code::TRY_AGAIN => {
+            journal.remark(&format!("{}; the peers are taken as they were", error.msg));
+            store.peers_were_asked_for(&network.name);
+            Ok(noted)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The same for repair: whatever age the list has, and with what the source did not tell.
+pub fn for_repair(
+    system: &System,
+    config: &Config,
+    store: &Store,
+    network: &Network,
+) -> (Network, Option<CniError>) {
+    match peers::ask(system, &config.kubernetes, network) {
+        Ok(now) => (now, None),
+        Err(error) => (store.with_noted_peers(network.clone()), Some(error)),
+    }
+}
+
+/// The networks as far as their peers are known without a question to the network, and what a file does not tell.
+pub fn for_status(
+    system: &System,
+    config: &Config,
+    store: &Store,
+) -> (Vec<Network>, Vec<(String, CniError)>) {
+    let mut faults = Vec::new();
+    let known = config.networks.iter().map(|network| {
+        let noted = || store.with_noted_peers(network.clone());
+        if !matches!(network.peers_from, Some(PeersFrom::File(_))) {
+            return noted();
+        }
+        peers::ask(system, &config.kubernetes, network).unwrap_or_else(|error| {
+            faults.push((network.name.clone(), error));
+            noted()
+        })
+    });
+    (known.collect(), faults)
+}

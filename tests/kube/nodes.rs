@@ -1,0 +1,108 @@
+//! The nodes of the cluster as peers of a network.
+
+use serde_json::{Value, json};
+
+use crate::api::{Api, Say, ok, status};
+use crate::scene::Scene;
+use crate::support::plugin::Program;
+
+/// A page of nodes by their addresses.
+fn page(nodes: &[&[(&str, &str)]], next: &str) -> Value {
+    let node = |addresses: &&[(&str, &str)]| {
+        let name = addresses[0].1;
+        let address = |(kind, address): &(&str, &str)| json!({"type": kind, "address": address});
+        let addresses: Vec<Value> = addresses.iter().map(address).collect();
+        json!({"metadata": {"name": name}, "status": {"addresses": addresses}})
+    };
+    let items: Vec<Value> = nodes.iter().map(node).collect();
+    json!({"kind": "NodeList", "apiVersion": "v1", "metadata": {"resourceVersion": "7", "continue": next}, "items": items})
+}
+
+/// Tries an ADD to a network whose peers are the nodes.
+fn tried(scene: &Scene, options: &Value) -> Result<String, String> {
+    let config = scene.config_with(|config| {
+        config["k8sReadAnnotations"] = json!(false);
+        config["defaultNetwork"] = json!("green");
+        let mut options = options.clone();
+        options["vtepdev"] = json!("eth0");
+        config["vxlans"][1] = json!({"id": 200, "name": "green", "cidr": "10.2.0.1/16",
+            "peers": "kubernetes", "options": options});
+    });
+    let call = scene.world.call(Program::Vxlan, "ADD", &config);
+    let call = call
+        .env("CNI_NETNS", "/proc/self/ns/net")
+        .env("CNI_NETNS_OVERRIDE", "1");
+    let said = scene.run(&call);
+    let value = said.json();
+    assert_eq!(value["code"].as_u64().is_some(), said.code != 0);
+    let text = format!(
+        "{} {}",
+        value["msg"].as_str().unwrap_or_default(),
+        value["details"]
+    );
+    match value["code"].as_u64() {
+        Some(7 | 11) => Err(text),
+        _ => Ok(text),
+    }
+}
+
+#[test]
+fn all_pages_of_nodes_are_asked_for_with_the_kubeconfigs_token() {
+    let scene = Scene::new();
+    let first = page(
+        &[&[("InternalIP", "198.18.0.2"), ("Hostname", "a")]],
+        "m ore",
+    );
+    let second = page(&[&[("InternalIP", "198.18.0.3")]], "");
+    let api = scene.api(vec![ok(&first), ok(&second)]);
+    // It gets as far as the stand-in for `ip` goes.
+    tried(&scene, &json!({})).unwrap();
+    let lines: Vec<String> = api
+        .seen()
+        .requests
+        .iter()
+        .map(|one| one.line.clone())
+        .collect();
+    let wanted = [
+        "GET /api/v1/nodes?limit=200 HTTP/1.1",
+        "GET /api/v1/nodes?limit=200&continue=m%20ore HTTP/1.1",
+    ];
+    assert_eq!(lines, wanted);
+    let calls = std::fs::read_to_string(scene.world.path("tool.lines")).unwrap();
+    assert!(calls.contains("route get 198.18.0.2 oif eth0"), "{calls}");
+}
+
+#[test]
+fn what_is_no_list_of_nodes_is_an_error_that_says_what_to_check_and_nothing_is_made() {
+    let empty = page(&[&[("Hostname", "a")]], "");
+    let loopback = page(&[&[("InternalIP", "127.0.0.1")]], "");
+    let v6 = page(&[&[("InternalIP", "fd00::1")]], "");
+    for (says, options, words) in [
+        (status(403), json!({}), "may not list nodes"),
+        (status(401), json!({}), "it does not know who asks"),
+        (
+            ok(&json!({"kind": "PodList", "metadata": {}, "items": []})),
+            json!({}),
+            "is a `PodList` where a NodeList was wanted",
+        ),
+        (ok(&json!([7])), json!({}), "is no list of nodes"),
+        (ok(&empty), json!({}), "Kubernetes names no address"),
+        (
+            ok(&v6),
+            json!({"srcaddr": "198.18.0.1"}),
+            "Kubernetes names no address",
+        ),
+        (ok(&loopback), json!({}), "127.0.0.1 is no node's address"),
+        (
+            Say::AndEnd("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{\"a\":".to_owned()),
+            json!({}),
+            "is not JSON",
+        ),
+    ] {
+        let scene = Scene::new();
+        let _api: Api = scene.api(vec![says]);
+        let error = tried(&scene, &options).unwrap_err();
+        assert!(error.contains(words) && error.contains("green"), "{error}");
+        scene.untouched();
+    }
+}
