@@ -12,7 +12,7 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use serde_json::Value;
 
-pub use network::{Common, DefaultRoute, Filter, Gateway, MacChoice, Network, PeersFrom};
+pub use network::{Common, DefaultRoute, Filter, Gateway, Join, MacChoice, Network, PeersFrom};
 use walk::{At, Faults};
 
 use crate::cni::result::Dns;
@@ -623,6 +623,7 @@ mod tests {
                 "defaultRoute: wanted true, false or a metric",
             ),
             (json!({"mac": "ipv4"}), "mac: wanted"),
+            (json!({"join": true}), "join: wanted \"pod\" or \"always\""),
         ] {
             let fault = fault(network);
             assert!(fault.contains(words), "{fault}\nlacks {words}");

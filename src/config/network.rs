@@ -21,7 +21,7 @@ use crate::ip::subnets::fewest;
 use crate::ip::{Family, IfName, TableId, Vni};
 
 /// The keys of a network.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 22] = [
     "id",
     "name",
     "device",
@@ -32,6 +32,7 @@ const KNOWN: [&str; 21] = [
     "mtu",
     "options",
     "peers",
+    "join",
     "bypass",
     "serviceMasquerade",
     "ipMasq",
@@ -67,6 +68,8 @@ pub struct Network {
     pub peers: Option<Vec<IpAddr>>,
     /// Where they are known from, where the configuration does not list them.
     pub peers_from: Option<PeersFrom>,
+    /// How long a node is on it.
+    pub join: Join,
     /// MTU in bytes; none is what the underlay leaves.
     pub mtu: Option<u32>,
     /// The vxlan device.
@@ -110,6 +113,15 @@ pub enum Gateway {
     Static,
     /// Every node's, each with a MAC of its own.
     Anycast,
+}
+
+/// How long a node is on a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Join {
+    /// While it has a pod of it.
+    Pod,
+    /// Always, so that it and its other pods reach the network's pods without a routing daemon.
+    Always,
 }
 
 /// The containers' default route through their node.
@@ -196,6 +208,7 @@ impl Network {
             options: options::read(&at.inner("options"), Vni::new(vni?).ok()?),
             peers: None,
             peers_from: None,
+            join: keys::join(at),
             bypass,
             table: common.table,
             pref: common.pref,

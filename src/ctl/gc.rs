@@ -285,9 +285,14 @@ fn idle<'a>(
     node: &'a Node,
     network: &'a OnNode,
 ) -> Result<Option<&'a Network>, CniError> {
-    let Some(configured) = &network.configured else {
+    // One that was joined for always and is no longer configured is by its definition.
+    let left = || network.side.as_ref().map(|side| &side.network);
+    let Some(configured) = network.configured.as_ref().or_else(left) else {
         return Ok(None);
     };
+    if network.is_always() {
+        return Ok(None);
+    }
     let journal = Journal::new(&node.config.log_file, "GC", "");
     let idle = is_left_over(&own(system, &journal), &node.store, configured)?;
     Ok(idle.then_some(configured))

@@ -8,7 +8,7 @@ use super::args::Shared;
 use super::doctor::Filters;
 use super::look::shown;
 use crate::cni::CniError;
-use crate::config::{Config, Network};
+use crate::config::{Config, Join, Network};
 use crate::conflist::{self, Wanted};
 use crate::ops;
 use crate::ops::host_side::HostSide;
@@ -45,7 +45,8 @@ pub struct OnNode {
     pub name: String,
     /// As the configuration has it.
     pub configured: Option<Network>,
-    /// As it is on this node where an attachment is on it, else as the next ADD would make it.
+    /// As it is on this node where an attachment is on it, else as the next ADD would make it, or as it was made where the
+    /// configuration has it no more.
     pub side: Option<HostSide>,
     /// Its attachments, by container.
     pub attachments: Vec<Recorded>,
@@ -126,6 +127,10 @@ fn networks(config: &Config, store: &Store) -> Result<Vec<OnNode>, CniError> {
     let mut names: Vec<String> = configured.collect();
     let recorded = store.networks()?.into_iter();
     names.extend(recorded.filter(|name| config.network(name).is_none()));
+    // One that was joined for always, and is no longer in the configuration.
+    let made = store.defined()?.into_iter();
+    let made: Vec<String> = made.filter(|name| !names.contains(name)).collect();
+    names.extend(made);
     let network = |name: String| {
         let found = store.attachments(&name)?.into_iter();
         let configured = config.network(&name).cloned();
@@ -135,8 +140,11 @@ fn networks(config: &Config, store: &Store) -> Result<Vec<OnNode>, CniError> {
             .collect();
         attachments.sort_by(|one, other| natural(&one.name(), &other.name()));
         let kept = latest(&attachments).map(|kept| HostSide::of(store, kept));
+        let left = || store.definitions(&name).pop().map(HostSide::alone);
         Ok(OnNode {
-            side: kept.or_else(|| configured.clone().map(HostSide::alone)),
+            side: kept
+                .or_else(|| configured.clone().map(HostSide::alone))
+                .or_else(left),
             configured,
             attachments,
             name,
@@ -160,11 +168,22 @@ fn latest(attachments: &[Recorded]) -> Option<&Network> {
 }
 
 impl OnNode {
-    /// The network as it is on this node, where a container is on it.
+    /// The network as it is on this node, where a container is on it, or the node is always.
     pub fn standing(&self) -> Option<&HostSide> {
         self.side
             .as_ref()
-            .filter(|_| latest(&self.attachments).is_some())
+            .filter(|_| self.has_pods() || self.is_always())
+    }
+
+    /// Whether a container is on it.
+    pub fn has_pods(&self) -> bool {
+        latest(&self.attachments).is_some()
+    }
+
+    /// Whether this node is to be on it without a container too.
+    pub fn is_always(&self) -> bool {
+        let configured = self.configured.as_ref();
+        configured.is_some_and(|network| network.join == Join::Always)
     }
 
     /// The networks as they are on this node: as containers joined them, or as the next one would. More

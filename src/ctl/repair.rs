@@ -17,13 +17,13 @@ use crate::config::Network;
 use crate::exec::{Exec, System};
 use crate::ip::{IfName, Netns};
 use crate::journal::Journal;
-use crate::ops::host_side::HostSide;
+use crate::ops::host_side::{HostSide, Latest, forget_former};
 use crate::ops::status::clash;
 use crate::ops::{guard, namespace_inode, peers};
-use crate::plan::{self, Fact, Observed, Probe, Side, Step, Verdict};
+use crate::plan::{self, Fact, Observed, Probe, Read, Side, Step, Verdict, underlay};
 use crate::route_table;
 use crate::session::{Session, refuse_foreign};
-use crate::store::Store;
+use crate::store::{Lock, Store};
 
 /// What was done, and what was not.
 #[derive(Debug, Default)]
@@ -95,14 +95,20 @@ fn side(
 ) -> Result<Option<Mended>, CniError> {
     let journal = journal(node, &on.name, "-", "").of(system);
     let session = session(system, &journal);
-    let _alone = node.store.clone().until(system.stop()).hold(&on.name)?;
+    let alone = node.store.clone().until(system.stop()).hold(&on.name)?;
     // The last container may have left since the records were read: nothing is made for a container that has gone.
-    if !node.store.is_used_by_others(&on.name, "", "")? {
-        return Ok(None);
-    }
+    let has_pods = node.store.is_used_by_others(&on.name, "", "")?;
     // Nor as it was then: an ADD may have brought another definition.
-    let side = HostSide::of(&node.store, known).with_peers_of(known);
-    let mended = make_side(&session, &node.store, &side, steps);
+    let side = match has_pods {
+        true => HostSide::of(&node.store, known).with_peers_of(known),
+        false if on.has_pods() => return Ok(None),
+        false => HostSide::alone(known.clone()),
+    };
+    let joined = match has_pods {
+        true => Ok(()),
+        false => begin(&session, &node.store, &side.network, &alone),
+    };
+    let mended = joined.and_then(|()| make_side(&session, &node.store, &side, steps));
     end(&journal, steps, mended.as_ref().err());
     let (now, mtu_before) = mended?;
     node.store.note_peers(&side.network)?;
@@ -111,6 +117,27 @@ fn side(
         now,
         mtu_before,
     }))
+}
+
+/// What is to be known and noted before a node joins a network without a container.
+fn begin(
+    session: &Session<'_>,
+    store: &Store,
+    network: &Network,
+    alone: &Lock,
+) -> Result<(), CniError> {
+    let mut reads = underlay::overlap_reads(network);
+    reads.push(Read::Link(Side::Host, network.vx.clone()));
+    let seen = session.observe(reads)?;
+    if seen.link(Side::Host, &network.vx).is_none() {
+        underlay::check_before_joining(network, &seen)?;
+        alone.note_made()?;
+    }
+    store.note_definition(network)?;
+    // What an edit since has left is nobody's: there is no pod that came before.
+    let left = forget_former(session, store, &network.name, ("", ""), Latest::Stays)?;
+    left.iter().for_each(|line| session.remark(line));
+    Ok(())
 }
 
 fn make_side(

@@ -16,7 +16,7 @@ use super::leave::{leave, leave_if_idle};
 use super::{all, ending, journal, kept, namespace_inode, store};
 use crate::cni::delegate::{Call, Delegate};
 use crate::cni::{Args, CniError, Code, Request, Verb};
-use crate::config::{Config, Network};
+use crate::config::{Config, Join, Network};
 use crate::exec::{self, System};
 use crate::ip::{Command, IfName, Mac, Netns, Program, link};
 use crate::lease;
@@ -403,8 +403,10 @@ impl Known {
             ),
             // Without a record there was no attachment, or none that is known.
             (_, None) => match unrecorded.or_else(|| self.network_of_result(request)) {
-                Some(network) => leave_if_idle(session, store, network),
-                None => Ok(()),
+                Some(network) if network.join == Join::Pod => {
+                    leave_if_idle(session, store, network)
+                }
+                _ => Ok(()),
             },
         }
     }

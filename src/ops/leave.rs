@@ -5,7 +5,7 @@
 use super::host_side::{Latest, forget_former};
 use super::{ending, guard};
 use crate::cni::{CniError, Code};
-use crate::config::Network;
+use crate::config::{Join, Network};
 use crate::ip::IfName;
 use crate::plan::{self, Fact, Observed, Probe, Read, Side, Step, host};
 use crate::session::Session;
@@ -26,7 +26,7 @@ pub fn leave(
     latest: Latest,
 ) -> Result<(), CniError> {
     let alone = store.hold(&network.name)?;
-    if store.is_used_by_others(&network.name, container, ifname)? {
+    if stays(store, &network.name) || store.is_used_by_others(&network.name, container, ifname)? {
         let (name, leaving) = (&network.name, (container, ifname));
         let left = forget_former(session, store, name, leaving, latest)?;
         if latest == Latest::Too
@@ -44,6 +44,13 @@ pub fn leave(
     store.remove(&network.name, container, ifname)?;
     alone.remove();
     Ok(())
+}
+
+/// Whether the node stays on a network without attachments, as it was last made.
+fn stays(store: &Store, network: &str) -> bool {
+    let made = store.definitions(network);
+    made.last()
+        .is_some_and(|latest| latest.join == Join::Always)
 }
 
 /// Takes the host side away of a network without attachments, neither by a record nor by what listens
@@ -114,7 +121,8 @@ pub fn leave_after_failure(
         Err(error) => return told(error.into()),
     };
     let used = match store.is_used_by_others(&network.name, container, ifname) {
-        Ok(used) => used,
+        // It was there before, and stays.
+        Ok(used) => used || !makes(network, steps) && stays(store, &network.name),
         Err(error) => return told(error.into()),
     };
     let mut left = match (used, alone.is_made()) {
@@ -141,6 +149,14 @@ pub fn leave_after_failure(
         }
     }
     left
+}
+
+/// Whether the network's device is among what was made.
+fn makes(network: &Network, steps: &[Step]) -> bool {
+    let device = host::device(network, &Observed::default()).undo();
+    steps
+        .iter()
+        .any(|step| step.undo.is_some() && step.undo == device)
 }
 
 /// After an ADD that failed on a network in use: where no other attachment is by its definition, what that has brought goes,

@@ -40,6 +40,17 @@ impl Store {
         all.iter().any(|one| one.is_of(network))
     }
 
+    /// The networks that the node is on, by what their host sides were made from.
+    ///
+    /// # Errors
+    /// [`StoreError::File`] when the folder cannot be listed.
+    pub fn defined(&self) -> Result<Vec<String>, StoreError> {
+        let names = list(&self.run)?.into_iter();
+        Ok(names
+            .filter_map(|name| Some(name.strip_suffix(SUFFIX)?.to_owned()))
+            .collect())
+    }
+
     /// Those of all other networks of this node.
     ///
     /// # Errors

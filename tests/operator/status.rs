@@ -100,6 +100,7 @@ fn a_program_gets_every_key_whether_there_is_something_or_not() {
             "group",
             "port",
             "peers",
+            "peers_from",
             "counters",
         ];
         assert_eq!(keys(network), wanted);

@@ -3,7 +3,7 @@
 use ipnetwork::IpNetwork;
 use serde_json::Value;
 
-use super::{DefaultRoute, Gateway, MacChoice};
+use super::{DefaultRoute, Gateway, Join, MacChoice};
 use crate::config::hosts::{address, number};
 use crate::config::walk::At;
 use crate::ip::{Family, IfName};
@@ -21,6 +21,17 @@ pub(super) fn gateway(at: &At<'_>) -> Gateway {
     };
     at.read("gateway", "\"static\" or \"anycast\"", read)
         .unwrap_or(Gateway::Static)
+}
+
+/// `join`.
+pub(super) fn join(at: &At<'_>) -> Join {
+    let read = |value: &Value| match value.as_str() {
+        Some("pod") => Some(Join::Pod),
+        Some("always") => Some(Join::Always),
+        _ => None,
+    };
+    at.read("join", "\"pod\" or \"always\"", read)
+        .unwrap_or(Join::Pod)
 }
 
 /// `vx_NAME` and `mv_NAME`, where `device` replaces NAME.

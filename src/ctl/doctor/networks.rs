@@ -127,7 +127,7 @@ impl<'a> Looked<'a> {
         };
         let attached = Attached::of(&node.store, on);
         let host = match (&on.side, &seen) {
-            (Some(side), Ok(seen)) if !attached.is_empty() => {
+            (Some(side), Ok(seen)) if !attached.is_empty() || on.standing().is_some() => {
                 host_facts(side, seen).map(|facts| judge(facts, seen))
             }
             _ => Ok(Vec::new()),
@@ -143,9 +143,10 @@ impl<'a> Looked<'a> {
         }
     }
 
-    /// The network, where it has an attachment.
+    /// The network, where it has an attachment or is to be there without.
     fn standing(&self) -> Option<&'a Network> {
-        self.network.filter(|_| !self.attached.is_empty())
+        let stands = !self.attached.is_empty() || self.on.standing().is_some();
+        self.network.filter(|_| stands)
     }
 
     /// What its wire is asked about, where it has an attachment.

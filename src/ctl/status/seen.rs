@@ -152,7 +152,7 @@ impl<'a> Seen<'a> {
             "group": vxlan.group,
             "port": vxlan.dstport,
             "peers": self.peers(network),
-            "peersFrom": network.peers_from.as_ref().map(ToString::to_string),
+            "peers_from": network.peers_from.as_ref().map(ToString::to_string),
             "counters": counters.map(Counters::document),
         });
         if let (Some(into), Value::Object(more)) = (value.as_object_mut(), more) {
