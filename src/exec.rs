@@ -168,6 +168,15 @@ impl System {
         }
     }
 
+    /// Another one that ends what it does at the same SIGTERM, for work of its own.
+    pub fn again(&self) -> Self {
+        Self {
+            stop: self.stop.clone(),
+            on_sigterm: self.on_sigterm,
+            ..Self::default()
+        }
+    }
+
     /// One that carries through what it does when SIGTERM comes: for what takes something off, which a
     /// runtime would only have to ask for again.
     pub fn through_sigterm() -> Self {

@@ -2,7 +2,7 @@
 //!
 //! A verb's options stand here whole; the verb itself is in the file of its name.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -43,6 +43,8 @@ pub enum VxlanVerb {
     Log(LogOptions),
     /// Counts and measures this node for Prometheus
     Metrics(MetricsOptions),
+    /// Goes on: repairs on a change and on a timer, hears of peers, serves health and metrics on loopback
+    Agent(AgentOptions),
 }
 
 /// CNI IPAM plugin: the kernel's routing table as the cluster's address database.
@@ -70,7 +72,7 @@ pub enum RouteTableVerb {
 }
 
 /// What every verb takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Shared {
     /// The network configuration; else the first in /etc/cni/net.d that has this plugin
     #[arg(long, value_name = "FILE", global = true)]
@@ -323,6 +325,22 @@ pub struct MetricsOptions {
     /// Looks into no pod, which starts four processes for each: none of the pods' facts is told
     #[arg(long)]
     pub no_pods: bool,
+}
+
+/// `vxlan agent`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  vxlan agent                  until SIGTERM; deploy/vxlan-cni-agent.service runs it
+  vxlan agent --every 60       looks at every pod each minute
+  curl -s http://127.0.0.1:9789/healthz | jq
+                               how it is, and what it could not mend")]
+pub struct AgentOptions {
+    /// Where /healthz and /metrics are answered
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9789")]
+    pub listen: SocketAddr,
+    /// Seconds between two looks at everything
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub every: u64,
 }
 
 #[cfg(test)]

@@ -35,6 +35,24 @@ pub fn run(shared: &Shared, options: &MetricsOptions) -> Result<Said, CniError> 
     }
 }
 
+/// What the agent tells a scrape: itself, and this node without a look into the pods, which starts four processes for each.
+///
+/// # Errors
+/// As [`run`].
+pub fn of_the_agent(
+    system: &System,
+    shared: &Shared,
+    own: Vec<Family>,
+) -> Result<String, CniError> {
+    let options = MetricsOptions {
+        output: None,
+        no_pods: true,
+    };
+    let mut families = families(system, &Node::open(shared)?, &options)?;
+    families.extend(own);
+    Ok(family::text(&families))
+}
+
 /// Beside its place and renamed, so that no reader sees a part of it; a reader of the folder may read it.
 fn put(file: &Path, text: &str) -> Result<(), CniError> {
     // node_exporter reads files that end in `.prom` alone.

@@ -2,6 +2,7 @@
 //!
 //! A verb computes what it has to say and whether all is well; here it is printed.
 
+pub mod agent;
 pub mod args;
 pub mod doctor;
 pub mod gc;
@@ -103,6 +104,7 @@ pub fn vxlan() -> ExitCode {
             VxlanVerb::Graph(options) => graph::run(&shared, options),
             VxlanVerb::Log(options) => log::run(&shared, options),
             VxlanVerb::Metrics(options) => metrics::run(&shared, options),
+            VxlanVerb::Agent(options) => agent::run(&shared, options),
         };
         Ok(said)
     });

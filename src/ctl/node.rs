@@ -12,6 +12,7 @@ use crate::config::{Config, Join, Network};
 use crate::conflist::{self, Wanted};
 use crate::ops;
 use crate::ops::host_side::HostSide;
+use crate::ops::peers::Told;
 use crate::store::{Attachment, Found, Store};
 use crate::table::natural;
 
@@ -34,6 +35,8 @@ pub struct Node {
     pub faults: Option<CniError>,
     /// The records.
     pub store: Store,
+    /// What is known of peers without asking.
+    pub told: Told,
     /// The networks of the configuration in its order, then those that only records know.
     pub networks: Vec<OnNode>,
 }
@@ -118,6 +121,7 @@ impl Node {
             raw: conf.config,
             config,
             store,
+            told: Told::default(),
         })
     }
 }

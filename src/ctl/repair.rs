@@ -49,6 +49,18 @@ pub fn run(shared: &Shared, _: &RepairOptions) -> Result<Said, CniError> {
 
 /// Mends what can be mended, on a dry run in thought.
 pub fn repair(system: &System, node: &Node) -> Done {
+    let (mut done, seen) = sides(system, node);
+    claims(system, node, &mut done);
+    containers(system, node, &seen, &mut done);
+    done
+}
+
+/// Mends the host sides alone.
+pub fn repair_host_sides(system: &System, node: &Node) -> Done {
+    sides(system, node).0
+}
+
+fn sides(system: &System, node: &Node) -> (Done, Vec<Mended>) {
     let mut done = Done::default();
     let mut seen: Vec<Mended> = Vec::new();
     for on in &node.networks {
@@ -60,8 +72,13 @@ pub fn repair(system: &System, node: &Node) -> Done {
         let of = format!("network {}", on.name);
         heading(system, &of);
         // Before the lock, for which pods wait.
-        let (known, unasked) =
-            peers::for_repair(system, &node.config, &node.store, &standing.network);
+        let (known, unasked) = peers::for_repair(
+            system,
+            &node.config,
+            &node.store,
+            &node.told,
+            &standing.network,
+        );
         done.failed.extend(unasked.map(|error| (of.clone(), error)));
         let mended = side(system, node, on, &known, &mut steps);
         done.tell(&of, &steps, &Netns::Own);
@@ -71,9 +88,7 @@ pub fn repair(system: &System, node: &Node) -> Done {
             Err(error) => done.failed.push((of, error)),
         }
     }
-    claims(system, node, &mut done);
-    containers(system, node, &seen, &mut done);
-    done
+    (done, seen)
 }
 
 /// The host side of a network, mended.
@@ -339,7 +354,8 @@ impl Done {
         self.made.extend(steps.iter().map(shown));
     }
 
-    fn text(&self) -> String {
+    /// The same for people: a line for each.
+    pub fn text(&self) -> String {
         let made = self.made.iter().map(|(of, what)| format!("{of}: {what}\n"));
         let failed = self.failed.iter().map(|(of, error)| {
             let details = error.details.split("; ").filter(|line| !line.is_empty());

@@ -9,7 +9,7 @@ use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{
     ConnectProxyConnector, Connector, SocksConnector, TcpConnector,
 };
-use ureq::{Agent, Body, Error};
+use ureq::{Agent, Body, BodyReader, Error};
 
 use super::credentials::Access;
 use super::error::LookupError;
@@ -59,7 +59,7 @@ pub const NODES: Kind = Kind {
 
 /// The longest answer. The API stores objects of at most 1.5 MiB (etcd's `--max-request-bytes`); JSON is longer
 /// than the form they are stored in.
-const ANSWER_MAX: u64 = 8 << 20;
+pub const ANSWER_MAX: u64 = 8 << 20;
 
 /// The longest body of a refusal that is read, so that the connection can be used again.
 const REFUSAL_MAX: u64 = 64 << 10;
@@ -144,13 +144,39 @@ impl<'a> Client<'a> {
         Err(LookupError::Interrupted)
     }
 
-    fn once(&self, url: &str, left: Duration) -> Result<Vec<u8>, Failed> {
+    /// Asks once for what goes on: an answer that is read as it comes, for so long at most.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn open(&self, path: &str, allowed: Duration) -> Result<BodyReader<'static>, LookupError> {
+        let url = format!("{}{path}", self.server);
+        let unanswered = |failed| match failed {
+            Failed::Final(error) => error,
+            Failed::Passing(why, _) => LookupError::Unanswered {
+                server: self.server.clone(),
+                tries: "once".to_owned(),
+                why,
+                allowed: allowed.as_millis(),
+            },
+        };
+        let response = self.call(&url, allowed).map_err(unanswered)?;
+        match response.status() {
+            StatusCode::OK => Ok(response.into_body().into_reader()),
+            _ => Err(unanswered(self.refused(&response))),
+        }
+    }
+
+    fn call(&self, url: &str, left: Duration) -> Result<Response<Body>, Failed> {
         let mut request = self.agent.get(url);
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
         let request = request.config().timeout_global(Some(left)).build();
-        let mut response = request.call().map_err(|error| self.failed(error))?;
+        request.call().map_err(|error| self.failed(error))
+    }
+
+    fn once(&self, url: &str, left: Duration) -> Result<Vec<u8>, Failed> {
+        let mut response = self.call(url, left)?;
         let status = response.status();
         let long = if status == StatusCode::OK {
             ANSWER_MAX

@@ -1,12 +1,14 @@
 //! The nodes of the cluster, each by its addresses on the underlay (`status.addresses`, type `InternalIP`).
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::client::{Client, NODES};
+use super::client::{ANSWER_MAX, Client, NODES};
 use super::credentials::Place;
 use super::error::LookupError;
 use crate::cni::CniError;
@@ -21,6 +23,9 @@ const PAGE: usize = 200;
 
 /// The most pages of one list, so that an answer that always names a next one comes to an end.
 const PAGES_MAX: usize = 1_000;
+
+/// How long a watch goes on: a connection that is dead without a word is found out then.
+pub const WATCH: Duration = Duration::from_secs(60);
 
 /// The kind of address by which nodes find each other (`NodeInternalIP`, `k8s.io/api/core/v1/types.go`).
 const INTERNAL: &str = "InternalIP";
@@ -60,8 +65,13 @@ struct Node {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Meta {
+    /// A bookmark has none.
+    #[serde(default)]
     name: String,
+    #[serde(default)]
+    resource_version: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -94,6 +104,87 @@ impl Node {
 /// Code 7 for a kubeconfig that cannot be, 11 for everything else, with what to check.
 pub fn list(system: &System, place: &Place, timeout: Duration) -> Result<Nodes, CniError> {
     look_up(system, place, timeout).map_err(|error| error.about(WHAT))
+}
+
+/// One event of a watch.
+#[derive(Debug, Deserialize)]
+struct Event {
+    #[serde(rename = "type")]
+    kind: String,
+    object: Value,
+}
+
+/// Hears of each change of the nodes' addresses until the server ends the watch, as it does after [`WATCH`]; another one goes on
+/// from where this one ended.
+///
+/// # Errors
+/// As [`list`]; also where the moment of the list is so long ago that the server knows no more what came since.
+pub fn watch(
+    system: &System,
+    place: &Place,
+    timeout: Duration,
+    nodes: &mut Nodes,
+    heard: &mut dyn FnMut(&Nodes),
+) -> Result<(), CniError> {
+    follow(system, place, timeout, nodes, heard).map_err(|error| error.about(WHAT))
+}
+
+fn follow(
+    system: &System,
+    place: &Place,
+    timeout: Duration,
+    nodes: &mut Nodes,
+    heard: &mut dyn FnMut(&Nodes),
+) -> Result<(), LookupError> {
+    let access = place.access(system, Instant::now() + timeout)?;
+    let client = Client::new(system, &access, &NODES)?;
+    let (seconds, from) = (WATCH.as_secs(), escaped(&nodes.version));
+    let path = format!(
+        "/api/v1/nodes?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={from}"
+    );
+    let mut lines = BufReader::new(client.open(&path, WATCH + timeout)?);
+    let wrong = |why: &str| LookupError::Answer {
+        server: access.server.to_string(),
+        why: why.to_owned(),
+    };
+    loop {
+        let mut line = Vec::new();
+        let read = lines.by_ref().take(ANSWER_MAX).read_until(b'\n', &mut line);
+        match read {
+            // Ended by the server, or by what is between: the next watch goes on from here.
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(_) if line.last() != Some(&b'\n') => return Ok(()),
+            Ok(_) => {}
+        }
+        let before = nodes.addresses.clone();
+        apply(nodes, &line).map_err(|why| wrong(why))?;
+        if nodes.addresses != before {
+            heard(nodes);
+        }
+    }
+}
+
+/// Takes an event in.
+fn apply(nodes: &mut Nodes, line: &[u8]) -> Result<(), &'static str> {
+    let event: Event = serde_json::from_slice(line).map_err(|_| "has an event that is none")?;
+    if event.kind == "ERROR" {
+        // 410: what came since is no longer known (Kubernetes API concepts, "410 Gone").
+        return Err("ends the watch with an error");
+    }
+    let object = Node::deserialize(event.object).map_err(|_| "has an event about no node")?;
+    let addresses = object.addresses();
+    nodes.version = object.metadata.resource_version;
+    match event.kind.as_str() {
+        "ADDED" | "MODIFIED" => {
+            nodes.addresses.insert(object.metadata.name, addresses);
+        }
+        "DELETED" => {
+            nodes.addresses.remove(&object.metadata.name);
+        }
+        // BOOKMARK: the version alone.
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Where it is written which server is asked.
@@ -192,6 +283,48 @@ mod tests {
             assert!(error.contains(words), "{error}");
         }
         assert!(page(b"{").unwrap_err().contains("is not JSON"));
+    }
+
+    #[test]
+    fn events_of_a_watch_add_change_and_remove_nodes_and_one_that_is_none_ends_it() {
+        let mut nodes = Nodes {
+            addresses: BTreeMap::new(),
+            version: "1".to_owned(),
+        };
+        let event = |kind: &str, name: &str, version: &str, address: Option<&str>| {
+            let addresses: Vec<serde_json::Value> = address
+                .iter()
+                .map(|address| json!({"type": "InternalIP", "address": address}))
+                .collect();
+            json!({"type": kind, "object": {"metadata": {"name": name, "resourceVersion": version},
+                "status": {"addresses": addresses}}})
+            .to_string()
+        };
+        let shown = |nodes: &Nodes| format!("{:?} {}", nodes.addresses, nodes.version);
+        for (line, wanted) in [
+            (
+                event("ADDED", "a", "2", Some("198.18.0.1")),
+                "{\"a\": [198.18.0.1]} 2",
+            ),
+            (
+                event("MODIFIED", "a", "3", Some("198.18.0.2")),
+                "{\"a\": [198.18.0.2]} 3",
+            ),
+            (event("BOOKMARK", "", "9", None), "{\"a\": [198.18.0.2]} 9"),
+            (event("DELETED", "a", "10", None), "{} 10"),
+        ] {
+            apply(&mut nodes, line.as_bytes()).unwrap();
+            assert_eq!(shown(&nodes), wanted);
+        }
+        let gone = json!({"type": "ERROR", "object": {"kind": "Status", "code": 410}}).to_string();
+        for line in [
+            gone.as_str(),
+            "{}",
+            "[",
+            "{\"type\": \"ADDED\", \"object\": 7}",
+        ] {
+            assert!(apply(&mut nodes, line.as_bytes()).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The peers of a network whose configuration says from where they are known: asked for before any lock, by which they were last
 //! made where the source does not answer.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::cni::{CniError, Code};
@@ -48,14 +49,54 @@ pub fn for_add(
     }
 }
 
+/// What sources have told that are heard all the time, so that nothing need be asked.
+#[derive(Debug, Clone, Default)]
+pub struct Told(Vec<(PeersFrom, Vec<IpAddr>)>);
+
+impl Told {
+    /// Takes in what a source tells now; whether that is news.
+    pub fn hear(&mut self, from: PeersFrom, mut found: Vec<IpAddr>) -> bool {
+        found.sort_unstable();
+        found.dedup();
+        match self.0.iter_mut().find(|(known, _)| *known == from) {
+            Some((_, before)) if *before == found => false,
+            Some((_, before)) => {
+                *before = found;
+                true
+            }
+            None => {
+                self.0.push((from, found));
+                true
+            }
+        }
+    }
+
+    /// Forgets what is heard no more.
+    pub fn keep(&mut self, mut is_heard: impl FnMut(&PeersFrom) -> bool) {
+        self.0.retain(|(from, _)| is_heard(from));
+    }
+
+    /// What is known of a network's source.
+    pub fn of<'a>(&'a self, network: &'a Network) -> Option<(&'a PeersFrom, &'a [IpAddr])> {
+        let wanted = network.peers_from.as_ref()?;
+        let (_, found) = self.0.iter().find(|(from, _)| from == wanted)?;
+        Some((wanted, found))
+    }
+}
+
 /// The same for repair: whatever age the list has, and with what the source did not tell.
 pub fn for_repair(
     system: &System,
     config: &Config,
     store: &Store,
+    told: &Told,
     network: &Network,
 ) -> (Network, Option<CniError>) {
-    match peers::ask(system, &config.kubernetes, network) {
+    let now = match told.of(network) {
+        Some((from, found)) => peers::known(network, from, found.to_vec()),
+        None => peers::ask(system, &config.kubernetes, network),
+    };
+    match now {
         Ok(now) => (now, None),
         Err(error) => (store.with_noted_peers(network.clone()), Some(error)),
     }

@@ -30,6 +30,14 @@ pub fn ask(
         return Ok(network.clone());
     };
     let found = addresses(system, kubernetes, from).map_err(|error| of(network, error))?;
+    known(network, from, found)
+}
+
+/// The network with what a source told.
+///
+/// # Errors
+/// As [`ask`].
+pub fn known(network: &Network, from: &PeersFrom, found: Vec<IpAddr>) -> Result<Network, CniError> {
     let mut found = match from {
         // Written by hand, or by a program that knows which family is wanted.
         PeersFrom::File(_) => found,
@@ -52,7 +60,11 @@ pub fn ask(
     })
 }
 
-fn addresses(
+/// What a source tells, of either family.
+///
+/// # Errors
+/// Code 11 where it does not answer, 7 where its answer cannot be.
+pub fn addresses(
     system: &System,
     kubernetes: &Kubernetes,
     from: &PeersFrom,

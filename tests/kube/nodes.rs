@@ -106,3 +106,66 @@ fn what_is_no_list_of_nodes_is_an_error_that_says_what_to_check_and_nothing_is_m
         scene.untouched();
     }
 }
+
+#[test]
+fn an_agent_watches_the_nodes_from_the_list_on_and_lists_them_anew_where_the_server_knows_no_more_what_came_since()
+ {
+    let scene = Scene::new();
+    let event = |version: &str| {
+        let node = json!({"metadata": {"name": "b", "resourceVersion": version},
+            "status": {"addresses": [{"type": "InternalIP", "address": "198.18.0.3"}]}});
+        json!({"type": "ADDED", "object": node})
+    };
+    let head = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
+    let list = page(&[&[("InternalIP", "198.18.0.2")]], "");
+    let gone = json!({"type": "ERROR", "object": {"kind": "Status", "code": 410}});
+    let api = scene.api(vec![
+        ok(&list),
+        Say::AndEnd(format!("{head}{}\n", event("8"))),
+        Say::AndEnd(format!("{head}{gone}\n")),
+        ok(&list),
+        Say::AndWait(head.to_owned()),
+    ]);
+    let config = scene.config_with(|config| {
+        config["vxlans"] = json!([{"id": 200, "name": "green", "cidr": "10.2.0.1/16",
+            "peers": "kubernetes", "options": {"vtepdev": "eth0"}}]);
+        config["defaultNetwork"] = json!("green");
+    });
+    let file = scene.file("agent.conf", &config.to_string());
+    let call = scene.world.call(Program::Vxlan, "ADD", &config);
+    let call = ["CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"]
+        .into_iter()
+        .fold(call, |call, name| call.without(name));
+    let words = [
+        "agent",
+        "--listen",
+        "127.0.0.1:0",
+        "--conf",
+        file.to_str().unwrap(),
+    ];
+    let agent = words.iter().fold(call, |call, word| call.arg(word)).start();
+    let lines = || -> Vec<String> {
+        let seen = api.seen();
+        let all = seen.requests.iter();
+        all.map(|one| one.line.replace(" HTTP/1.1", "")).collect()
+    };
+    crate::support::lab::until("it watches again", || lines().len() >= 5);
+    let watch =
+        "GET /api/v1/nodes?watch=true&allowWatchBookmarks=true&timeoutSeconds=60&resourceVersion=";
+    let wanted = [
+        "GET /api/v1/nodes?limit=200".to_owned(),
+        format!("{watch}7"),
+        format!("{watch}8"),
+        "GET /api/v1/nodes?limit=200".to_owned(),
+        format!("{watch}7"),
+    ];
+    assert_eq!(lines(), wanted);
+    let pid = rustix::process::Pid::from_raw(i32::try_from(agent.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let said = crate::support::plugin::Said::by(agent);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.stderr.contains("ends the watch with an error"),
+        "{said:?}"
+    );
+}

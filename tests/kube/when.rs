@@ -260,11 +260,16 @@ fn the_reason_is_in_the_journal_and_in_the_record() {
 #[test]
 fn what_is_shipped_allows_to_get_pods_or_to_list_nodes_and_nothing_else() {
     for (text, resource, verb, count) in [
-        (include_str!("../../deploy/rbac.yaml"), "pods", "get", 4),
+        (
+            include_str!("../../deploy/rbac.yaml"),
+            "pods",
+            json!(["get"]),
+            4,
+        ),
         (
             include_str!("../../deploy/rbac-nodes.yaml"),
             "nodes",
-            "list",
+            json!(["list", "watch"]),
             2,
         ),
     ] {
@@ -274,7 +279,7 @@ fn what_is_shipped_allows_to_get_pods_or_to_list_nodes_and_nothing_else() {
             .filter(|one| !one["rules"].is_null())
             .collect();
         assert_eq!(roles.len(), 1);
-        let rules = json!([{"apiGroups": [""], "resources": [resource], "verbs": [verb]}]);
+        let rules = json!([{"apiGroups": [""], "resources": [resource], "verbs": verb}]);
         assert_eq!(roles[0]["rules"], rules);
         assert_eq!(documents.len(), count);
     }
