@@ -94,7 +94,7 @@ fn examine(system: &System, node: &Node, peers: &[IpAddr]) -> Report {
     let mut here = programs::programs(system, node.filters());
     here.extend(places::places(node));
     here.extend(others::others(system, node));
-    here.extend(neighbours::neighbours());
+    here.extend(neighbours::neighbours(system, node));
     here.extend(connections::connections());
     let firewalls = Firewalls::of(system);
     here.extend(firewalls.read());

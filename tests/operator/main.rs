@@ -17,6 +17,7 @@ mod edits;
 mod examples;
 mod gc;
 mod graph;
+mod lacking;
 mod limits;
 mod log;
 mod many;

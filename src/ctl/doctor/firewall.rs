@@ -9,7 +9,7 @@ use std::path::Path;
 
 use self::rules::{Dropped, Packet, Table};
 use super::probe::{ask, said};
-use super::programs::kernel_has;
+use super::programs::{NFTABLES, kernel_has};
 use super::report::{Finding, Id};
 use crate::config::Network;
 use crate::exec::{System, is_installed};
@@ -298,7 +298,7 @@ impl Firewalls {
 
 /// Whether the kernel has nftables at all.
 fn has_nftables() -> bool {
-    Path::new("/sys/module/nf_tables").exists() || kernel_has("nf_tables_newtable")
+    Path::new("/sys/module/nf_tables").exists() || kernel_has(NFTABLES)
 }
 
 /// What is to be let pass.

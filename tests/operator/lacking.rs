@@ -1,0 +1,92 @@
+//! What the kernel or the node lacks: room in a table of the kernel's, a driver, a program. Each is crossed once, with
+//! what mends it.
+
+use serde_json::Value;
+
+use crate::stage::Stage;
+use crate::support::lab::{Lab, Net};
+use crate::support::plugin::Said;
+
+/// Asks doctor where lines of a shell were run first, in the node's network namespace and a mount namespace of its own.
+fn doctor_after(stage: &Stage, lines: &str, words: &[&str]) -> Said {
+    let lines = format!("{lines}\nexec \"$@\"");
+    let [nsenter, net] = stage.node().enter();
+    let mounted = ["unshare", "-m", "sh", "-ec", &lines, "-"];
+    let call = stage.call(words).behind(&mounted);
+    call.behind(&[&nsenter, &net]).run()
+}
+
+/// What has failed.
+fn failed(said: &Said) -> Vec<Value> {
+    let document = said.json();
+    let all = document["findings"].as_array().unwrap().iter();
+    all.filter(|one| one["state"] == "failed")
+        .cloned()
+        .collect()
+}
+
+fn text<'a>(finding: &'a Value, key: &str) -> &'a str {
+    finding[key].as_str().unwrap()
+}
+
+/// The statistics of a table of neighbours as Linux 6.18 shows them, on one processor.
+fn statistics(entries: u32) -> String {
+    format!("entries  allocs   destroys table_fulls\n{entries:08x} 00004fff 00003fff 00000002\n")
+}
+
+/// The tables are the whole machine's, and other tests are on it: what the kernel tells of them is told by files in its
+/// place, which take what the fix writes.
+#[test]
+fn tables_of_the_kernel_that_are_nearly_full_are_crossed_until_their_fixes_were_run() {
+    let mut stage = Stage::new(Lab::new(1), vec![Net::new("blue", 100)]);
+    stage.join(0, "web", 1);
+    let dir = stage.lab().dir().join("tables");
+    std::fs::create_dir(&dir).unwrap();
+    let put = |name: &str, text: &str| {
+        let file = dir.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    };
+    put("nf_conntrack_count", "59000\n");
+    put("nf_conntrack_max", "65536\n");
+    for (family, table, entries) in [("ipv4", "arp_cache", 820), ("ipv6", "ndisc_cache", 1023)] {
+        put(&format!("{family}/default/gc_thresh3"), "1024\n");
+        put(&format!("stat/{table}"), &statistics(entries));
+    }
+    // The shell becomes doctor, and keeps its number; below its `net` the kernel takes no mount.
+    let mounts = format!(
+        "cd {}\n\
+         for file in nf_conntrack_count nf_conntrack_max; do mount --bind $file /proc/sys/net/netfilter/$file; done\n\
+         for family in ipv4 ipv6; do mount --bind $family /proc/sys/net/$family/neigh; done\n\
+         mount --bind . /proc/$$/net",
+        dir.display()
+    );
+    let found = failed(&doctor_after(&stage, &mounts, &["doctor", "--json"]));
+    let wanted = [
+        (
+            "neighbour_table",
+            "fills it: 820 of 1024 neighbours that net.ipv4.neigh.default.gc_thresh3 allows",
+        ),
+        (
+            "neighbour_table",
+            "fills it: 1023 of 1024 neighbours that net.ipv6.neigh.default.gc_thresh3 allows",
+        ),
+        (
+            "conntrack_table",
+            "new ones are dropped then: 59000 of 65536 connections that net.netfilter.nf_conntrack_max allows",
+        ),
+    ];
+    assert_eq!(found.len(), wanted.len(), "{found:#?}");
+    for (one, (id, words)) in found.iter().zip(wanted) {
+        assert!(
+            one["id"] == id && text(one, "message").contains(words),
+            "{words}: {one:#}"
+        );
+    }
+    let fixes = found
+        .iter()
+        .map(|one| format!("{} >&2\n", text(one, "fix")));
+    let mended = format!("{mounts}\n{}", fixes.collect::<String>());
+    let said = doctor_after(&stage, &mended, &["doctor"]);
+    assert_eq!(said.code, 0, "{said:?}");
+}
