@@ -51,17 +51,19 @@ fn one_wave(system: &System, arping: &Arping<'_>, wave: &[Option<Wire<'_>>]) -> 
                 on, network, seen, ..
             } = wire.as_ref()?;
             let crossing = move || seen.map(|seen| wire::crossing(system, network, seen));
+            let wire = wire.as_ref()?;
             Some((
                 threads.spawn(move || crossing().unwrap_or_default()),
                 threads.spawn(move || shared::addresses(arping, on, network)),
+                threads.spawn(move || shared::v6::addresses(system, wire)),
                 threads.spawn(move || macs::macs(system, on, network)),
             ))
         });
         let started: Vec<_> = started.collect();
         let joined = started.into_iter().map(|threads| {
-            threads.map_or_else(Asked::default, |(crossing, addresses, macs)| Asked {
+            threads.map_or_else(Asked::default, |(crossing, v4, v6, macs)| Asked {
                 crossing: joined(crossing),
-                addresses: joined(addresses),
+                addresses: [joined(v4), joined(v6)].concat(),
                 macs: joined(macs),
             })
         });

@@ -83,6 +83,14 @@ impl Echo {
         echo
     }
 
+    /// The same from an address of the device, whatever the route would choose.
+    pub fn named(mut self, from: std::net::IpAddr) -> Self {
+        let at = self.argv.len() - 1;
+        self.argv
+            .splice(at..at, ["-I".to_owned(), from.to_string()]);
+        self
+    }
+
     /// The same from within a namespace.
     pub fn within(self, netns: &Netns) -> Self {
         let mut argv = netns.enter();

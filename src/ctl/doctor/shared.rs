@@ -1,6 +1,8 @@
 //! Whether a container's address is another host's too, as it can be where nodes were cut off from each other
 //! while both handed addresses out, and no routing daemon tells them afterwards.
 
+pub mod v6;
+
 use std::net::IpAddr;
 
 use super::arping::{Arping, Heard, Question};
@@ -12,7 +14,7 @@ use crate::ctl::node::{OnNode, State};
 const SIDE_BY_SIDE: usize = 64;
 
 /// Asks a network's wire for the addresses of the containers that are on it here: more answers than
-/// questions are from more than one owner, whatever their MACs. IPv4 only, as far as `arping` goes.
+/// questions are from more than one owner, whatever their MACs. IPv4, as far as `arping` goes.
 pub fn addresses(arping: &Arping<'_>, on: &OnNode, network: &Network) -> Vec<Finding> {
     let (owned, dev) = (owned(on), &network.mv);
     let (mut findings, mut unasked) = (Vec::new(), Vec::new());
@@ -76,10 +78,16 @@ fn judged(address: IpAddr, who: &str, inspect: String, heard: &Heard) -> Option<
     (heard.answered > heard.asked).then(|| {
         let macs = heard.macs.join(" and ");
         let what = format!("{address} of {who} has two owners: {macs} answer for it");
-        Finding::failed(Id::AddressOwner, what).inspect(inspect).fix(format!(
-            "remove one of the two containers; the other node's `vxlan status {address}` tells which it is"
-        ))
+        Finding::failed(Id::AddressOwner, what)
+            .inspect(inspect)
+            .fix(fix(address))
     })
+}
+
+fn fix(address: IpAddr) -> String {
+    format!(
+        "remove one of the two containers; the other node's `vxlan status {address}` tells which it is"
+    )
 }
 
 #[cfg(test)]
