@@ -25,15 +25,28 @@ const FRESH: u64 = 60;
 /// How many addresses of a family are asked for, of what may be behind one VTEP.
 const MOST: usize = 3;
 
+/// How certain it is that a node is on a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Certainty {
+    /// It was heard some time ago, and may have left since.
+    Old,
+    /// It was heard just now.
+    Heard,
+    /// A route leads to it, or the operator names it.
+    Told,
+}
+
 /// Another node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     /// Its address on the underlay; none where only an address of the network is known.
     pub vtep: Option<IpAddr>,
-    /// Whether it is on the network for certain.
-    pub is_certain: bool,
+    /// Whether it is on the network.
+    pub certainty: Certainty,
     /// Addresses behind it, those first that are the likeliest to be there.
     pub behind: Vec<IpAddr>,
+    /// The MACs of those that were learnt by their MACs.
+    pub macs: Vec<(IpAddr, Mac)>,
 }
 
 /// What a network's device and routes tell.
@@ -133,15 +146,20 @@ pub fn peers(
         let peer = at(&mut found, vtep);
         // A MAC may be made up by a container there: that it is silent tells nothing.
         let is_fresh = entry.age().is_some_and(|age| age <= FRESH);
-        peer.is_certain |= is_fresh && !known.is_empty();
-        peer.behind.extend(known.into_iter().chain(guessed));
+        if is_fresh && !known.is_empty() {
+            peer.certainty = peer.certainty.max(Certainty::Heard);
+        }
+        for address in known.into_iter().chain(guessed) {
+            peer.behind.push(address);
+            peer.macs.push((address, mac));
+        }
     }
     for route in &known.routes {
         let address = route.dst.parse::<IpAddr>().ok();
         let by_another = |hop: &IpAddr| !network.cidrs.iter().any(|cidr| cidr.contains(*hop));
         if let Some((address, hop)) = address.zip(route.gateway().filter(by_another)) {
             let peer = at(&mut found, hop);
-            peer.is_certain = true;
+            peer.certainty = Certainty::Told;
             peer.behind.insert(0, address);
         }
     }
@@ -153,14 +171,15 @@ pub fn peers(
         .iter()
         .filter(|one| !is_inside(one) && !is_elsewhere(one));
     for vtep in vteps {
-        at(&mut found, *vtep).is_certain = true;
+        at(&mut found, *vtep).certainty = Certainty::Told;
     }
     let mut peers: Vec<Peer> = found.into_values().map(Peer::asked_for).collect();
     let named = named.iter().filter(|address| is_inside(address));
     peers.extend(named.map(|address| Peer {
         vtep: None,
-        is_certain: true,
+        certainty: Certainty::Told,
         behind: vec![*address],
+        macs: Vec::new(),
     }));
     peers
 }
@@ -168,8 +187,9 @@ pub fn peers(
 fn at(found: &mut BTreeMap<IpAddr, Peer>, vtep: IpAddr) -> &mut Peer {
     found.entry(vtep).or_insert_with(|| Peer {
         vtep: Some(vtep),
-        is_certain: false,
+        certainty: Certainty::Old,
         behind: Vec::new(),
+        macs: Vec::new(),
     })
 }
 
@@ -220,8 +240,15 @@ impl Peer {
                 taken.push(address);
             }
         }
+        self.macs.retain(|(address, _)| taken.contains(address));
         self.behind = taken;
         self
+    }
+
+    /// The MAC by which an address was learnt.
+    pub fn mac_of(&self, to: IpAddr) -> Option<Mac> {
+        let mut macs = self.macs.iter();
+        macs.find_map(|(address, mac)| (*address == to).then_some(*mac))
     }
 
     /// By what it is known.
@@ -275,15 +302,15 @@ mod tests {
         let named = ["10.1.0.8", "198.18.0.5"].map(|one| one.parse().unwrap());
         let shown: Vec<String> = peers(network, &seen, &known, &own, &named)
             .into_iter()
-            .map(|peer| format!("{} {} {:?}", peer.shown(), peer.is_certain, peer.behind))
+            .map(|peer| format!("{} {:?} {:?}", peer.shown(), peer.certainty, peer.behind))
             .collect();
         // The first is known of by a container of this node, too: what is remembered of that is no way to ask.
         let wanted = [
-            "198.18.0.2 true [10.1.0.2, 10.1.1.5]",
-            "198.18.0.3 false [10.1.2.7]",
-            "198.18.0.4 true [10.1.3.1]",
-            "198.18.0.5 true []",
-            "10.1.0.8 true [10.1.0.8]",
+            "198.18.0.2 Heard [10.1.0.2, 10.1.1.5]",
+            "198.18.0.3 Old [10.1.2.7]",
+            "198.18.0.4 Told [10.1.3.1]",
+            "198.18.0.5 Told []",
+            "10.1.0.8 Told [10.1.0.8]",
         ];
         assert_eq!(shown, wanted);
     }

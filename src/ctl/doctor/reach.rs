@@ -1,6 +1,7 @@
 //! Whether a frame arrives: echoes through the vxlan to other nodes and back, from the node to its containers, and from
 //! each container to its gateway. What answers is the verdict; the other findings tell why.
 
+mod changed;
 mod flood;
 mod pods;
 mod ways;
@@ -12,7 +13,7 @@ use super::arping::Arping;
 use super::asked::Wire;
 use super::echo::Echo;
 use super::fixed;
-use super::peers::{Known, Peer, peers};
+use super::peers::{Certainty, Known, Peer, peers};
 use super::probe::both;
 use super::report::{Finding, Id};
 use super::switches;
@@ -60,6 +61,7 @@ pub fn ask(
     let first = Echo::first(system, &groups);
     let (of_ways, of_pods) = first.split_at(ways.len().min(first.len()));
     let to_nodes = ways::of_arp(&ways, of_ways);
+    let were_silent = ways::silent(&ways, of_ways);
     let to_pods = pods::of_arp(&pods, of_pods);
     let lines = [to_nodes.concat(), to_pods.concat()].concat();
     let (mut nodes_are_there, heard) = both(
@@ -69,6 +71,7 @@ pub fn ask(
     let pods_are_there = nodes_are_there.split_off(to_nodes.iter().map(Vec::len).sum());
     let (of_ways, of_pods) = heard.split_at(ways.len().min(heard.len()));
     let outcomes = ways::outcomes(system, &ways, of_ways, &to_nodes, nodes_are_there);
+    let outcomes = changed::looked_at(system, &ways, outcomes, &were_silent);
     let states = pods::states(system, &pods, of_pods, &to_pods, pods_are_there);
     let mut deaf = deaf(system, arping, &ways, &outcomes).into_iter();
     let (mut outcomes, mut states) = (outcomes.into_iter(), states.into_iter());
@@ -185,26 +188,34 @@ impl<'a> Asked<'a> {
                 }
                 continue;
             };
-            if *outcome != Outcome::Silent {
-                findings.push(finding);
+            if !outcome.is_silence() {
+                // The same of the other family is told once.
+                if !findings.contains(&finding) {
+                    findings.push(finding);
+                }
             // What is behind a node in this family may have gone, where frames reach it in the other.
             } else if !answers(way.peer) && !silent.contains(&way.peer) {
                 silent.push(way.peer);
                 findings.push(finding);
-                findings.extend(self.way(way.peer));
+                let is_expected = *outcome == Outcome::Silent;
+                findings.extend(is_expected.then(|| self.way(way.peer)).flatten());
             }
         }
         let nameless = self.peers.iter().filter(|peer| peer.behind.is_empty());
-        findings.extend(nameless.filter(|peer| peer.is_certain).map(|peer| {
-            let what = format!(
-                "no address of network \"{}\" is known behind {}",
-                network.name,
-                peer.shown()
-            );
-            Finding::unknown(Id::PeerReach, what)
-                .inspect(format!("bridge fdb show dev {}", network.vx))
-                .fix(how_to_name(network))
-        }));
+        findings.extend(
+            nameless
+                .filter(|peer| peer.certainty > Certainty::Old)
+                .map(|peer| {
+                    let what = format!(
+                        "no address of network \"{}\" is known behind {}",
+                        network.name,
+                        peer.shown()
+                    );
+                    Finding::unknown(Id::PeerReach, what)
+                        .inspect(format!("bridge fdb show dev {}", network.vx))
+                        .fix(how_to_name(network))
+                }),
+        );
         match (well.len(), findings.is_empty()) {
             (0, true) => vec![self.none_is_known()],
             (0, false) => findings,

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use crate::config::Network;
 use crate::ctl::doctor::echo::{Echo, Group, Heard, by};
-use crate::ctl::doctor::peers::Peer;
+use crate::ctl::doctor::peers::{Certainty, Peer};
 use crate::ctl::doctor::report::{Finding, Id};
 use crate::exec::System;
-use crate::ip::Family;
+use crate::ip::{Family, IfName, Mac};
 
 /// A family of a peer, and the addresses by which it is asked.
 pub struct Way<'a> {
@@ -30,8 +30,24 @@ pub enum Outcome {
     There(IpAddr),
     /// None answers.
     Silent,
+    /// None answers, and the same node does on another network, by this device: it may have left.
+    Left(IfName),
+    /// An address that was behind the node is behind another.
+    Moved {
+        /// Its MAC.
+        mac: Mac,
+        /// Where it is.
+        to: IpAddr,
+    },
     /// None was asked.
     Unasked(String),
+}
+
+impl Outcome {
+    /// Whether nothing came back.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Silent | Self::Left(_))
+    }
 }
 
 /// The echoes of each way. One of which all addresses are doubtful is asked only where the same node answers by no other:
@@ -56,6 +72,13 @@ pub fn of_arp(ways: &[Way<'_>], first: &[Vec<Heard>]) -> Vec<Vec<String>> {
         None => way.of_arp().map(|(_, line)| line).collect(),
     });
     each.collect()
+}
+
+/// Which ways were silent at first.
+pub fn silent(ways: &[Way<'_>], first: &[Vec<Heard>]) -> Vec<bool> {
+    let each = ways.iter().zip(first);
+    each.map(|(way, heard)| way.answering(heard).is_none())
+        .collect()
 }
 
 /// What came of each: a full packet is sent where a small one came back, and where none did the link layer's answers to
@@ -193,25 +216,40 @@ impl Way<'_> {
                     .inspect(inspect),
             ),
             Outcome::Silent => Some(self.silence(inspect)),
+            Outcome::Left(other) => Some(
+                Finding::unknown(Id::PeerReach, format!(
+                    "{}; it answers through {other}, and may have left network \"{}\"", self.nothing(), self.network.name
+                ))
+                .inspect(inspect),
+            ),
+            Outcome::Moved { mac, to } => Some(
+                Finding::unknown(Id::FdbEntry, format!(
+                    "{vx} had learnt that {mac} is behind {peer}, where it is no more: nothing came back from there, until this look had it learnt anew behind {to}"
+                ))
+                .inspect(format!("bridge -s fdb get {mac} dev {vx} self"))
+                .fix("let a container that moves with its address announce it: arping -U -I INTERFACE ADDRESS in its namespace"),
+            ),
         }
     }
 
-    /// The finding for all families at once.
-    fn silence(&self, inspect: String) -> Finding {
-        let (vx, peer, name) = (&self.network.vx, self.peer.shown(), &self.network.name);
+    /// What is told of all families at once.
+    fn nothing(&self) -> String {
         let asked: Vec<String> = self.peer.behind.iter().map(IpAddr::to_string).collect();
-        let what = format!(
+        let (vx, peer) = (&self.network.vx, self.peer.shown());
+        format!(
             "nothing comes back through {vx} from {peer} (asked: {})",
             asked.join(", ")
-        );
-        match self.peer.is_certain {
-            true => Finding::failed(Id::PeerReach, what).inspect(inspect).fix(format!(
-                "what else is crossed here tells why; else compare id, group and port of \"{name}\" on that node, and run vxlan doctor there"
-            )),
-            false => {
-                let vxlan = "it was not heard for a minute, and may have left the network";
-                Finding::unknown(Id::PeerReach, format!("{what}; {vxlan}")).inspect(inspect)
-            }
+        )
+    }
+
+    fn silence(&self, inspect: String) -> Finding {
+        let (what, name) = (self.nothing(), &self.network.name);
+        if self.peer.certainty == Certainty::Old {
+            let vxlan = "it was not heard for a minute, and may have left the network";
+            return Finding::unknown(Id::PeerReach, format!("{what}; {vxlan}")).inspect(inspect);
         }
+        Finding::failed(Id::PeerReach, what).inspect(inspect).fix(format!(
+            "what else is crossed here tells why; else compare id, group and port of \"{name}\" on that node, and run vxlan doctor there"
+        ))
     }
 }
