@@ -66,6 +66,14 @@ struct Row<'a> {
     then: &'static str,
 }
 
+/// The IPv6 address of a container; empty where it has none.
+fn second(result: &Value) -> String {
+    match result["ips"].as_array().unwrap().len() {
+        1 => String::new(),
+        _ => address(result, 1),
+    }
+}
+
 /// Two nodes with a container each.
 struct Scene {
     stage: Stage,
@@ -75,7 +83,10 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let blue = Net::new("blue", 100).dual();
+        Self::of(Net::new("blue", 100).dual())
+    }
+
+    fn of(blue: Net) -> Self {
         let mut stage = Stage::new(Lab::new(2), vec![blue.clone()]);
         stage.join(0, "web", 1);
         let there = stage.lab().node(1);
@@ -88,7 +99,9 @@ impl Scene {
             db,
             db_result,
         };
-        for traffic in [Across, Across6, Large, ToPod, ToGateway, Out] {
+        let has_v6 = scene.db_result["ips"].as_array().unwrap().len() > 1;
+        let all = [Across, Across6, Large, ToPod, ToGateway, Out];
+        for traffic in all.into_iter().filter(|one| has_v6 || *one != Across6) {
             until("the scene's traffic flows", || scene.flows(traffic));
         }
         scene
@@ -101,11 +114,13 @@ impl Scene {
     fn said(&self, line: &str) -> String {
         let there = self.stage.lab().node(1);
         let db_mac = mac(&self.db_result);
-        line.replace("PEER", &there.underlay())
+        line.replace("PEER6", &there.underlay_v6())
+            .replace("OWN6", &self.stage.node().underlay_v6())
+            .replace("PEER", &there.underlay())
             .replace("GW", &there.gateway(&self.stage.nets[0]))
             .replace("DBMAC", &db_mac)
-            .replace("DB6", &address(&self.db_result, 1))
-            .replace("POD6", &address(&self.stage.members[0].result, 1))
+            .replace("DB6", &second(&self.db_result))
+            .replace("POD6", &second(&self.stage.members[0].result))
             .replace("PODMAC", &mac(&self.stage.members[0].result))
             .replace("PODLOCAL", &self.local())
             .replace("NETNSDB", self.db.path().rsplit('/').next().unwrap())
@@ -137,7 +152,7 @@ impl Scene {
         let (from, to, more): (Ns, String, &[&str]) = match traffic {
             Across => (self.at(InPod), self.said("DB"), &[]),
             Across6 => (self.at(InPod), address(&self.db_result, 1), &[]),
-            Large => (self.at(InPod), self.said("DB"), &["-M", "do", "-s", "1400"]),
+            Large => (self.at(InPod), self.said("DB"), &["-M", "do", "-s", "1380"]),
             ToPod => (self.at(Here), self.said("POD"), &[]),
             ToGateway => (
                 self.at(InPod),
@@ -518,6 +533,43 @@ fn what_another_has_of_ours_or_the_node_itself_takes_away_is_crossed() {
             beside: &["gateway_reach", "pod_reach"],
             fix: Fix::Printed,
             then: "iptables -F; sysctl -qw net.ipv4.conf.mv_blue.arp_ignore=0 net.ipv4.conf.mv_blue.arp_announce=0",
+        },
+    ]);
+}
+
+#[test]
+fn an_underlay_of_ipv6_that_has_lost_its_addresses_is_crossed() {
+    ipv6::is_needed_on_the_underlay();
+    let options = json!({"options": {"group": "ff05::100"}});
+    let scene = Scene::of(Net::new("blue", 100).with(options));
+    scene.play_all(&[
+        Row {
+            at: Here,
+            // The link-local one, by which what is sent to the group leaves still, is no address that peers have learnt.
+            by: "ip addr del OWN6/64 dev eth0",
+            dead: &[Across],
+            found: (
+                "underlay_way",
+                "no route leads to PEER6: eth0 has no IPv6 address of the underlay's",
+            ),
+            beside: &["peer_reach"],
+            fix: Fix::By(Here, "ip addr add OWN6/64 dev eth0 nodad"),
+            then: "",
+        },
+        Row {
+            at: Here,
+            by: "ip -6 addr flush dev eth0",
+            dead: &[Across],
+            found: (
+                "underlay_device",
+                "the underlay device `eth0` has no IPv6 address to send from",
+            ),
+            beside: &["peer_reach", "underlay_way"],
+            fix: Fix::By(
+                Here,
+                "ip addr add fe80::198:18:1/64 dev eth0 nodad; ip addr add OWN6/64 dev eth0 nodad",
+            ),
+            then: "",
         },
     ]);
 }

@@ -10,7 +10,9 @@ fn a_node_where_all_is_well_gets_ticks_only_and_is_left_as_it_is() {
     ipv6::is_needed();
     let lab = Lab::new(2);
     let blue = claimed("blue", 100, lab.node(0));
-    let mut stage = Stage::new(lab, vec![blue, Net::new("red", 200).dual()]);
+    // The VNI tells networks of one group and one port apart.
+    let same = json!({"options": {"group": "239.1.1.100"}});
+    let mut stage = Stage::new(lab, vec![blue, Net::new("red", 200).dual().with(same)]);
     stage.join(0, "web", 2);
     stage.join(1, "db", 2);
     let before = stage.settled();

@@ -20,7 +20,7 @@ pub struct Root {
 }
 
 /// What cannot be as it should be while something else is not: a finding's id, and those of its causes, the likeliest first.
-const BECAUSE: [(Id, &[Id]); 5] = [
+const BECAUSE: [(Id, &[Id]); 6] = [
     (Id::Arp, &[Id::FirewallGateway]),
     (
         Id::Flood,
@@ -43,6 +43,7 @@ const BECAUSE: [(Id, &[Id]); 5] = [
         ],
     ),
     (Id::PodReach, &[Id::FirewallGateway]),
+    (Id::UnderlayMtu, &[Id::UnderlayDevice, Id::UnderlayWay]),
 ];
 
 /// What is asked through the devices of a network.

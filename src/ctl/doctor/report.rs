@@ -103,7 +103,7 @@ pub enum Id {
     UnderlayDevice,
     /// Whether full packets reach another node.
     UnderlayMtu,
-    /// The route to another node is by the underlay device.
+    /// A route leads to another node, by the underlay device.
     UnderlayWay,
     /// Links on a network that no record names.
     UnrecordedLinks,

@@ -8,6 +8,7 @@ use ipnetwork::IpNetwork;
 use super::report::{Finding, Id};
 use super::wire;
 use crate::config::Network;
+use crate::ip::link::{AddrRecord, LinkRecord};
 use crate::ip::route::{Lookup, RouteRecord};
 use crate::ip::sysctl::SysctlKey;
 use crate::ip::{Family, IfName, TableId};
@@ -63,6 +64,7 @@ fn both(seen: &Observed, dev: &IfName, name: &'static str) -> Option<(u32, u32)>
 pub fn findings(network: &Network, seen: &Observed) -> Vec<Finding> {
     let dev = underlay::name(network, seen);
     let mut findings: Vec<Finding> = filter(network, seen).into_iter().collect();
+    findings.extend(nowhere(network, seen));
     let vxlan = &network.options.vxlan;
     if let Some(dev) = dev.filter(|_| !vxlan.is_v6()) {
         findings.extend(of_the_underlay(network, seen, &dev));
@@ -118,13 +120,58 @@ fn of_the_underlay(network: &Network, seen: &Observed, dev: &IfName) -> Option<F
 /// The route to another node, where it leads by another device than the underlay's. Behind a VRF that is as it should be,
 /// and so it is where the device only holds an address.
 fn elsewhere<'a>(network: &Network, seen: &'a Observed, peer: IpAddr) -> Option<&'a RouteRecord> {
-    let link = underlay::device(network, seen)?;
-    if link.master.is_some() || guard::ways_in(network, seen).is_empty() {
-        return None;
-    }
+    let link = plain(network, seen, peer)?;
     let route = seen.lookup(Side::Host, Lookup::to(peer))?;
     let by = route.dev.as_deref()?;
     (by != link.ifname).then_some(route)
+}
+
+/// The underlay's device, where the way to another node is what a look-up without a device tells.
+fn plain<'a>(network: &Network, seen: &'a Observed, peer: IpAddr) -> Option<&'a LinkRecord> {
+    let is_local = matches!(peer, IpAddr::V6(peer) if peer.is_unicast_link_local());
+    let link = underlay::device(network, seen)?;
+    let is_plain = link.master.is_none() && !guard::ways_in(network, seen).is_empty();
+    (is_plain && !is_local).then_some(link)
+}
+
+/// The other nodes to which no route leads, as behind a device that has lost its address: what is sent to all still leaves
+/// by the device, and what is sent to one that was learnt is looked up as here, unless it has an address of its own to leave by.
+fn nowhere(network: &Network, seen: &Observed) -> Option<Finding> {
+    let is_lost = |peer: &IpAddr| {
+        let lookup = Lookup::to(*peer);
+        let was_asked = seen.was_asked(&Read::Lookup(Side::Host, lookup));
+        was_asked && seen.lookup(Side::Host, lookup).is_none()
+    };
+    let is_chosen = network.options.vxlan.local.is_none();
+    let peers = wire::peers(network, seen).into_iter();
+    let lost: Vec<IpAddr> = peers.filter(|peer| is_chosen && is_lost(peer)).collect();
+    let peer = *lost.first()?;
+    let link = plain(network, seen, peer)?;
+    let (dev, family) = (&link.ifname, Family::of(peer));
+    let is_usable = |own: &AddrRecord| {
+        let local = matches!(own.local, IpAddr::V6(own) if own.is_unicast_link_local());
+        Family::of(own.local) == family && !local
+    };
+    let (why, fix) = match link.addr_info.iter().any(is_usable) {
+        true => (
+            String::new(),
+            format!(
+                "give {peer} a route by {dev}: ip route replace {} via GATEWAY dev {dev}",
+                IpNetwork::from(peer)
+            ),
+        ),
+        false => (
+            format!(": {dev} has no {family} address of the underlay's"),
+            format!("give it one: ip addr add ADDRESS/LENGTH dev {dev}"),
+        ),
+    };
+    let more = match lost.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let what = format!("no route leads to {peer}{more}{why}");
+    let finding = Finding::failed(Id::UnderlayWay, what);
+    Some(finding.inspect(format!("ip route get {peer}")).fix(fix))
 }
 
 /// Why a node that does not answer does not: what is sent to a VTEP that was learnt goes by the route to it, whatever the
