@@ -10,6 +10,7 @@ mod connections;
 mod echo;
 mod firewall;
 mod fixed;
+mod hidden;
 mod invalid;
 mod learnt;
 mod macs;

@@ -90,3 +90,58 @@ fn tables_of_the_kernel_that_are_nearly_full_are_crossed_until_their_fixes_were_
     let said = doctor_after(&stage, &mended, &["doctor"]);
     assert_eq!(said.code, 0, "{said:?}");
 }
+
+#[test]
+fn a_vxlan_that_was_moved_into_another_namespace_is_named_where_it_keeps_ours_from_being_made() {
+    let nets = vec![Net::new("blue", 100), Net::new("red", 200)];
+    let mut stage = Stage::new(Lab::new(2), nets.clone());
+    stage.join(0, "web", 1);
+    // Another node's own is none of this one's.
+    let other = stage.lab().node(1);
+    let db = other.pod("db");
+    other.ask(&other.config(&[&nets[0]]), &db).add();
+    let (node, elsewhere) = (stage.node(), stage.lab().switch());
+    let hide = |vni: u32| {
+        node.sh(&format!(
+            "ip link add hid type vxlan id {vni} dev eth0 group 239.7.7.7 dstport 4789; ip link set hid netns {elsewhere}"
+        ));
+    };
+    let crossed = |vni: u32| {
+        let found = failed(&stage.operate(&["doctor", "--json"]));
+        let causes = found.iter().filter(|one| one["follows_from"].is_null());
+        let causes: Vec<&Value> = causes.collect();
+        let [one] = causes[..] else {
+            panic!("{causes:#?}")
+        };
+        let words = format!(
+            "hid has VNI {vni} on port 4789 already: it was made here and moved into the namespace {elsewhere}"
+        );
+        assert!(
+            one["id"] == "vni" && text(one, "message").contains(&words),
+            "{one:#}"
+        );
+        let (_, fix) = text(one, "fix").split_once("in use no longer: ").unwrap();
+        fix.to_owned()
+    };
+    hide(200);
+    // Nothing is looked through for a network that no container has asked for.
+    assert_eq!(stage.operate(&["doctor"]).code, 0);
+    let pod = node.pod("mail");
+    let ask = node.ask(&stage.config(1), &pod);
+    ask.add_refused(100);
+    node.sh(&crossed(200));
+    let result = ask.add();
+    assert_eq!(stage.operate(&["doctor"]).code, 0);
+    ask.after(&result).del();
+
+    let web = &stage.members[0].pod;
+    node.ip("link del vx_blue");
+    hide(100);
+    assert!(!web.reaches(&node.gateway(&nets[0])));
+    let fix = crossed(100);
+    assert_ne!(stage.operate(&["repair"]).code, 0);
+    node.sh(&fix);
+    assert_eq!(stage.operate(&["repair"]).code, 0);
+    web.ping(&node.gateway(&nets[0]));
+    stage.is_well();
+}

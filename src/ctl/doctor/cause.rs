@@ -118,6 +118,13 @@ pub fn roots(of: &str, judged: &[Judged], below: &[Root]) -> Vec<Root> {
     roots
 }
 
+/// Tells of devices that are missing that they are so because of something else.
+pub fn because_of(finding: &Finding, roots: &mut [Root]) {
+    for root in roots.iter_mut().filter(|root| root.is_missing) {
+        root.cause = Cause::new("", &finding.message);
+    }
+}
+
 impl Root {
     fn new(of: &str, dev: &IfName, fact: &Fact, verdict: &Verdict) -> Self {
         let message = match verdict {

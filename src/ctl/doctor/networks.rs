@@ -9,7 +9,7 @@ use super::firewall::Firewalls;
 use super::reach::{self, Reached};
 use super::report::{self, Cause, Finding, Id, Section};
 use super::text::HOST_SIDE;
-use super::{fixed, learnt, peers, policy, probe, sources, switches, underlay, wire};
+use super::{fixed, hidden, learnt, peers, policy, probe, sources, switches, underlay, wire};
 use crate::cni::CniError;
 use crate::config::Network;
 use crate::ctl::look::{Attached, Found, Judged, host_facts, host_reads, judge, look_at, shown};
@@ -43,6 +43,8 @@ struct Looked<'a> {
     host: Result<Vec<Judged>, CniError>,
     /// What is missing or down of these.
     roots: Vec<Root>,
+    /// What keeps its device from being made.
+    hidden: Option<Finding>,
 }
 
 /// Looks at every network. `tell` hears of each container that is done.
@@ -133,13 +135,22 @@ impl<'a> Looked<'a> {
             _ => Ok(Vec::new()),
         };
         let judged = host.as_deref().unwrap_or_default();
+        let mut roots = cause::roots(HOST_SIDE, judged, &[]);
+        let hidden = network.zip(seen.as_ref().ok()).and_then(|(network, seen)| {
+            let is_needed = !attached.is_empty();
+            hidden::finding(system, network, seen, is_needed, &node.config.log_file)
+        });
+        if let Some(hidden) = &hidden {
+            cause::because_of(hidden, &mut roots);
+        }
         Self {
             on,
             network,
             seen,
             attached,
-            roots: cause::roots(HOST_SIDE, judged, &[]),
+            roots,
             host,
+            hidden,
         }
     }
 
@@ -180,6 +191,11 @@ impl<'a> Looked<'a> {
             return section;
         };
         section.findings.extend(underlay::findings(network, seen));
+        if let Some(hidden) = &self.hidden {
+            // In the place of what tells that no device has the VNI.
+            section.findings.retain(|finding| finding.id != hidden.id);
+            section.findings.push(hidden.clone());
+        }
         section.findings.extend(limit(network, seen));
         if self.standing().is_some() {
             section.findings.extend(switches::findings(network, seen));
