@@ -38,6 +38,7 @@ pub use programs::Filters;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 
+use self::arping::Arping;
 use self::firewall::Firewalls;
 use self::networks::Beside;
 use self::report::{Finding, Id, Report, Section};
@@ -92,12 +93,16 @@ fn not_root() -> Finding {
 }
 
 fn examine(system: &System, node: &Node, peers: &[IpAddr]) -> Report {
-    let mut here = programs::programs(system, node.filters());
+    let programs = programs::programs(system, node.filters());
+    let mut here = programs.findings;
+    let arping = Arping::here(system);
+    let is_joined = node.networks.iter().any(|one| one.standing().is_some());
+    here.extend(arping.finding().filter(|_| is_joined));
     here.extend(places::places(node));
     here.extend(others::others(system, node));
     here.extend(neighbours::neighbours(system, node));
     here.extend(connections::connections());
-    let firewalls = Firewalls::of(system);
+    let firewalls = Firewalls::of(system, programs.no_nft.as_ref());
     here.extend(firewalls.read());
     let mut sections = vec![Section::new("this node", here)];
     if networks::can_look(system) {
@@ -112,6 +117,8 @@ fn examine(system: &System, node: &Node, peers: &[IpAddr]) -> Report {
             &Beside {
                 peers,
                 firewalls: &firewalls,
+                arping: &arping,
+                has_nft: programs.no_nft.is_none(),
             },
             tell,
         );

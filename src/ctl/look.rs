@@ -47,6 +47,12 @@ pub fn judge(facts: Vec<Fact>, seen: &Observed) -> Vec<Judged> {
     judged.collect()
 }
 
+/// Those of facts that can be seen: without `nft` none of the packet filter.
+pub fn seen(mut facts: Vec<Fact>, has_nft: bool) -> Vec<Fact> {
+    facts.retain(|fact| has_nft || !matches!(fact, Fact::Guard { .. }));
+    facts
+}
+
 /// The questions about a network's host side: its facts, who listens, and which other vxlans there are.
 pub fn host_reads(side: &HostSide) -> Vec<Read> {
     let network = &side.network;
@@ -109,6 +115,8 @@ pub struct Attached<'a> {
     pub netns: Option<Netns>,
     /// The vxlan's MTU before it was mended, where it was.
     pub parents_mtu: Option<u32>,
+    /// Whether its packet filter can be looked at.
+    pub has_nft: bool,
 }
 
 /// What was found of one container.
@@ -131,6 +139,7 @@ impl<'a> Attached<'a> {
                 side: on.side.as_ref()?,
                 netns: netns(store, record),
                 parents_mtu: None,
+                has_nft: true,
             }),
             _ => None,
         };
@@ -174,6 +183,7 @@ impl<'a> Attached<'a> {
         let mut reads = self.facts()?.own_reads(probe);
         reads.push(Read::Permanent(Side::Pod));
         reads.retain(|read| read.side() == Side::Pod);
+        reads.retain(|read| self.has_nft || !matches!(read, Read::Nft(_)));
         reads.sort();
         reads.dedup();
         Ok(reads)
@@ -191,7 +201,7 @@ impl<'a> Attached<'a> {
             Ok(looked_up) => seen.absorb(looked_up),
             Err(_) => return self.judge_closely(session, host),
         }
-        let facts = self.facts()?.own(&seen)?;
+        let facts = self::seen(self.facts()?.own(&seen)?, self.has_nft);
         if plan::broken(&facts, &seen).is_empty() {
             return Ok(judge(facts, &seen));
         }
@@ -204,7 +214,8 @@ impl<'a> Attached<'a> {
         host: &Observed,
     ) -> Result<Vec<Judged>, CniError> {
         let seen = self.look(session, host)?;
-        Ok(judge(self.facts()?.own(&seen)?, &seen))
+        let facts = self::seen(self.facts()?.own(&seen)?, self.has_nft);
+        Ok(judge(facts, &seen))
     }
 }
 

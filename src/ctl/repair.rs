@@ -275,6 +275,7 @@ fn container(
             side: &side,
             netns: one.netns.clone(),
             parents_mtu: None,
+            has_nft: one.has_nft,
         };
         make_container(&session, &again, &now, steps)
     });

@@ -1,9 +1,10 @@
 //! What the kernel or the node lacks: room in a table of the kernel's, a driver, a program. Each is crossed once, with
 //! what mends it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::stage::Stage;
+use crate::support::lab::nft::egress_is_needed;
 use crate::support::lab::{Lab, Net};
 use crate::support::plugin::Said;
 
@@ -108,10 +109,8 @@ fn a_vxlan_that_was_moved_into_another_namespace_is_named_where_it_keeps_ours_fr
     };
     let crossed = |vni: u32| {
         let found = failed(&stage.operate(&["doctor", "--json"]));
-        let causes = found.iter().filter(|one| one["follows_from"].is_null());
-        let causes: Vec<&Value> = causes.collect();
-        let [one] = causes[..] else {
-            panic!("{causes:#?}")
+        let [one] = causes(&found)[..] else {
+            panic!("{found:#?}")
         };
         let words = format!(
             "hid has VNI {vni} on port 4789 already: it was made here and moved into the namespace {elsewhere}"
@@ -143,5 +142,90 @@ fn a_vxlan_that_was_moved_into_another_namespace_is_named_where_it_keeps_ours_fr
     node.sh(&fix);
     assert_eq!(stage.operate(&["repair"]).code, 0);
     web.ping(&node.gateway(&nets[0]));
+    stage.is_well();
+}
+
+/// Of findings those that follow from no other.
+fn causes(all: &[Value]) -> Vec<&Value> {
+    let alone = all.iter().filter(|one| one["follows_from"].is_null());
+    alone.collect()
+}
+
+#[test]
+fn a_program_or_a_driver_that_is_missing_is_told_once_and_hides_nothing_else() {
+    egress_is_needed();
+    let spoof = Net::new("red", 200).with(json!({"antiSpoof": true}));
+    let mut stage = Stage::new(Lab::new(1), vec![Net::new("blue", 100), spoof]);
+    stage.join(0, "web", 1);
+    stage.join(1, "mail", 1);
+    let without =
+        |program: &str| format!("mount --bind /dev/null $(readlink -f $(command -v {program}))");
+    // Its module is gone, and it is not built in.
+    let no_driver = format!(
+        "grep -v macvlan_common_newlink /proc/kallsyms >{0}/symbols\nmount --bind {0}/symbols /proc/kallsyms\n\
+         mount -t tmpfs tmpfs /sys/module\nmkdir /sys/module/vxlan\n\
+         mount --bind /bin/false $(readlink -f $(command -v modprobe))",
+        stage.lab().dir().display()
+    );
+    for (lines, state, id, words, fix, follow) in [
+        (
+            without("nft"),
+            "failed",
+            "program",
+            "`nft` is not installed",
+            "install nftables",
+            &["firewall"][..],
+        ),
+        (
+            without("arping"),
+            "unknown",
+            "program",
+            "no host is asked by ARP: `arping` is not installed",
+            "install iputils-arping",
+            &["gateway_owner", "address_owner"],
+        ),
+        (
+            no_driver,
+            "failed",
+            "kernel_driver",
+            "the kernel has no driver macvlan",
+            "install the kernel's modules",
+            &[],
+        ),
+    ] {
+        // Without what the node's others cannot be asked for, or do not answer yet.
+        let beside = ["peer_reach", "underlay_mtu", "mac_owner"];
+        let said = doctor_after(&stage, &lines, &["doctor", "--json"]).json();
+        let all = said["findings"].as_array().unwrap();
+        let found: Vec<Value> = all
+            .iter()
+            .filter(|one| one["state"] != "ok" && !beside.iter().any(|id| one["id"] == *id))
+            .cloned()
+            .collect();
+        let [one] = causes(&found)[..] else {
+            panic!("{words}: {found:#?}")
+        };
+        assert!(
+            one["state"] == state
+                && one["id"] == id
+                && text(one, "message").contains(words)
+                && text(one, "fix").contains(fix),
+            "{one:#}"
+        );
+        let others = found.iter().filter(|one| !one["follows_from"].is_null());
+        assert!(
+            others
+                .clone()
+                .all(|one| follow.iter().any(|id| one["id"] == *id)),
+            "{found:#?}"
+        );
+        assert_eq!(others.count() > 0, !follow.is_empty(), "{found:#?}");
+        // The rest is looked at all the same.
+        assert!(
+            all.iter().filter(|one| one["id"] == "fact").count() > 80,
+            "{words}: {}",
+            all.len()
+        );
+    }
     stage.is_well();
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::probe::{Answer, ask, start_and_interrupt};
-use super::report::{Finding, Id};
+use super::report::{Cause, Finding, Id};
 use crate::exec::{Output, Running, System};
 
 /// Asks for the version: Habets' takes it for an option without its value, and tells its own.
@@ -51,7 +51,8 @@ pub struct Heard {
 pub struct Unasked {
     inspect: String,
     why: String,
-    fix: Option<&'static str>,
+    /// The finding that tells why none is.
+    because: Option<Cause>,
 }
 
 impl<'a> Arping<'a> {
@@ -63,6 +64,13 @@ impl<'a> Arping<'a> {
         }
     }
 
+    /// What tells of all questions at once that they cannot be asked.
+    pub fn finding(&self) -> Option<Finding> {
+        let what = format!("no host is asked by ARP: {}", self.fault.as_ref()?);
+        let finding = Finding::unknown(Id::Program, what).inspect(VERSION.join(" "));
+        Some(finding.fix("install iputils-arping"))
+    }
+
     /// Asks for an address with a command, if the program that would run is the right one.
     pub fn ask(&self, line: String) -> Question {
         let running = match &self.fault {
@@ -70,7 +78,7 @@ impl<'a> Arping<'a> {
             Some(fault) => Err(Unasked {
                 inspect: VERSION.join(" "),
                 why: fault.clone(),
-                fix: Some("install iputils-arping"),
+                because: self.finding().map(|of| Cause::new("", of.message)),
             }),
             None => {
                 let argv: Vec<&str> = line.split(' ').collect();
@@ -121,7 +129,7 @@ impl Unasked {
         Self {
             inspect: line.to_owned(),
             why,
-            fix: None,
+            because: None,
         }
     }
 
@@ -129,8 +137,8 @@ impl Unasked {
     pub fn finding(self, id: Id, what: &str) -> Finding {
         let finding = Finding::unknown(id, format!("no host was asked for {what}: {}", self.why));
         let finding = finding.inspect(self.inspect);
-        match self.fix {
-            Some(fix) => finding.fix(fix),
+        match self.because {
+            Some(cause) => finding.follows_from(cause),
             None => finding,
         }
     }

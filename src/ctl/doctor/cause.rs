@@ -205,6 +205,8 @@ pub fn fold(findings: &mut [Finding], roots: &[Root]) {
             let cause = causes.iter().find(|(of, _)| of == id);
             cause.map(|(_, cause)| cause.clone())
         });
-        finding.follows_from = through.or_else(|| because.next());
+        // A question that could not be put has its reason already.
+        let own = finding.follows_from.take();
+        finding.follows_from = own.or(through).or_else(|| because.next());
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use self::rules::{Dropped, Packet, Table};
 use super::probe::{ask, said};
 use super::programs::{NFTABLES, kernel_has};
-use super::report::{Finding, Id};
+use super::report::{Cause, Finding, Id};
 use crate::config::Network;
 use crate::exec::{System, is_installed};
 use crate::ip::Family;
@@ -32,17 +32,17 @@ pub struct Firewalls {
 }
 
 impl Firewalls {
-    /// Reads them all.
-    pub fn of(system: &System) -> Self {
+    /// Reads them all; `no_nft` tells that `nft` is missing, where it does.
+    pub fn of(system: &System, no_nft: Option<&Cause>) -> Self {
         let mut found = Self::default();
-        found.read_nft(system);
+        found.read_nft(system, no_nft);
         for (program, names) in LEGACY {
             found.read_iptables(system, program, names);
         }
         found
     }
 
-    fn read_nft(&mut self, system: &System) {
+    fn read_nft(&mut self, system: &System, no_nft: Option<&Cause>) {
         let inspect = "nft -j list ruleset";
         let unknown = |why: String| {
             let what = format!(
@@ -52,8 +52,11 @@ impl Firewalls {
         };
         if !is_installed("nft") {
             let finding = unknown("nft is not installed".to_owned());
-            self.unread
-                .push(finding.fix("install nftables from your distribution"));
+            let finding = finding.fix("install nftables from your distribution");
+            self.unread.push(match no_nft {
+                Some(cause) => finding.follows_from(cause.clone()),
+                None => finding,
+            });
             return;
         }
         let argv: Vec<&str> = inspect.split(' ').collect();

@@ -12,7 +12,9 @@ use super::text::HOST_SIDE;
 use super::{fixed, hidden, learnt, peers, policy, probe, sources, switches, underlay, wire};
 use crate::cni::CniError;
 use crate::config::Network;
-use crate::ctl::look::{Attached, Found, Judged, host_facts, host_reads, judge, look_at, shown};
+use crate::ctl::look::{
+    self, Attached, Found, Judged, host_facts, host_reads, judge, look_at, shown,
+};
 use crate::ctl::node::{Node, OnNode, Recorded, State};
 use crate::exec::System;
 use crate::ip::route::Lookup;
@@ -31,6 +33,10 @@ pub struct Beside<'a> {
     pub peers: &'a [IpAddr],
     /// This node's firewalls.
     pub firewalls: &'a Firewalls,
+    /// By which wires are asked.
+    pub arping: &'a Arping<'a>,
+    /// Whether the packet filter can be looked at.
+    pub has_nft: bool,
 }
 
 /// A network as it was looked at.
@@ -56,17 +62,17 @@ pub fn networks(
     mut tell: impl FnMut(&Attached<'_>),
 ) -> (Vec<Section>, Vec<Root>) {
     let networks = node.networks.iter();
-    let looked = networks.map(|on| Looked::of(system, session, node, on));
+    let looked = networks.map(|on| Looked::of(system, session, node, on, beside.has_nft));
     let looked: Vec<Looked<'_>> = looked.collect();
     // Under way while everything else is looked at.
-    let arping = Arping::here(system);
+    let arping = beside.arping;
     let probes: Vec<Option<Question>> = looked
         .iter()
-        .map(|one| wire::probe(&arping, one.standing()?))
+        .map(|one| wire::probe(arping, one.standing()?))
         .collect();
     let impossible: Vec<Option<Question>> = looked
         .iter()
-        .map(|one| Some(wire::impossible(&arping, one.standing()?)))
+        .map(|one| Some(wire::impossible(arping, one.standing()?)))
         .collect();
     let whereabouts = Whereabouts {
         system,
@@ -77,8 +83,8 @@ pub fn networks(
     let wires: Vec<Option<Wire<'_>>> = looked.iter().map(Looked::wire).collect();
     // Before the others: an answer to the kernel, which asks for neighbours on an echo's behalf, is heard by whatever
     // waits for one.
-    let reached = reach::ask(system, &arping, beside.peers, &wires);
-    let asked = asked::ask(system, &arping, &wires);
+    let reached = reach::ask(system, arping, beside.peers, &wires);
+    let asked = asked::ask(system, arping, &wires);
     let each = looked.iter().zip(probes).zip(impossible);
     let each = each.zip(reached.into_iter().zip(asked));
     let roots = looked.iter().flat_map(|one| one.roots.clone()).collect();
@@ -104,7 +110,13 @@ pub fn networks(
 }
 
 impl<'a> Looked<'a> {
-    fn of(system: &System, session: &Session<'_>, node: &'a Node, on: &'a OnNode) -> Self {
+    fn of(
+        system: &System,
+        session: &Session<'_>,
+        node: &'a Node,
+        on: &'a OnNode,
+        has_nft: bool,
+    ) -> Self {
         let network = on.side.as_ref().map(|side| &side.network);
         let seen = match &on.side {
             None => Ok(Observed::default()),
@@ -117,6 +129,8 @@ impl<'a> Looked<'a> {
                 reads.extend(policy::reads(network));
                 reads.extend(overlap_reads(network));
                 reads.extend(learnt::reads(network));
+                // One program that is missing hides nothing but what it would show.
+                reads.retain(|read| has_nft || !matches!(read, Read::Nft(_)));
                 let seen = session.observe_host(network, reads);
                 let seen = seen.and_then(|seen| learnt::look(session, network, seen));
                 let seen = seen.map(|seen| peers::learnt(system, network, seen));
@@ -127,10 +141,12 @@ impl<'a> Looked<'a> {
                 })
             }
         };
-        let attached = Attached::of(&node.store, on);
+        let mut attached = Attached::of(&node.store, on);
+        attached.iter_mut().for_each(|one| one.has_nft = has_nft);
         let host = match (&on.side, &seen) {
             (Some(side), Ok(seen)) if !attached.is_empty() || on.standing().is_some() => {
-                host_facts(side, seen).map(|facts| judge(facts, seen))
+                let facts = host_facts(side, seen);
+                facts.map(|facts| judge(look::seen(facts, has_nft), seen))
             }
             _ => Ok(Vec::new()),
         };

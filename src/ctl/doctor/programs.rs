@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use super::probe::{ask, said};
-use super::report::{Finding, Id};
+use super::report::{Cause, Finding, Id, State};
 use crate::exec::System;
 use crate::ip::command::shell_line;
 use crate::ip::json::documents;
@@ -37,23 +37,37 @@ pub struct Filters {
     pub anti_spoof: bool,
 }
 
+/// What was found of programs and drivers.
+pub struct Programs {
+    /// Each of them.
+    pub findings: Vec<Finding>,
+    /// That `nft` is missing where it is needed.
+    pub no_nft: Option<Cause>,
+}
+
 /// Looks at programs and drivers, and at the packet filter where it is needed.
-pub fn programs(system: &System, needed: Filters) -> Vec<Finding> {
+pub fn programs(system: &System, needed: Filters) -> Programs {
     let has_nft = needed.guard || needed.anti_spoof;
-    let installed = PROGRAMS
-        .iter()
-        .filter(|(program, _)| has_nft || *program != Program::Nft.name())
-        .map(|(program, package)| installed(system, program, package));
-    let mut findings: Vec<Finding> = installed.collect();
+    let is_nft = |program: &str| program == Program::Nft.name();
+    let (mut findings, mut no_nft) = (Vec::new(), None);
+    let wanted = PROGRAMS.iter();
+    for (program, package) in wanted.filter(|(program, _)| has_nft || !is_nft(program)) {
+        let finding = installed(system, program, package);
+        if is_nft(program) && finding.state == State::Failed {
+            no_nft = Some(Cause::new("", &finding.message));
+        }
+        findings.push(finding);
+    }
     findings.push(json(system));
     findings.extend(
         DRIVERS
             .iter()
             .map(|(driver, symbol)| has(system, driver, symbol)),
     );
-    findings.extend(needed.guard.then(|| filters(system)));
-    findings.extend(needed.anti_spoof.then(|| filters_the_way_out(system)));
-    findings
+    let is_there = no_nft.is_none();
+    findings.extend((needed.guard && is_there).then(|| filters(system)));
+    findings.extend((needed.anti_spoof && is_there).then(|| filters_the_way_out(system)));
+    Programs { findings, no_nft }
 }
 
 fn installed(system: &System, program: &str, package: &str) -> Finding {
