@@ -477,6 +477,7 @@ fn what_leads_packets_elsewhere_or_holds_them_on_the_way_is_crossed_with_what_me
             fix: Fix::By(Here, "ip addr add 198.18.0.1/24 dev eth0"),
             then: "",
         },
+        // A member of a bond is judged likewise (`plan::underlay`); not every kernel has the driver.
         Row {
             at: Here,
             by: "ip link add br7 type bridge; ip link set br7 up; ip link set eth0 master br7",
@@ -494,12 +495,14 @@ fn what_another_has_of_ours_or_the_node_itself_takes_away_is_crossed() {
     ipv6::is_needed();
     nft::is_needed();
     let scene = Scene::new();
+    // So that the gateway knows its neighbours before one of them is deaf.
+    scene.stage.is_well();
     scene.play_all(&[
         Row {
             at: There,
-            by: "nft add table inet f; nft 'add chain inet f i { type filter hook input priority 0; }'; nft add rule inet f i ip daddr 224.0.0.0/4 udp dport 4789 drop",
+            by: "nft add table inet f; nft 'add chain inet f i { type filter hook input priority 0; }'; nft add rule inet f i ip daddr 224.0.0.0/4 udp dport 4789 drop; ip -n NETNS neigh flush dev eth0",
             // What knows its neighbours, or is asked by them, goes on.
-            dead: &[],
+            dead: &[Across],
             found: ("flood", "group 239.1.1.100 does not reach that node"),
             beside: &[],
             fix: Fix::By(There, "nft delete table inet f"),
@@ -526,8 +529,9 @@ fn what_another_has_of_ours_or_the_node_itself_takes_away_is_crossed() {
         },
         Row {
             at: Here,
-            by: "sysctl -qw net.ipv4.conf.mv_blue.arp_ignore=8 net.ipv4.conf.mv_blue.arp_announce=2",
-            // The node's own questions tell a container who asks.
+// Dead before doctor asks: its own questions tell the container who asks.
+            by: "sysctl -qw net.ipv4.conf.mv_blue.arp_ignore=8 net.ipv4.conf.mv_blue.arp_announce=2; ip -n NETNS neigh flush dev eth0; \
+                 if ip netns exec NETNS ping -nqc1 -W1 10.100.0.1; then exit 1; fi",
             dead: &[],
             found: ("arp", "no question of ARP is answered on mv_blue: arp_ignore is 8"),
             beside: &["gateway_reach", "pod_reach"],
@@ -600,6 +604,7 @@ fn what_has_two_owners_is_crossed_with_both() {
         Row {
             at: There,
             by: "ip addr add 10.100.0.1/16 dev mv_blue",
+            // The container of this node hears its own gateway first.
             dead: &[],
             found: ("gateway_owner", "answers for the gateway's address on mv_blue too"),
             beside: &[],
@@ -672,6 +677,47 @@ fn a_node_whose_vni_port_or_group_is_another_is_crossed_once_the_operator_names_
         "{}",
         said.stdout
     );
+}
+
+#[test]
+fn of_several_nodes_the_one_behind_a_smaller_mtu_is_named_alone() {
+    let blue = Net::new("blue", 100);
+    let mut stage = Stage::new(Lab::new(3), vec![blue.clone()]);
+    stage.join(0, "web", 1);
+    let others = [1, 2].map(|at| {
+        let node = stage.lab().node(at);
+        let pod = node.pod("db");
+        let result = node.ask(&node.config(&[&blue]), &pod).add();
+        (pod, address(&result, 0))
+    });
+    let web = &stage.members[0].pod;
+    let full = u32::try_from(web.device("eth0")["mtu"].as_u64().unwrap()).unwrap() - 28;
+    for (_, to) in &others {
+        until("both are reached", || web.ping_whole(to, full));
+    }
+    let switch = Ns::named(&stage.lab().switch());
+    let mtu = switch.show("link show dev p2")[0]["mtu"].to_string();
+    switch.ip("link set p2 mtu 1000");
+    assert!(web.ping_whole(&others[0].1, full) && !web.ping_whole(&others[1].1, full));
+    assert!(web.reaches(&others[1].1));
+    let said = stage.operate(&["doctor", "--json"]).json();
+    let all = said["findings"].as_array().unwrap().iter();
+    let crossed: Vec<&Value> = all.filter(|one| one["state"] == "failed").collect();
+    let ids: Vec<&str> = crossed
+        .iter()
+        .map(|one| one["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, ["underlay_mtu", "peer_reach"], "{crossed:#?}");
+    for one in crossed {
+        let message = one["message"].as_str().unwrap();
+        assert!(
+            message.contains("198.18.0.3") && !message.contains("198.18.0.2"),
+            "{message}"
+        );
+    }
+    switch.ip(&format!("link set p2 mtu {mtu}"));
+    until("full packets arrive", || web.ping_whole(&others[1].1, full));
+    stage.is_well();
 }
 
 #[test]

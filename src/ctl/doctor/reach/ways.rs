@@ -248,8 +248,14 @@ impl Way<'_> {
             let vxlan = "it was not heard for a minute, and may have left the network";
             return Finding::unknown(Id::PeerReach, format!("{what}; {vxlan}")).inspect(inspect);
         }
+        let group = self.network.options.vxlan.group;
+        let group = group
+            .filter(IpAddr::is_multicast)
+            .map_or_else(String::new, |group| {
+                format!(", and see whether the switches between pass group {group} on")
+            });
         Finding::failed(Id::PeerReach, what).inspect(inspect).fix(format!(
-            "what else is crossed here tells why; else compare id, group and port of \"{name}\" on that node, and run vxlan doctor there"
+            "what else is crossed here tells why; else compare id, group and port of \"{name}\" on that node, and run vxlan doctor there{group}"
         ))
     }
 }
