@@ -128,12 +128,17 @@ impl Store {
     /// Finds a container's record, whichever network it is on.
     ///
     /// # Errors
-    /// [`StoreError::File`] when the folder is there and cannot be listed.
+    /// [`StoreError::File`] when the folder is there and cannot be listed; [`StoreError::Newer`] where a later version wrote
+    /// the record: what it made is its to take off.
     pub fn find(&self, container: &str, ifname: &str) -> Result<Option<Found>, StoreError> {
         for network in self.networks()? {
             let path = self.record(&network, container, ifname);
-            if let Some((_, found)) = self.read(path, &network) {
-                return Ok(Some(found));
+            match self.read(path, &network) {
+                Some((_, Found::Damaged { why, .. })) if why.is_of_a_newer_version() => {
+                    return Err(why);
+                }
+                Some((_, found)) => return Ok(Some(found)),
+                None => {}
             }
         }
         Ok(None)
@@ -576,6 +581,41 @@ pub(crate) mod tests {
         };
         assert_eq!(network, "blue");
         assert!(why.to_string().contains("a:eth0.json"), "{why}");
+    }
+
+    #[test]
+    fn a_record_of_a_later_format_is_refused_by_name_whatever_else_is_in_it() {
+        let folder = Folder::new("newer");
+        let store = folder.store();
+        drop(store.write(&attachment("a")).unwrap());
+        let path = store.record("blue", "a", "eth0");
+        let mut whole: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        whole["format"] = 2.into();
+        for text in [whole.to_string(), r#"{"format": 4294967296}"#.to_owned()] {
+            std::fs::write(&path, &text).unwrap();
+            let why = store.find("a", "eth0").unwrap_err().to_string();
+            let reads = concat!(
+                "and vxlan ",
+                env!("CARGO_PKG_VERSION"),
+                " reads format 1 and older"
+            );
+            for words in ["a:eth0.json", "it has format ", reads] {
+                assert!(why.contains(words), "{why}");
+            }
+            // Where all are looked at it is one that cannot be read.
+            let all = store.attachments("blue").unwrap();
+            assert!(
+                matches!(&all[..], [(_, Found::Damaged { network, .. })] if network == "blue"),
+                "{all:?}"
+            );
+            assert!(store.is_used_by_others("blue", "b", "eth0").unwrap());
+        }
+    }
+
+    #[test]
+    fn what_installs_knows_the_format_of_the_records() {
+        let told = include_str!("../deploy/record-format");
+        assert_eq!(told.trim(), Attachment::FORMAT.to_string());
     }
 
     #[test]

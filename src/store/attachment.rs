@@ -12,7 +12,7 @@ use crate::cni::CniResult;
 use crate::config::Common;
 use crate::ip::{IfName, Mac, TableId};
 
-/// The layout of a record; another one is not guessed at.
+/// The layout of a record; a later one is not guessed at. `deploy/record-format` says the same to `scripts/install`.
 const FORMAT: u32 = 1;
 
 /// What is known of one interface of one container.
@@ -179,6 +179,16 @@ impl Found {
 /// Reads a record that was found in the folder of a network.
 pub(super) fn parse(path: &Path, network: &str, bytes: &[u8]) -> Found {
     let damaged = |why: String| damaged(path, network, why);
+    // Of a later layout any other key may have changed, and the record be one of this layout by accident only.
+    if let Some(format) = layout(bytes).filter(|format| *format > u64::from(FORMAT)) {
+        return Found::Damaged {
+            network: network.to_owned(),
+            why: StoreError::Newer {
+                path: path.to_owned(),
+                format,
+            },
+        };
+    }
     match serde_json::from_slice::<Attachment>(bytes) {
         Ok(attachment) if attachment.format != FORMAT => {
             damaged(format!("format is {}, wanted {FORMAT}", attachment.format))
@@ -195,6 +205,16 @@ pub(super) fn parse(path: &Path, network: &str, bytes: &[u8]) -> Found {
         Ok(attachment) => Found::Whole(Box::new(attachment)),
         Err(error) => damaged(error.to_string()),
     }
+}
+
+/// The layout that a record says it has; none of what is no record.
+fn layout(bytes: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Layout {
+        format: u64,
+    }
+    let layout = serde_json::from_slice::<Layout>(bytes).ok()?;
+    Some(layout.format)
 }
 
 /// A record in the folder of a network that cannot be read.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::Attachment;
 use crate::cni::{CniError, Code};
 
 /// What failed, and where.
@@ -28,6 +29,18 @@ pub enum StoreError {
         path: PathBuf,
         /// Why.
         why: String,
+    },
+    /// A record has a later layout than this program reads: the program is older than the one that wrote it.
+    #[error(
+        "the record {path} cannot be read: it has format {format}, and vxlan {} reads format {} and older; a newer vxlan wrote it",
+        env!("CARGO_PKG_VERSION"),
+        Attachment::FORMAT
+    )]
+    Newer {
+        /// The record.
+        path: PathBuf,
+        /// Its layout.
+        format: u64,
     },
     /// This program was told to end while it waited for a lock.
     #[error("told to end (SIGTERM) while others held the lock {path}")]
@@ -53,11 +66,22 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether a later version of this program wrote what cannot be read.
+    pub fn is_of_a_newer_version(&self) -> bool {
+        matches!(self, Self::Newer { .. })
+    }
+}
+
 impl From<StoreError> for CniError {
     fn from(error: StoreError) -> Self {
         let (code, advice) = match &error {
             StoreError::File { .. } => (Code::IO, "make room and check the rights: df; ls -ld"),
             StoreError::Damaged { .. } => (Code::IO, "a DEL of that attachment removes it"),
+            StoreError::Newer { .. } => (
+                Code::IO,
+                "nothing was changed; install that vxlan again, which takes the attachment off",
+            ),
             StoreError::Interrupted { .. } => {
                 (Code::TRY_AGAIN, "what was made is undone; try again")
             }

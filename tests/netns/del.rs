@@ -130,7 +130,7 @@ fn del_of_a_damaged_record_takes_away_what_can_be_known() {
         "{\"format\":1,",
         "{}",
         "[]",
-        "{\"format\": 99}",
+        "{\"format\": 0}",
         "\u{0}\u{0}\u{0}",
     ] {
         let scene = Scene::new();

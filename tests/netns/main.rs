@@ -36,3 +36,4 @@ mod replay;
 mod route_table;
 mod streams;
 mod together;
+mod upgrade;

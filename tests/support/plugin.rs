@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Seek, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -101,6 +102,12 @@ impl Call {
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
         self
+    }
+
+    /// Runs another file in the place of the program: the last word.
+    pub fn by_file(mut self, path: &Path) -> Self {
+        self.argv.pop();
+        self.arg(path.to_str().unwrap())
     }
 
     /// Runs it behind other words, as `ip netns exec NODE`.

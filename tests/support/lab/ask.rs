@@ -68,6 +68,12 @@ impl Ask {
         self.env("CNI_PATH", &path)
     }
 
+    /// Of an installed program, beside which the IPAM is looked for first.
+    pub fn of_installed(mut self, program: &Path) -> Self {
+        self.call = self.call.by_file(program);
+        self.plugins_first(program.parent().unwrap())
+    }
+
     /// Behind other words, as `strace -f -o FILE`.
     pub fn behind(mut self, words: &[&str]) -> Self {
         self.call = self.call.behind(words);
