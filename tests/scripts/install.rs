@@ -47,7 +47,7 @@ fn install_from(from: &str, root: &Folder, code: i32, more: &[&str]) -> String {
 }
 
 /// All paths below a root, each with its mode and what is in it.
-fn everything(root: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+pub fn everything(root: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     let mut found = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -73,7 +73,7 @@ fn everything(root: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
 }
 
 /// What differs between two states of a root.
-fn assert_same(now: &Path, before: &BTreeMap<PathBuf, (u32, Vec<u8>)>) {
+pub fn assert_same(now: &Path, before: &BTreeMap<PathBuf, (u32, Vec<u8>)>) {
     let now = everything(now);
     let differs = |path: &&PathBuf| now.get(*path) != before.get(*path);
     let all = now.keys().chain(before.keys());

@@ -18,6 +18,7 @@ mod prerequisites;
 #[path = "../support/program.rs"]
 mod program;
 mod races;
+mod release;
 mod routing;
 mod trace;
 
