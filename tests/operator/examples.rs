@@ -23,7 +23,7 @@ fn examples(verb: &str) -> Vec<String> {
     examples
 }
 
-/// The verbs, and whether each of their examples succeeds on any node with the pod that they speak of.
+/// The verbs that end by themselves, and whether each of their examples succeeds on any node with the pod that they speak of.
 const VERBS: [(&str, bool); 9] = [
     ("status", false),
     ("doctor", false),

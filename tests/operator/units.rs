@@ -34,14 +34,25 @@ fn installed_units_are_sound_and_run_the_installed_command() {
         !Path::new(&units).exists(),
         "units are installed only when they are asked for"
     );
-    for (option, unit, runs) in [
-        ("--timer", "vxlan-cni-repair", "vxlan repair\n"),
-        ("--metrics", "vxlan-cni-metrics", "vxlan metrics --output /"),
+    let timed = &["service", "timer"][..];
+    for (option, unit, kinds, runs) in [
+        ("--timer", "vxlan-cni-repair", timed, "vxlan repair\n"),
+        (
+            "--metrics",
+            "vxlan-cni-metrics",
+            timed,
+            "vxlan metrics --output /",
+        ),
+        ("--agent", "vxlan-cni-agent", &["service"], "vxlan agent\n"),
     ] {
         let said = install(&[option]);
-        let enable = format!("systemctl enable --now {unit}.timer");
+        let enabled = kinds.last().unwrap();
+        let enable = format!("systemctl enable --now {unit}.{enabled}");
         assert!(said.contains(&enable), "{said}");
-        let files = ["service", "timer"].map(|kind| format!("{units}/{unit}.{kind}"));
+        let files: Vec<String> = kinds
+            .iter()
+            .map(|kind| format!("{units}/{unit}.{kind}"))
+            .collect();
         let service = std::fs::read_to_string(&files[0]).unwrap();
         let start = format!("ExecStart={prefix}/sbin/{runs}");
         assert!(service.contains(&start), "{service}");
