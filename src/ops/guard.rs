@@ -71,6 +71,34 @@ pub fn remove(session: &Session<'_>, store: &Store, network: &Network) -> Vec<St
     left
 }
 
+/// Takes the chain away that only a shared gateway has. Tells what could not be done.
+pub fn remove_what_is_shared(
+    session: &Session<'_>,
+    store: &Store,
+    network: &Network,
+) -> Vec<String> {
+    let Some(question) = question(store, network) else {
+        return Vec::new();
+    };
+    let lock = match store.hold_shared_table() {
+        Ok(lock) => lock,
+        Err(error) => return vec![error.to_string()],
+    };
+    let shared = plan::guard::shared(network);
+    let left = match session.observe(vec![question]) {
+        Err(error) => vec![format!("{}; {}", error.msg, error.details)],
+        Ok(seen) => {
+            let table = seen.ruleset(&Table::Node);
+            let is_there = table.is_some_and(|table| table.names().any(|name| name == shared));
+            let command = || nft::delete_chains(&Table::Node, &[shared.as_str()]);
+            let commands = is_there.then(|| (Side::Host, command()));
+            session.remove(commands.into_iter().collect())
+        }
+    };
+    lock.remove();
+    left
+}
+
 /// What tells whether chains of a network are there; nothing where it has no guard and had none, or nothing can tell.
 pub fn question(store: &Store, network: &Network) -> Option<Read> {
     let has_one = network.guard || store.filter(&network.name).is_some();

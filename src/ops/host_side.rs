@@ -1,12 +1,12 @@
 //! A network as it is on this node, the same for each of its attachments: by the latest ADD's definition, and by what pods of
 //! former ones need.
 
-use super::{guarded_as_now, kept};
+use super::{guard, guarded_as_now, kept};
 use crate::cni::CniError;
 use crate::config::Network;
 use crate::ip::sysctl::{self, SysctlKey};
 use crate::ip::{Command, Family, Netns};
-use crate::plan::{self, Fact, Observed, Probe, Read, Side, host};
+use crate::plan::{self, Fact, Observed, Probe, Read, Side, anycast, host};
 use crate::session::Session;
 use crate::store::{Found, Store};
 
@@ -77,13 +77,25 @@ impl HostSide {
         for fact in self.former.iter().flat_map(host::for_its_pods) {
             // Two definitions may look at one rule in two ways.
             let make = fact.make(&Netns::Own);
-            let is_made = |other: &Fact| other.make(&Netns::Own) == make;
+            let is_made =
+                |other: &Fact| other.make(&Netns::Own) == make || is_the_same_of_ipv6(other, &fact);
             if !known.iter().chain(&facts).any(is_made) {
                 facts.push(fact);
             }
         }
         facts
     }
+}
+
+/// Whether two facts are one address of IPv6 with two lengths: the kernel has one alone, which serves both.
+fn is_the_same_of_ipv6(one: &Fact, other: &Fact) -> bool {
+    let of = |fact: &Fact| match fact {
+        Fact::Address { dev, address, .. } if address.is_ipv6() => {
+            Some((dev.clone(), address.ip()))
+        }
+        _ => None,
+    };
+    of(one).is_some() && of(one) == of(other)
 }
 
 /// Whether the latest definition stays without an attachment that is by it.
@@ -95,21 +107,24 @@ pub enum Latest {
     Too,
 }
 
-/// Takes away what only former definitions of a network have brought, once their last pod is gone; under the network's
-/// lock, held alone, before the record of the one that leaves is removed. Tells what could not be done.
-///
-/// # Errors
-/// When the node or the records cannot be looked at.
-pub fn forget_former(
-    session: &Session<'_>,
+/// The definitions of a network by whether anything needs them still.
+struct Parted {
+    stays: Vec<Network>,
+    gone: Vec<Network>,
+    /// By which the other attachments joined; none where a record cannot be read.
+    others: Vec<Option<Network>>,
+}
+
+/// Parts the definitions of a network that an attachment leaves; nothing where none is of no use.
+fn part(
     store: &Store,
     network: &str,
     (container, ifname): (&str, &str),
     latest: Latest,
-) -> Result<Vec<String>, CniError> {
+) -> Result<Option<Parted>, CniError> {
     let all = store.definitions(network);
     if all.len() < 2 {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let records = store.attachments(network)?.into_iter();
     // By which definitions the others joined; unknown where a record cannot be read.
@@ -135,15 +150,50 @@ pub fn forget_former(
     let (stays, gone): (Vec<&Network>, Vec<&Network>) = all.iter().partition(is_needed);
     // Where none is needed the others' records are of before definitions were noted.
     if gone.is_empty() || stays.is_empty() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
+    let owned = |some: Vec<&Network>| some.into_iter().cloned().collect();
+    Ok(Some(Parted {
+        stays: owned(stays),
+        gone: owned(gone),
+        others,
+    }))
+}
+
+/// Takes away what only former definitions of a network have brought, once their last pod is gone; under the network's
+/// lock, held alone, before the record of the one that leaves is removed. Tells what could not be done.
+///
+/// # Errors
+/// When the node or the records cannot be looked at.
+pub fn forget_former(
+    session: &Session<'_>,
+    store: &Store,
+    network: &str,
+    leaving: (&str, &str),
+    latest: Latest,
+) -> Result<Vec<String>, CniError> {
+    let Some(Parted {
+        stays,
+        gone,
+        others,
+    }) = part(store, network, leaving, latest)?
+    else {
+        return Ok(Vec::new());
+    };
     // Also what attachments of before definitions were noted need.
-    let needed = stays.iter().copied().chain(others.iter().flatten());
+    let needed = stays.iter().chain(others.iter().flatten());
     let wanted = needed.flat_map(host::for_its_pods);
     let wanted: Vec<_> = wanted.filter_map(|fact| fact.undo()).collect();
     let is_wanted = |fact: &Fact| fact.undo().is_some_and(|undo| wanted.contains(&undo));
-    let brought = gone.iter().flat_map(|one| host::for_its_pods(one));
-    let brought: Vec<Fact> = brought.filter(|fact| !is_wanted(fact)).collect();
+    let brought = gone.iter().flat_map(host::for_its_pods);
+    let mut brought: Vec<Fact> = brought.filter(|fact| !is_wanted(fact)).collect();
+    // A gateway that no node shares any more answers for its own address alone.
+    let shared = gone.iter().find(|one| anycast::is(one));
+    let shared = shared.filter(|_| !stays.iter().any(anycast::is));
+    if let Some(shared) = shared {
+        let seen = session.observe_host(shared, host::reads(shared, Probe::List))?;
+        brought.extend(anycast::beside_its_address(shared, &seen));
+    }
     let seen = session.observe(plan::reads(&brought, Probe::List))?;
     let there = brought
         .iter()
@@ -154,9 +204,18 @@ pub fn forget_former(
         let key = SysctlKey::Device(Family::V4, stays[0].mv.clone(), "promote_secondaries");
         commands.insert(0, (Side::Host, sysctl::write(&[(key, "1".to_owned())])));
     }
-    let left = session.remove(commands);
+    if shared.is_some() {
+        // Which a shared gateway's has replaced.
+        let own = stays
+            .iter()
+            .flat_map(|one| anycast::routes_of_a_static(one));
+        commands.extend(own.map(|route| route.make(&Netns::Own)));
+    }
+    let mut left = session.remove(commands);
+    if let Some(shared) = shared {
+        left.extend(guard::remove_what_is_shared(session, store, shared));
+    }
     if left.is_empty() {
-        let stays: Vec<Network> = stays.into_iter().cloned().collect();
         store.keep_definitions(network, &stays)?;
     }
     Ok(left)

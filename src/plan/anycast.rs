@@ -24,8 +24,9 @@ use crate::ip::{Family, IfName, Mac};
 /// The protocol of the route that comes with an address (`RTPROT_KERNEL`, `linux/rtnetlink.h`).
 const KERNEL: u8 = 2;
 
-/// The metric of such a route of IPv6 (`IP6_RT_PRIO_ADDRCONF`, `linux/ipv6_route.h`).
-const METRIC: u32 = 256;
+/// Before such a route of IPv6 (`IP6_RT_PRIO_ADDRCONF`, `linux/ipv6_route.h`, 256): of two with one metric the kernel makes none
+/// where another is, which goes with the shared address.
+const METRIC: u32 = 255;
 
 /// Whether all nodes have the network's gateway address.
 pub fn is(network: &Network) -> bool {
@@ -196,6 +197,50 @@ pub fn routes(network: &Network, seen: &Observed) -> Vec<Fact> {
     cidrs
         .map(|cidr| route(network, *cidr, source(network, Family::of(cidr.ip()), seen)))
         .collect()
+}
+
+/// The gateway's addresses of IPv6 with another length than they are to have, as an edit leaves them: of those the kernel has one
+/// alone, and changes its length by no command.
+pub fn of_another_length(network: &Network, seen: &Observed) -> Vec<Fact> {
+    let mv = seen.link(Side::Host, &network.mv);
+    let listed = mv.iter().flat_map(|link| &link.addr_info);
+    let wanted: Vec<IpNetwork> = network
+        .cidrs
+        .iter()
+        .filter(|cidr| cidr.is_ipv6())
+        .map(|cidr| address(network, *cidr))
+        .collect();
+    let is_another = |one: &&AddrRecord| {
+        let of_this = |cidr: &&IpNetwork| cidr.ip() == one.local && cidr.prefix() != one.prefixlen;
+        wanted.iter().any(|cidr| of_this(&cidr))
+    };
+    let gone = listed.filter(is_another).filter_map(|one| {
+        Some(Fact::NoAddress {
+            side: Side::Host,
+            dev: network.mv.clone(),
+            address: IpNetwork::new(one.local, one.prefixlen).ok()?,
+        })
+    });
+    gone.collect()
+}
+
+/// The routes that the kernel makes with the addresses of a gateway that is this node's alone. Of IPv6 it keeps them beside a
+/// shared gateway's.
+pub fn routes_of_a_static(network: &Network) -> Vec<Fact> {
+    let cidrs = network
+        .cidrs
+        .iter()
+        .filter(|cidr| cidr.is_ipv4() && !is(network));
+    cidrs
+        .map(|cidr| route(network, *cidr, Some(cidr.ip())))
+        .collect()
+}
+
+/// What a shared gateway has besides its address: the node's own, and the routes that have that as their source.
+pub fn beside_its_address(network: &Network, seen: &Observed) -> Vec<Fact> {
+    let own = own_addresses(network, false, seen).into_iter();
+    let own = own.filter(|fact| matches!(fact, Fact::Address { .. }));
+    routes(network, seen).into_iter().chain(own).collect()
 }
 
 /// The address with which the node's own packets of a family leave for the network.

@@ -35,8 +35,13 @@ pub fn names(network: &Network) -> [String; 5] {
         of("dnat"),
         of("output"),
         mv.to_string(),
-        format!("{mv}/own"),
+        shared(network),
     ]
+}
+
+/// The name of the chain that only an anycast gateway has.
+pub fn shared(network: &Network) -> String {
+    format!("{}/own", network.mv)
 }
 
 /// The chains of a network. One that has no rules is there too, so that what an edit took away is seen to be gone.
@@ -64,8 +69,12 @@ fn chains(network: &Network, seen: &Observed) -> Vec<Chain> {
         translated(network),
         by_an_own_address(network, seen),
     ];
+    let table = seen.ruleset(&Table::Node);
+    let is_there = |name: &str| table.is_some_and(|table| table.names().any(|one| one == name));
     std::iter::zip(names(network), std::iter::zip(hooks, rules))
-        .filter(|(_, (hook, _))| *hook != Hook::BeforePostrouting || anycast::is(network))
+        .filter(|(name, (hook, _))| {
+            *hook != Hook::BeforePostrouting || anycast::is(network) || is_there(name)
+        })
         .map(|(name, (hook, rules))| Chain { name, hook, rules })
         .collect()
 }
@@ -156,7 +165,7 @@ fn by_an_own_address(network: &Network, seen: &Observed) -> Vec<Rule> {
     };
     let families = [(Family::V4, v4), (Family::V6, v6)].into_iter();
     families
-        .filter(|_| network.filter.service_masquerade)
+        .filter(|_| network.filter.service_masquerade && anycast::is(network))
         .filter_map(rule)
         .collect()
 }

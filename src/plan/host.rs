@@ -93,6 +93,7 @@ fn facts_with(network: &Network, mtu: Option<u32>, seen: &Observed) -> Vec<Fact>
     facts.push(up(&network.vx, Kind::Vxlan));
     // The device's first, so that what is asked of an address outside of its subnets has it as the sender's.
     facts.extend(anycast::own_addresses(network, ipv6, seen));
+    facts.extend(anycast::of_another_length(network, seen));
     facts.extend(gateway(network));
     // Behind those that the kernel makes once the device is up.
     facts.extend(anycast::routes(network, seen));

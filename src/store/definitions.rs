@@ -34,10 +34,11 @@ impl Store {
         kept.into_iter().map(known).collect()
     }
 
-    /// Whether the host side was made from this definition too: without a look at what is in it, as each ADD asks.
+    /// Whether the host side was made from this definition last: without a look at what is in it, as each ADD asks. One that is an
+    /// edit of an edit back is not.
     pub fn is_defined(&self, network: &Network) -> bool {
         let all = read(&self.definitions_file(&network.name));
-        all.iter().any(|one| one.is_of(network))
+        all.last().is_some_and(|latest| latest.is_of(network))
     }
 
     /// The networks that the node is on, by what their host sides were made from.

@@ -272,3 +272,34 @@ fn an_underlay_by_another_name_of_its_device_is_the_same_to_an_anycast_gateway()
     ask.check(&result);
     ask.del();
 }
+
+#[test]
+fn an_edit_to_a_shared_gateway_that_fails_or_is_taken_back_leaves_nothing_of_it() {
+    let lab = Lab::new(1);
+    let node = lab.node(0);
+    let own = Net::new("blue", 100).dual();
+    let shared = own.clone().anycast();
+    let (web, db) = (node.pod("web"), node.pod("db"));
+    let ask = node.ask(&node.config(&[&own]), &web);
+    let result = ask.add();
+    let before = node.snapshot();
+    let edited = node.config(&[&shared]);
+    let fails = json!({"type": "host-local", "dataDir": node.ipam(), "ranges": []});
+    let second = node.ask(&edited, &db);
+    second
+        .clone()
+        .config(&edited.clone().ipam(fails))
+        .add_refused(999);
+    node.snapshot().assert_same(&before);
+    // Made, and edited back with the next pod.
+    second.add();
+    let third = node.pod("third");
+    let back = node.ask(&node.config(&[&own]), &third);
+    back.add();
+    second.del();
+    back.del();
+    node.snapshot().assert_same(&before);
+    ask.check(&result);
+    web.ping(&node.gateway(&own));
+    ask.del();
+}

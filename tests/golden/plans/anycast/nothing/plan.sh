@@ -30,7 +30,7 @@ ip link set dev mv_blue up
 # route 10.1.0.0/16 dev mv_blue src 198.18.0.1 proto 2
 ip route replace 10.1.0.0/16 dev mv_blue proto 2 scope 253 src 198.18.0.1
 # route fd10::/64 dev mv_blue src fd00:18::1 proto 2
-ip route replace fd10::/64 dev mv_blue proto 2 src fd00:18::1 metric 256
+ip route replace fd10::/64 dev mv_blue proto 2 src fd00:18::1 metric 255
 # route 10.1.0.0/16 dev mv_blue table 192
 ip route replace 10.1.0.0/16 dev mv_blue table 192
 # route fd10::/64 dev mv_blue table 192

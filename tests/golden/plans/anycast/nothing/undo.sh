@@ -13,7 +13,7 @@ ip rule del pref 19199 from all to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup 192
 ip rule del pref 19198 from 10.1.0.0/16 to 10.1.0.0/16 fwmark 0x1000/0x1000 lookup main
 ip route del fd10::/64 dev mv_blue table 192
 ip route del 10.1.0.0/16 dev mv_blue table 192
-ip route del fd10::/64 dev mv_blue proto 2 src fd00:18::1 metric 256
+ip route del fd10::/64 dev mv_blue proto 2 src fd00:18::1 metric 255
 ip route del 10.1.0.0/16 dev mv_blue proto 2 scope 253 src 198.18.0.1
 ip addr del fd10::1/128 dev mv_blue
 ip addr del 10.1.0.1/32 dev mv_blue
