@@ -23,6 +23,7 @@ mod iproute2;
 mod join;
 mod leave;
 mod listens;
+mod moves;
 mod nodes;
 mod options;
 mod path;

@@ -33,13 +33,12 @@ impl Net {
     }
 
     /// With the addresses of so many nodes in the place of a group, or what IPv6 gives of them.
-    pub fn peers(mut self, nodes: usize, v6: bool) -> Self {
+    pub fn peers(self, nodes: usize, v6: bool) -> Self {
         let address = |node: usize| match v6 {
             true => format!("fd00:198:18::{node}"),
             false => format!("198.18.0.{node}"),
         };
         let peers: Vec<String> = (1..=nodes).map(address).collect();
-        self.more = json!({});
         self.with(json!({"peers": peers, "options": {"group": null}}))
     }
 
