@@ -157,7 +157,7 @@ fn follow(
             Ok(_) => {}
         }
         let before = nodes.addresses.clone();
-        apply(nodes, &line).map_err(|why| wrong(why))?;
+        apply(nodes, &line).map_err(&wrong)?;
         if nodes.addresses != before {
             heard(nodes);
         }

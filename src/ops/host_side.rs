@@ -206,9 +206,7 @@ pub fn forget_former(
     }
     if shared.is_some() {
         // Which a shared gateway's has replaced.
-        let own = stays
-            .iter()
-            .flat_map(|one| anycast::routes_of_a_static(one));
+        let own = stays.iter().flat_map(anycast::routes_of_a_static);
         commands.extend(own.map(|route| route.make(&Netns::Own)));
     }
     let mut left = session.remove(commands);
