@@ -130,12 +130,14 @@ impl Scene {
             .replace("POD", &address(&self.stage.members[0].result, 0))
     }
 
-    /// The link-local address of the node's container.
+    /// The link-local address of the node's container, while its interface is up.
     fn local(&self) -> String {
         let all = self.web().device("eth0")["addr_info"].clone();
         let mut all = all.as_array().unwrap().iter();
-        let local = all.find(|one| one["scope"] == "link").unwrap();
-        local["local"].as_str().unwrap().to_owned()
+        let local = all.find(|one| one["scope"] == "link");
+        local.map_or_else(String::new, |local| {
+            local["local"].as_str().unwrap().to_owned()
+        })
     }
 
     fn at(&self, at: At) -> Ns {
@@ -473,7 +475,7 @@ fn what_leads_packets_elsewhere_or_holds_them_on_the_way_is_crossed_with_what_me
             by: "ip addr del 198.18.0.1/24 dev eth0",
             dead: &[Across],
             found: ("underlay_device", "the underlay device `eth0` has no IPv4 address to send from"),
-            beside: &["peer_reach"],
+            beside: &["peer_reach", "underlay_way"],
             fix: Fix::By(Here, "ip addr add 198.18.0.1/24 dev eth0"),
             then: "",
         },

@@ -158,8 +158,13 @@ fn a_program_or_a_driver_that_is_missing_is_told_once_and_hides_nothing_else() {
     let mut stage = Stage::new(Lab::new(1), vec![Net::new("blue", 100), spoof]);
     stage.join(0, "web", 1);
     stage.join(1, "mail", 1);
-    let without =
-        |program: &str| format!("mount --bind /dev/null $(readlink -f $(command -v {program}))");
+    // In whichever folder it is, first or behind another of its name.
+    let without = |program: &str| {
+        format!(
+            "for dir in $(echo $PATH:/usr/sbin:/usr/bin | tr : ' '); do\n\
+             [ ! -s $dir/{program} ] || mount --bind /dev/null $(readlink -f $dir/{program})\ndone"
+        )
+    };
     // Its module is gone, and it is not built in.
     let no_driver = format!(
         "grep -v macvlan_common_newlink /proc/kallsyms >{0}/symbols\nmount --bind {0}/symbols /proc/kallsyms\n\

@@ -20,7 +20,7 @@ pub struct Root {
 }
 
 /// What cannot be as it should be while something else is not: a finding's id, and those of its causes, the likeliest first.
-const BECAUSE: [(Id, &[Id]); 6] = [
+const BECAUSE: [(Id, &[Id]); 7] = [
     (Id::Arp, &[Id::FirewallGateway]),
     (
         Id::Flood,
@@ -44,6 +44,7 @@ const BECAUSE: [(Id, &[Id]); 6] = [
     ),
     (Id::PodReach, &[Id::FirewallGateway]),
     (Id::UnderlayMtu, &[Id::UnderlayDevice, Id::UnderlayWay]),
+    (Id::UnderlayWay, &[Id::UnderlayDevice]),
 ];
 
 /// What is asked through the devices of a network.

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use super::probe::{ask, said};
-use super::report::{Cause, Finding, Id, State};
-use crate::exec::System;
+use super::report::{Cause, Finding, Id};
+use crate::exec::{System, is_installed};
 use crate::ip::command::shell_line;
 use crate::ip::json::documents;
 use crate::ip::stderr::message;
@@ -53,7 +53,7 @@ pub fn programs(system: &System, needed: Filters) -> Programs {
     let wanted = PROGRAMS.iter();
     for (program, package) in wanted.filter(|(program, _)| has_nft || !is_nft(program)) {
         let finding = installed(system, program, package);
-        if is_nft(program) && finding.state == State::Failed {
+        if is_nft(program) && !is_installed(program) {
             no_nft = Some(Cause::new("", &finding.message));
         }
         findings.push(finding);
