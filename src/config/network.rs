@@ -177,6 +177,31 @@ impl Network {
         }
     }
 
+    /// Whether a node is on it without a container too.
+    pub fn is_always(&self) -> bool {
+        self.join == Join::Always
+    }
+
+    /// Whether its vxlan device could be another definition's: of devices the kernel changes neither VNI nor port, group or underlay.
+    pub fn has_the_device_of(&self, other: &Self) -> bool {
+        let identity = |one: &Self| {
+            let vxlan = &one.options.vxlan;
+            let made_by = (
+                vxlan.vni,
+                vxlan.dstport,
+                vxlan.group,
+                vxlan.dev.clone(),
+                vxlan.local,
+            );
+            (
+                one.vx.clone(),
+                one.peers.is_some() || one.peers_from.is_some(),
+                made_by,
+            )
+        };
+        identity(self) == identity(other)
+    }
+
     /// Whether it is by the same words of the configuration, but for what those say of other networks.
     pub fn is_defined_as(&self, other: &Self) -> bool {
         let words = |network: &Self| (network.table, network.pref, network.guard);

@@ -8,7 +8,6 @@ mod serve;
 mod state;
 mod watchers;
 
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -25,6 +24,7 @@ use crate::config::PeersFrom;
 use crate::exec::System;
 use crate::ops::peers::Told;
 use crate::outlet;
+use crate::peers::known;
 
 /// How often files are looked at and SIGTERM is listened for: a peer that comes is known within a second.
 const TICK: Duration = Duration::from_millis(200);
@@ -36,12 +36,12 @@ const MARK: Duration = Duration::from_secs(4);
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// How much is looked at in a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Round {
-    /// Everything.
-    Whole,
     /// The host sides alone: a source told other peers.
     HostSides,
+    /// Everything.
+    Whole,
 }
 
 /// Runs until SIGTERM.
@@ -57,7 +57,7 @@ pub fn run(shared: &Shared, options: &AgentOptions) -> Result<Said, CniError> {
         shared,
         system,
         state,
-        told: Told::default(),
+        told: Told::by_others(),
         watchers: Watchers::new(tell),
         files: Files::default(),
         last_words: String::new(),
@@ -85,18 +85,27 @@ impl Agent<'_> {
     fn go_on(&mut self, heard: &Receiver<Heard>, every: Duration) {
         let mut next = Instant::now();
         let mut marked = Instant::now();
-        let mut round = Some(Round::Whole);
+        let (mut again, mut pause) = (None, AGAIN);
+        let mut round = None;
         while !self.system.stop().is_told() {
-            if Instant::now() >= next {
+            let now = Instant::now();
+            if now >= next {
                 round = Some(Round::Whole);
+            } else if again.is_some_and(|again| now >= again) {
+                round = round.max(Some(Round::HostSides));
             }
             if let Some(how) = round.take() {
-                let went = self.round(how);
-                let whole = how == Round::Whole || !went;
-                if whole {
-                    next = Instant::now() + if went { every } else { AGAIN.min(every) };
+                let well = self.round(how);
+                if how == Round::Whole {
+                    next = Instant::now() + every;
                 }
-                marked = Instant::now();
+                // What was not taken up is tried again, with growing pauses.
+                again = (!well).then(|| Instant::now() + pause);
+                pause = if well {
+                    AGAIN
+                } else {
+                    (pause * 2).min(every.max(AGAIN))
+                };
             }
             if marked.elapsed() >= MARK {
                 self.mark();
@@ -112,9 +121,7 @@ impl Agent<'_> {
                     round = Some(Round::HostSides);
                 }
             }
-            if self.files.have_changed() {
-                round = Some(Round::Whole);
-            }
+            round = round.max(self.files.have_changed());
         }
     }
 
@@ -135,14 +142,15 @@ impl Agent<'_> {
         }
     }
 
-    /// Looks and mends; whether the node could be looked at.
+    /// Looks and mends; whether nothing failed.
     fn round(&mut self, how: Round) -> bool {
         let system = self.system.again();
         let node = match Node::open(self.shared) {
             Ok(node) => node,
             Err(error) => {
                 self.say(told("vxlan agent", &error));
-                self.files.follow(self.shared.conf.iter().cloned());
+                let conf = self.shared.conf.iter().cloned();
+                self.files.follow(conf.map(|file| (file, Round::Whole)));
                 self.state.failed(&error);
                 return false;
             }
@@ -158,7 +166,7 @@ impl Agent<'_> {
         };
         self.tell(&done);
         self.state.done(&done);
-        true
+        done.failed.is_empty()
     }
 
     /// Listens to the sources of the networks that there are now.
@@ -173,26 +181,26 @@ impl Agent<'_> {
                 sources.push(from);
             }
         }
-        let files: Vec<PathBuf> = sources
-            .iter()
-            .filter_map(|from| match from {
-                PeersFrom::File(path) => Some(path.clone()),
-                _ => None,
-            })
-            .collect();
-        self.files
-            .follow(files.into_iter().chain([node.file.clone()]));
+        let lists = sources.iter().filter_map(|from| match from {
+            PeersFrom::File(path) => Some((path.clone(), Round::HostSides)),
+            _ => None,
+        });
+        let conf = [(node.file.clone(), Round::Whole)];
+        self.files.follow(lists.chain(conf));
         self.watchers
             .follow(&self.system, &node.config.kubernetes, &sources);
         self.told.keep(|from| sources.contains(from));
         self.state.keep_sources(&sources);
     }
 
-    /// Marks the lists that are heard all the time as known.
+    /// Marks the lists that are heard all the time as known, where the network has been made by them.
     fn mark(&self) {
         if let Ok(node) = Node::open(self.shared) {
             for side in node.networks.iter().filter_map(|on| on.side.as_ref()) {
-                if self.told.of(&side.network).is_some() {
+                let network = &side.network;
+                let told = self.told.of(network);
+                let told = told.map(|(from, found)| known(network, from, found.to_vec()));
+                if told.is_some_and(|told| told.is_ok_and(|told| told.peers == network.peers)) {
                     node.store.peers_were_asked_for(&side.network.name);
                 }
             }

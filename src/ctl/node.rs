@@ -8,7 +8,7 @@ use super::args::Shared;
 use super::doctor::Filters;
 use super::look::shown;
 use crate::cni::CniError;
-use crate::config::{Config, Join, Network};
+use crate::config::{Config, Network};
 use crate::conflist::{self, Wanted};
 use crate::ops;
 use crate::ops::host_side::HostSide;
@@ -187,7 +187,7 @@ impl OnNode {
     /// Whether this node is to be on it without a container too.
     pub fn is_always(&self) -> bool {
         let configured = self.configured.as_ref();
-        configured.is_some_and(|network| network.join == Join::Always)
+        configured.is_some_and(Network::is_always)
     }
 
     /// The networks as they are on this node: as containers joined them, or as the next one would. More

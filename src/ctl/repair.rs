@@ -18,9 +18,10 @@ use crate::exec::{Exec, System};
 use crate::ip::{IfName, Netns};
 use crate::journal::Journal;
 use crate::ops::host_side::{HostSide, Latest, forget_former};
+use crate::ops::leave::leave_former;
 use crate::ops::status::clash;
 use crate::ops::{guard, namespace_inode, peers};
-use crate::plan::{self, Fact, Observed, Probe, Read, Side, Step, Verdict, underlay};
+use crate::plan::{self, Fact, Observed, Probe, Side, Step, Verdict, underlay};
 use crate::route_table;
 use crate::session::{Session, refuse_foreign};
 use crate::store::{Lock, Store};
@@ -64,7 +65,7 @@ fn sides(system: &System, node: &Node) -> (Done, Vec<Mended>) {
     let mut done = Done::default();
     let mut seen: Vec<Mended> = Vec::new();
     for on in &node.networks {
-        let Some(standing) = on.standing() else {
+        let Some(standing) = on.standing().filter(|_| !system.stop().is_told()) else {
             continue;
         };
         done.looked += 1;
@@ -121,7 +122,7 @@ fn side(
     };
     let joined = match has_pods {
         true => Ok(()),
-        false => begin(&session, &node.store, &side.network, &alone),
+        false => begin(&session, &node.store, &side, &alone, steps),
     };
     let mended = joined.and_then(|()| make_side(&session, &node.store, &side, steps));
     end(&journal, steps, mended.as_ref().err());
@@ -134,22 +135,37 @@ fn side(
     }))
 }
 
-/// What is to be known and noted before a node joins a network without a container.
+/// What is to be known and noted before a node joins a network without a container. Nothing is noted of one that cannot be.
 fn begin(
     session: &Session<'_>,
     store: &Store,
-    network: &Network,
+    side: &HostSide,
     alone: &Lock,
+    steps: &mut Vec<Step>,
 ) -> Result<(), CniError> {
-    let mut reads = underlay::overlap_reads(network);
-    reads.push(Read::Link(Side::Host, network.vx.clone()));
-    let seen = session.observe(reads)?;
-    if seen.link(Side::Host, &network.vx).is_none() {
-        underlay::check_before_joining(network, &seen)?;
+    let network = &side.network;
+    // One that was made from another definition, with no container on it that would need it.
+    if let Some(former) = store.definitions(&network.name).pop()
+        && !former.has_the_device_of(network)
+    {
+        leave_former(session, store, &former)?;
+    }
+    let mut reads = host_reads(side);
+    reads.extend(underlay::overlap_reads(network));
+    let seen = session.observe_host(network, reads)?;
+    let facts = side.facts(&seen)?;
+    underlay::check_before_joining(network, &seen)?;
+    let is_new = seen.link(Side::Host, &network.vx).is_none();
+    if is_new && let Some(fault) = clash(network, &seen) {
+        return Err(fault);
+    }
+    let seen = set_back(session, &facts, seen, steps)?;
+    refuse_foreign(network, &facts, &seen)?;
+    if is_new {
         alone.note_made()?;
     }
     store.note_definition(network)?;
-    // What an edit since has left is nobody's: there is no pod that came before.
+    // There is no pod that came before an edit.
     let left = forget_former(session, store, &network.name, ("", ""), Latest::Stays)?;
     left.iter().for_each(|line| session.remark(line));
     Ok(())

@@ -16,7 +16,7 @@ use super::leave::{leave, leave_if_idle};
 use super::{all, ending, journal, kept, namespace_inode, store};
 use crate::cni::delegate::{Call, Delegate};
 use crate::cni::{Args, CniError, Code, Request, Verb};
-use crate::config::{Config, Join, Network};
+use crate::config::{Config, Network};
 use crate::exec::{self, System};
 use crate::ip::{Command, IfName, Mac, Netns, Program, link};
 use crate::lease;
@@ -100,6 +100,8 @@ struct Known {
     mac: Option<Mac>,
     /// Its pod as `NAMESPACE/NAME`, where the record tells.
     pod: Option<String>,
+    /// Whether the configuration has the node on the network without a container too.
+    is_always: bool,
     /// Where there is no record: the networks that it may be on.
     candidates: Vec<Network>,
 }
@@ -136,6 +138,7 @@ impl Known {
             of_an_earlier_boot,
             mac: container::mac_of_record(record.mac, &record.definition, record.lease.as_ref()),
             pod: record.pod.clone(),
+            is_always: configured.is_some_and(Network::is_always),
             candidates: Vec::new(),
         }
     }
@@ -157,6 +160,7 @@ impl Known {
             of_an_earlier_boot: false,
             mac: None,
             pod: None,
+            is_always: network.is_some_and(Network::is_always),
             candidates: Vec::new(),
         }
     }
@@ -180,6 +184,7 @@ impl Known {
             of_an_earlier_boot: false,
             mac: None,
             pod: None,
+            is_always: network.is_some_and(Network::is_always),
             candidates: config.networks.clone(),
         }
     }
@@ -395,7 +400,10 @@ impl Known {
                     true => Latest::Too,
                     false => Latest::Stays,
                 };
-                leave(session, store, network, (container, ifname), latest)
+                {
+                    let leaving = (container.as_str(), ifname.as_str());
+                    leave(session, store, network, leaving, latest, self.is_always)
+                }
             }
             (None, Some(name)) => forget(
                 name,
@@ -403,9 +411,7 @@ impl Known {
             ),
             // Without a record there was no attachment, or none that is known.
             (_, None) => match unrecorded.or_else(|| self.network_of_result(request)) {
-                Some(network) if network.join == Join::Pod => {
-                    leave_if_idle(session, store, network)
-                }
+                Some(network) if !network.is_always() => leave_if_idle(session, store, network),
                 _ => Ok(()),
             },
         }

@@ -9,7 +9,7 @@ use super::leave::leave_if_idle;
 use super::{all, journal, store};
 use crate::cni::attachments::{Listed, NO_LIST, add_valid, valid_attachments};
 use crate::cni::{CniError, Request, Verb};
-use crate::config::{Config, Join, Network};
+use crate::config::{Config, Network};
 use crate::exec::System;
 use crate::ip::Netns;
 use crate::journal::Journal;
@@ -42,7 +42,7 @@ pub fn gc(system: &System, request: &Request) -> Result<(), CniError> {
     errors.extend(refused.map(|(_, error)| error));
     let idle = |network| leave_idle(system, &config, &store, request, network).err();
     let may_go = config.networks.iter();
-    let may_go = may_go.filter(|network| network.join == Join::Pod);
+    let may_go = may_go.filter(|network| !network.is_always());
     errors.extend(may_go.filter_map(idle));
     all(errors)
 }

@@ -5,7 +5,7 @@
 use super::host_side::{Latest, forget_former};
 use super::{ending, guard};
 use crate::cni::{CniError, Code};
-use crate::config::{Join, Network};
+use crate::config::Network;
 use crate::ip::IfName;
 use crate::plan::{self, Fact, Observed, Probe, Read, Side, Step, host};
 use crate::session::Session;
@@ -14,7 +14,7 @@ use crate::store::{Attachment, Store};
 
 /// Forgets an attachment and, where it was the network's last, takes the host side away. Of an ADD that was killed, what
 /// only its edit of the definition has brought goes, as where it fails. The record stays when that fails, so that a
-/// later DEL can try again.
+/// later DEL can try again. The host side stays where the configuration has the node on the network always, too.
 ///
 /// # Errors
 /// Everything that could not be removed.
@@ -24,9 +24,13 @@ pub fn leave(
     network: &Network,
     (container, ifname): (&str, &str),
     latest: Latest,
+    is_always: bool,
 ) -> Result<(), CniError> {
     let alone = store.hold(&network.name)?;
-    if stays(store, &network.name) || store.is_used_by_others(&network.name, container, ifname)? {
+    if is_always
+        || stays(store, &network.name)
+        || store.is_used_by_others(&network.name, container, ifname)?
+    {
         let (name, leaving) = (&network.name, (container, ifname));
         let left = forget_former(session, store, name, leaving, latest)?;
         if latest == Latest::Too
@@ -46,11 +50,22 @@ pub fn leave(
     Ok(())
 }
 
+/// Takes the host side away of a network without containers that is to be made from another definition.
+///
+/// # Errors
+/// Everything that could not be removed.
+pub fn leave_former(
+    session: &Session<'_>,
+    store: &Store,
+    former: &Network,
+) -> Result<(), CniError> {
+    take_away(session, store, former)
+}
+
 /// Whether the node stays on a network without attachments, as it was last made.
 fn stays(store: &Store, network: &str) -> bool {
     let made = store.definitions(network);
-    made.last()
-        .is_some_and(|latest| latest.join == Join::Always)
+    made.last().is_some_and(Network::is_always)
 }
 
 /// Takes the host side away of a network without attachments, neither by a record nor by what listens

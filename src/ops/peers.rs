@@ -32,7 +32,7 @@ pub fn for_add(
     if costs && noted.peers.is_some() && age.is_some_and(|age| age < FRESH) {
         return Ok(noted);
     }
-    match peers::ask(system, &config.kubernetes, network) {
+    match peers::ask(system, &config.kubernetes, &noted) {
         Ok(now) => {
             if now.peers == noted.peers {
                 store.peers_were_asked_for(&network.name);
@@ -51,21 +51,39 @@ pub fn for_add(
 
 /// What sources have told that are heard all the time, so that nothing need be asked.
 #[derive(Debug, Clone, Default)]
-pub struct Told(Vec<(PeersFrom, Vec<IpAddr>)>);
+pub struct Told {
+    heard: Vec<(PeersFrom, Vec<IpAddr>)>,
+    /// Whether sources that cost a question are asked by others, so that what they have not told yet is waited for.
+    by_others: bool,
+}
 
 impl Told {
+    /// Of sources that others ask.
+    pub fn by_others() -> Self {
+        Self {
+            by_others: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a network's source will tell by itself.
+    fn tells(&self, network: &Network) -> bool {
+        let costs = !matches!(network.peers_from, None | Some(PeersFrom::File(_)));
+        self.by_others && costs
+    }
+
     /// Takes in what a source tells now; whether that is news.
     pub fn hear(&mut self, from: PeersFrom, mut found: Vec<IpAddr>) -> bool {
         found.sort_unstable();
         found.dedup();
-        match self.0.iter_mut().find(|(known, _)| *known == from) {
+        match self.heard.iter_mut().find(|(known, _)| *known == from) {
             Some((_, before)) if *before == found => false,
             Some((_, before)) => {
                 *before = found;
                 true
             }
             None => {
-                self.0.push((from, found));
+                self.heard.push((from, found));
                 true
             }
         }
@@ -73,13 +91,13 @@ impl Told {
 
     /// Forgets what is heard no more.
     pub fn keep(&mut self, mut is_heard: impl FnMut(&PeersFrom) -> bool) {
-        self.0.retain(|(from, _)| is_heard(from));
+        self.heard.retain(|(from, _)| is_heard(from));
     }
 
     /// What is known of a network's source.
     pub fn of<'a>(&'a self, network: &'a Network) -> Option<(&'a PeersFrom, &'a [IpAddr])> {
         let wanted = network.peers_from.as_ref()?;
-        let (_, found) = self.0.iter().find(|(from, _)| from == wanted)?;
+        let (_, found) = self.heard.iter().find(|(from, _)| from == wanted)?;
         Some((wanted, found))
     }
 }
@@ -92,13 +110,15 @@ pub fn for_repair(
     told: &Told,
     network: &Network,
 ) -> (Network, Option<CniError>) {
+    let noted = store.with_noted_peers(network.clone());
     let now = match told.of(network) {
-        Some((from, found)) => peers::known(network, from, found.to_vec()),
-        None => peers::ask(system, &config.kubernetes, network),
+        Some((from, found)) => peers::known(&noted, from, found.to_vec()),
+        None if told.tells(network) => return (noted, None),
+        None => peers::ask(system, &config.kubernetes, &noted),
     };
     match now {
         Ok(now) => (now, None),
-        Err(error) => (store.with_noted_peers(network.clone()), Some(error)),
+        Err(error) => (noted, Some(error)),
     }
 }
 

@@ -71,7 +71,7 @@ pub fn addresses(
 ) -> Result<Vec<IpAddr>, CniError> {
     match from {
         PeersFrom::File(path) => file::read(path),
-        PeersFrom::Dns(name) => dns::resolve(name, DNS_TIMEOUT),
+        PeersFrom::Dns(name) => dns::resolve(system, name, DNS_TIMEOUT),
         PeersFrom::Kubernetes => {
             let place = nodes::place(kubernetes.config_path.as_deref())?;
             let nodes = nodes::list(system, &place, kubernetes.timeout)?;

@@ -23,31 +23,20 @@ pub fn reads(network: &Network, probe: Probe) -> Vec<Read> {
     own.chain(asked.then(read)).collect()
 }
 
-/// The question which of the peers this node is; none where the configuration says its address, or lists no other.
+/// The question which of the peers this node is; none where there is no other.
 pub fn own_read(network: &Network) -> Option<Read> {
-    let vxlan = &network.options.vxlan;
     let has_peers = network.peers.iter().flatten().next().is_some();
-    let dev = vxlan.dev.clone().filter(|_| has_peers);
+    let dev = network.options.vxlan.dev.clone();
     let read = |dev| Read::Addr(Side::Host, dev);
-    dev.filter(|_| vxlan.local.is_none()).map(read)
+    dev.filter(|_| has_peers).map(read)
 }
 
-/// The one address of the underlay device by which the others know this node: what it sends must come from there, which of several
-/// the kernel would not choose by itself. None where they know it by none or by several.
+/// The address of the underlay device by which the others know this node: what it sends must come from there, which of several
+/// the kernel would not choose by itself. Of several the lowest; none where they know it by none.
 pub fn own(network: &Network, seen: &Observed) -> Option<IpAddr> {
     let peers = network.peers.as_ref()?;
-    let link = underlay::device(network, seen)?;
-    let addresses = link.addr_info.iter();
-    let usable = addresses.filter(|one| !one.tentative && !one.dadfailed);
-    let mut known: Vec<IpAddr> = usable
-        .map(|one| one.local)
-        .filter(|one| peers.contains(one))
-        .collect();
-    known.dedup();
-    match known[..] {
-        [one] => Some(one),
-        _ => None,
-    }
+    let own = underlay::addresses(network, seen);
+    own.filter(|one| peers.contains(one)).min()
 }
 
 /// Refuses a network whose peers are not known: what it has would be taken for gone.
@@ -69,11 +58,12 @@ pub fn facts(network: &Network, seen: &Observed) -> Vec<Fact> {
     let Some(peers) = &network.peers else {
         return Vec::new();
     };
-    let own = underlay::vtep(network, seen);
+    let vtep = underlay::vtep(network, seen);
+    let own: Vec<IpAddr> = underlay::addresses(network, seen).chain(vtep).collect();
     let others: Vec<IpAddr> = peers
         .iter()
         .copied()
-        .filter(|one| Some(*one) != own)
+        .filter(|one| !own.contains(one))
         .collect();
     let fact = |to: IpAddr, listed| Fact::Peer {
         dev: network.vx.clone(),

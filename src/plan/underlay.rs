@@ -257,22 +257,56 @@ pub fn source_read(network: &Network) -> Option<Read> {
     vtep_read(network).filter(|_| is_needed)
 }
 
+/// The addresses of the underlay device, as far as they were seen. One that is tentative will be usable in a second.
+pub fn addresses(network: &Network, seen: &Observed) -> impl Iterator<Item = IpAddr> {
+    let link = device(network, seen).into_iter();
+    let listed = link.flat_map(|link| &link.addr_info);
+    listed.filter(|one| !one.dadfailed).map(|one| one.local)
+}
+
 /// The address of the node's own VTEP, as far as it is known.
 pub fn vtep(network: &Network, seen: &Observed) -> Option<IpAddr> {
     let local = network.options.vxlan.local;
-    let known = local.or_else(|| peers::own(network, seen));
+    let known = local.or_else(|| standing(network, seen).flatten());
+    let known = known.or_else(|| peers::own(network, seen));
     known.or_else(|| source(network, seen).flatten())
 }
 
-/// The address that the vxlan device is made with, where it is not left to the kernel: that of the configuration; without a group
-/// that of IPv6, by which alone the kernel knows the family, and the one by which the other nodes know this one.
+/// The address that a vxlan device with peers was made with, where it is still one of the node's; `Some(None)` where that was left to
+/// the kernel. It stays for as long as the device does: who else is a peer by now changes nothing of it.
+fn standing(network: &Network, seen: &Observed) -> Option<Option<IpAddr>> {
+    let vxlan = &network.options.vxlan;
+    if vxlan.group.is_some() || vxlan.local.is_some() {
+        return None;
+    }
+    let listed = || {
+        seen.vxlans()
+            .iter()
+            .find(|one| one.ifname == network.vx.as_str())
+    };
+    let link = seen.link(Side::Host, &network.vx).or_else(listed)?;
+    let data = link.data();
+    let local = data.local.or(data.local6);
+    let own: Vec<IpAddr> = addresses(network, seen).collect();
+    let is_the_nodes = |local: IpAddr| own.is_empty() || own.contains(&local);
+    match local {
+        None if vxlan.v6 => None,
+        None => Some(None),
+        Some(local) => is_the_nodes(local).then_some(Some(local)),
+    }
+}
+
+/// The address that the vxlan device is made with: that of the configuration; with peers the one by which the others know this node,
+/// else the kernel's choice, of IPv6 in so many words, since by it alone the kernel knows the family.
 pub fn local(network: &Network, seen: &Observed) -> Option<IpAddr> {
     let vxlan = &network.options.vxlan;
-    let vtep = || vtep(network, seen).filter(|_| vxlan.group.is_none());
-    let chosen = source(network, seen).flatten();
-    vxlan
-        .local
-        .or_else(|| vtep().filter(|vtep| vxlan.v6 || chosen != Some(*vtep)))
+    if vxlan.local.is_some() || vxlan.group.is_some() {
+        return vxlan.local;
+    }
+    standing(network, seen).unwrap_or_else(|| {
+        let chosen = || source(network, seen).flatten().filter(|_| vxlan.v6);
+        peers::own(network, seen).or_else(chosen)
+    })
 }
 
 /// An address at either end of a network that is not the gateway's.

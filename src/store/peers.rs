@@ -15,7 +15,10 @@ use serde_json::Value;
 use super::{Store, StoreError, make_dir, present, safe};
 use crate::config::Network;
 
-/// What is in the file.
+/// From how many sources of a network it is kept what they told.
+const KEPT: usize = 4;
+
+/// What one source told; the file has a list of them.
 #[derive(Debug, Serialize, Deserialize)]
 struct Noted {
     /// `peers` of the definition.
@@ -30,8 +33,8 @@ impl Store {
         if network.peers_from.is_none() {
             return network;
         }
-        let noted = self.noted(&network.name);
-        let noted = noted.filter(|noted| noted.from == network.raw["peers"]);
+        let mut noted = self.noted(&network.name).into_iter();
+        let noted = noted.find(|noted| noted.from == network.raw["peers"]);
         match noted.map(|noted| network.clone().with_peers(noted.addresses)) {
             Some(Ok(known)) => known,
             _ => network,
@@ -56,7 +59,12 @@ impl Store {
             from: network.raw["peers"].clone(),
             addresses: peers.clone(),
         };
-        let bytes = serde_json::to_vec(&noted).unwrap_or_default();
+        let mut all = self.noted(&network.name);
+        all.retain(|one| one.from != noted.from);
+        // Those of former definitions too, which count again where an edit is taken back.
+        all.insert(0, noted);
+        all.truncate(KEPT);
+        let bytes = serde_json::to_vec(&all).unwrap_or_default();
         // Read by others without a lock: whole at every moment, and no link that may be in its place is followed.
         let written = write(&draft, &bytes).and_then(|()| std::fs::rename(&draft, &path));
         written.map_err(|source| {
@@ -95,9 +103,10 @@ impl Store {
         let _ = std::fs::remove_file(self.peers_file(network));
     }
 
-    fn noted(&self, network: &str) -> Option<Noted> {
-        let bytes = safe::read(&self.peers_file(network)).ok()?;
-        serde_json::from_slice(&bytes).ok()
+    /// The latest first; what cannot be read is none.
+    fn noted(&self, network: &str) -> Vec<Noted> {
+        let bytes = safe::read(&self.peers_file(network)).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
     fn peers_file(&self, network: &str) -> PathBuf {

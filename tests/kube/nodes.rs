@@ -92,7 +92,7 @@ fn what_is_no_list_of_nodes_is_an_error_that_says_what_to_check_and_nothing_is_m
             json!({"srcaddr": "198.18.0.1"}),
             "Kubernetes names no address",
         ),
-        (ok(&loopback), json!({}), "127.0.0.1 is no node's address"),
+        (ok(&loopback), json!({}), "Kubernetes names no address"),
         (
             Say::AndEnd("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{\"a\":".to_owned()),
             json!({}),

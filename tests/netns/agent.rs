@@ -133,6 +133,18 @@ fn an_agent_takes_up_peers_of_a_file_as_they_change_and_joins_and_leaves_nothing
         assert!(metrics.contains(line), "{metrics}");
     }
     assert_eq!(agent.get("etc/passwd").0, 404);
+    // A client that promises a body, says nothing, or says too much holds up no other.
+    let slow = "exec 3<>/dev/tcp/127.0.0.1/9789; printf 'GET /healthz HTTP/1.1\\r\\nContent-Length: 9\\r\\n' >&3; read -r line <&3";
+    let clients: Vec<Child> = (0..4)
+        .map(|_| node.command(&["bash", "-c", slow]).spawn().unwrap())
+        .collect();
+    assert_eq!(agent.get("healthz").0, 200);
+    let long = format!("metrics?{}", "a".repeat(20_000));
+    assert_eq!(agent.get(&long).0, 0);
+    assert_eq!(agent.get("healthz").0, 200);
+    for mut client in clients {
+        client.wait().unwrap();
+    }
     let said = agent.end();
     assert_eq!(said.code, 0, "{said:?}");
     assert!(

@@ -53,6 +53,27 @@ fn a_node_that_is_always_on_a_network_reaches_its_pods_without_one_of_its_own_un
     assert!(!node.ip("addr show dev mv_blue").contains("fd10:"));
     node.operate(&config, &["repair", "--json"]).ok();
     node.snapshot().assert_same(&stands);
+    // Also one by which the device must be another; and of one that cannot be nothing is taken up.
+    let other = pod_only.clone().with(json!({"join": "always", "id": 101}));
+    node.operate(&node.config(&[&other]), &["repair", "--json"])
+        .ok();
+    assert_eq!(
+        node.show("link show vx_blue")[0]["linkinfo"]["info_data"]["id"],
+        101
+    );
+    node.operate(&config, &["repair", "--json"]).ok();
+    let stands = node.snapshot();
+    let nowhere = json!({"join": "always", "mtu": 9000});
+    let nowhere = pod_only.clone().with(nowhere);
+    let said = node.operate(&node.config(&[&nowhere]), &["repair", "--json"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    node.snapshot().assert_same(&stands);
+    // It stays behind the last pod of a definition by which it would go, too.
+    let old = node.ask(&node.config(&[&pod_only]), &pod);
+    old.add();
+    ask.del();
+    node.operate(&config, &["repair", "--json"]).ok();
+    node.snapshot().assert_same(&stands);
     // Not always any more, or gone from the configuration: it is left over.
     let red = Net::new("red", 200);
     for without in [&pod_only, &red] {

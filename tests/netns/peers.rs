@@ -323,3 +323,51 @@ fn a_node_sends_from_the_address_by_which_the_others_know_it() {
         ask.del();
     }
 }
+
+#[test]
+fn peers_that_come_later_change_nothing_of_the_address_that_a_node_sends_from() {
+    let lab = Lab::new(2);
+    let node = lab.node(0);
+    node.ip("addr add 198.18.0.77/24 dev eth0");
+    // To this one the kernel would send from the other address.
+    node.ip("route add 10.9.0.5 via 198.18.0.2 src 198.18.0.77");
+    let file = node.dir().with_extension("peers");
+    let tell = |text: &str| std::fs::write(&file, text).unwrap();
+    tell("198.18.0.1\n198.18.0.2\n");
+    let blue = Net::new("blue", 100).peers(2, false);
+    let by_file = blue.clone().with(json!({"peers": {"file": file}}));
+    let config = node.config(&[&by_file]);
+    let pod = node.pod("web");
+    let ask = node.ask(&config, &pod);
+    let result = ask.add();
+    for (text, others) in [
+        (
+            "10.9.0.5\n198.18.0.1\n198.18.0.2\n",
+            &["10.9.0.5", "198.18.0.2"][..],
+        ),
+        // Known by two addresses a node is still this one.
+        ("198.18.0.1\n198.18.0.2\n198.18.0.77\n", &["198.18.0.2"]),
+        ("198.18.0.2\n198.18.0.77\n", &["198.18.0.2"]),
+    ] {
+        tell(text);
+        node.operate(&config, &["repair", "--json"]).ok();
+        assert_eq!(flood(node), others, "{text}");
+        ask.check(&result);
+        let db = node.pod("db");
+        let second = node.ask(&config, &db);
+        second.add();
+        second.del();
+    }
+    // Of an edit that fails nothing is left, and what the former file told still counts.
+    let other = node.dir().with_extension("others");
+    std::fs::write(&other, "198.18.0.1\n198.18.0.9\n").unwrap();
+    let edited = blue.with(json!({"peers": {"file": other}}));
+    let fails = json!({"type": "host-local", "dataDir": node.ipam(), "ranges": []});
+    let db = node.pod("db");
+    let second = node.ask(&node.config(&[&edited]).ipam(fails), &db);
+    second.add_refused(999);
+    assert_eq!(flood(node), ["198.18.0.2"]);
+    ask.check(&result);
+    ask.del();
+    [file, other].map(|file| std::fs::remove_file(file).unwrap());
+}

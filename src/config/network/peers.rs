@@ -159,9 +159,14 @@ impl Network {
         Some(format!("{peer} is within the network's own cidr"))
     }
 
-    /// Of addresses of two families those of the one that the VTEPs have: `options.srcaddr`'s, else IPv4 where any node has it.
+    /// Of what a source tells of other nodes, the addresses that can be a VTEP's, of the family that the VTEPs have: `options.srcaddr`'s,
+    /// else that of the peers that are known already, else IPv4 where any node has it.
     pub fn of_the_vteps_family(&self, mut all: Vec<IpAddr>) -> Vec<IpAddr> {
-        let own = self.options.vxlan.local.map(Family::of);
+        // What one node says of itself shall not keep all others apart.
+        all.retain(|one| !is_no_nodes(*one) && self.within(&[*one]).is_none());
+        let known = self.peers.iter().flatten().next();
+        let own = self.options.vxlan.local.as_ref().or(known);
+        let own = own.copied().map(Family::of);
         let has_v4 = all.iter().any(IpAddr::is_ipv4);
         let family = own.unwrap_or(if has_v4 { Family::V4 } else { Family::V6 });
         all.retain(|one| Family::of(*one) == family);

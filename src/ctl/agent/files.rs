@@ -3,31 +3,35 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use super::Round;
+
 /// What tells one state of a file from another: device, inode, length, and when its content and its entry changed, in
 /// nanoseconds.
 type Print = (u64, u64, u64, i128, i128);
 
 /// Files, each as it was when it was looked at last.
 #[derive(Debug, Default)]
-pub struct Files(Vec<(PathBuf, Option<Print>)>);
+pub struct Files(Vec<(PathBuf, Round, Option<Print>)>);
 
 impl Files {
-    /// Looks at these from now on.
-    pub fn follow(&mut self, paths: impl IntoIterator<Item = PathBuf>) {
+    /// Looks at these from now on, each with how much is to be looked at when it changes.
+    pub fn follow(&mut self, paths: impl IntoIterator<Item = (PathBuf, Round)>) {
         let known = std::mem::take(&mut self.0);
-        for path in paths {
-            let before = known.iter().find(|(known, _)| *known == path);
-            let print = before.map_or_else(|| print(&path), |(_, print)| *print);
-            self.0.push((path, print));
+        for (path, round) in paths {
+            let before = known.iter().find(|(known, ..)| *known == path);
+            let print = before.map_or_else(|| print(&path), |(.., print)| *print);
+            self.0.push((path, round, print));
         }
     }
 
-    /// Whether one is another than before.
-    pub fn have_changed(&mut self) -> bool {
-        let mut changed = false;
-        for (path, before) in &mut self.0 {
+    /// How much is to be looked at, where one is another than before.
+    pub fn have_changed(&mut self) -> Option<Round> {
+        let mut changed = None;
+        for (path, round, before) in &mut self.0 {
             let now = print(path);
-            changed |= now != *before;
+            if now != *before {
+                changed = changed.max(Some(*round));
+            }
             *before = now;
         }
         changed
@@ -58,10 +62,11 @@ mod tests {
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("peers");
         let mut files = Files::default();
-        files.follow([path.clone()]);
+        files.follow([(path.clone(), Round::HostSides)]);
         let mut news = |act: &dyn Fn()| {
             act();
-            (files.have_changed(), files.have_changed())
+            let is_news = |news: Option<Round>| news == Some(Round::HostSides);
+            (is_news(files.have_changed()), is_news(files.have_changed()))
         };
         assert_eq!(news(&|| {}), (false, false));
         assert_eq!(news(&|| std::fs::write(&path, "a").unwrap()), (true, false));

@@ -8,7 +8,7 @@ use super::{Shared, is_in, own, take};
 use crate::cni::{CniError, Code};
 use crate::ctl::Said;
 use crate::ctl::meant::{self, LISTED, Meant};
-use crate::ctl::node::{Node, Recorded, State};
+use crate::ctl::node::{Node, OnNode, Recorded, State};
 use crate::exec::System;
 use crate::journal::Journal;
 use crate::ops::host_side::Latest;
@@ -119,6 +119,7 @@ fn forget(system: &System, node: &Node, record: &Attachment) -> Result<(), CniEr
         &network,
         (&record.container, ifname),
         Latest::Stays,
+        on.is_some_and(OnNode::is_always),
     );
     journal.end(&ending(&left));
     left
