@@ -369,5 +369,7 @@ fn peers_that_come_later_change_nothing_of_the_address_that_a_node_sends_from() 
     assert_eq!(flood(node), ["198.18.0.2"]);
     ask.check(&result);
     ask.del();
-    [file, other].map(|file| std::fs::remove_file(file).unwrap());
+    for file in [file, other] {
+        std::fs::remove_file(file).unwrap();
+    }
 }

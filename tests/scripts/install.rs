@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::{Folder, built, clone, ends_with, program, script};
 
@@ -119,6 +120,14 @@ fn the_undo_of_an_installation_and_of_upgrades_leaves_the_root_as_it_was() {
         switch.ends_with("\nnet/ipv4/conf/eth0.100/rp_filter = 2\n"),
         "{switch}"
     );
+    // As the administrator is told to.
+    let mut enable = Command::new("systemctl");
+    enable.arg("--root").arg(&root.0).arg("enable");
+    ends_with(
+        0,
+        enable.args(["vxlan-cni-repair.timer", "vxlan-cni-repair.service"]),
+    );
+    assert!(root.path("etc/systemd/system/timers.target.wants").exists());
     // What the programs have written.
     for file in [
         "var/log/vxlan.log",

@@ -19,6 +19,7 @@ mod prerequisites;
 mod program;
 mod races;
 mod release;
+mod roots;
 mod routing;
 mod trace;
 

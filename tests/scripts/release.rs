@@ -11,8 +11,11 @@ use crate::{Folder, clone, ends_with, program, script};
 /// Of this machine.
 const NAME: &str = concat!("vxlan-cni-", env!("CARGO_PKG_VERSION"), "-x86_64-linux");
 
-/// Makes a release of what only plays the programs, by whoever has which umask and clock.
-fn made(folder: &Folder, name: &str, zone: &str, umask: &str) -> PathBuf {
+/// The Debian package.
+pub const DEB: &str = concat!("vxlan-cni_", env!("CARGO_PKG_VERSION"), "_amd64.deb");
+
+/// Makes a release of what only plays the programs, under a umask and in a time zone.
+pub fn made(folder: &Folder, name: &str, zone: &str, umask: &str) -> PathBuf {
     let (programs, out) = (folder.path("programs"), folder.path(name));
     std::fs::create_dir_all(&programs).unwrap();
     for (name, says) in [("vxlan", "plugin"), ("route-table", "ipam")] {
@@ -44,16 +47,20 @@ fn unpacked(folder: &Folder, made: &Path) -> PathBuf {
 }
 
 #[test]
-fn a_release_has_the_same_bytes_whenever_it_is_made_and_its_tarball_installs_and_takes_itself_back()
-{
+fn a_release_has_the_same_bytes_whenever_it_is_made_a_tarball_that_installs_and_a_sound_package() {
     let folder = Folder::new("release");
     let one = made(&folder, "one", "Asia/Tokyo", "077");
     let two = made(&folder, "two", "UTC", "002");
     assert_eq!(text(&one.join("SHA256SUMS")), text(&two.join("SHA256SUMS")));
     let mut sums = Command::new("sha256sum");
     ends_with(0, sums.args(["--check", "SHA256SUMS"]).current_dir(&one));
+    installs_and_takes_itself_back(&folder, &one);
+    names_what_it_needs(&folder, &one.join(DEB));
+}
 
-    let tree = unpacked(&folder, &one);
+/// The tarball.
+fn installs_and_takes_itself_back(folder: &Folder, made: &Path) {
+    let tree = unpacked(folder, made);
     for file in [
         "share/man/man8/vxlan-doctor.8",
         "share/bash-completion/completions/vxlan",
@@ -144,19 +151,12 @@ fn the_bill_of_materials_has_every_crate_of_the_lock_that_is_linked_and_no_other
     }
 }
 
-#[test]
-fn the_debian_package_names_what_it_needs_its_settings_and_its_format_of_records() {
-    let folder = Folder::new("deb");
-    let out = made(&folder, "out", "UTC", "022");
-    let package = out.join(concat!(
-        "vxlan-cni_",
-        env!("CARGO_PKG_VERSION"),
-        "_amd64.deb"
-    ));
-    let ask = |words: &[&str]| ends_with(0, Command::new("dpkg-deb").args(words).arg(&package));
+/// The Debian package.
+fn names_what_it_needs(folder: &Folder, package: &Path) {
+    let ask = |words: &[&str]| ends_with(0, Command::new("dpkg-deb").args(words).arg(package));
     let control = folder.path("control");
     let mut unpack = Command::new("dpkg-deb");
-    ends_with(0, unpack.arg("--control").arg(&package).arg(&control));
+    ends_with(0, unpack.arg("--control").arg(package).arg(&control));
     let about = text(&control.join("control"));
     assert!(about.contains("\nDepends: iproute2 (>= 5.10~), nftables, procps, util-linux\n"));
     for file in ["control", "preinst", "postinst", "prerm", "postrm"] {
