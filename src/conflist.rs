@@ -96,6 +96,15 @@ fn absent(place: &Path, wanted: Wanted) -> ConfError {
 
 /// The first by name, as runtimes sort them.
 fn in_folder(folder: &Path, wanted: Wanted) -> Result<Conf, ConfError> {
+    let first = all(folder, wanted)?.into_iter().next();
+    first.ok_or_else(|| absent(folder, wanted))
+}
+
+/// Every plugin in the files of a folder, as [`find`].
+///
+/// # Errors
+/// [`ConfError::Read`] for the folder.
+pub fn all(folder: &Path, wanted: Wanted) -> Result<Vec<Conf>, ConfError> {
     let failed = |source| ConfError::Read {
         path: folder.to_owned(),
         source,
@@ -110,10 +119,10 @@ fn in_folder(folder: &Path, wanted: Wanted) -> Result<Conf, ConfError> {
         .filter(|file| read(file))
         .collect();
     files.sort();
-    let mut found = files
-        .iter()
-        .filter_map(|file| plugin(file, wanted).ok().flatten());
-    found.next().ok_or_else(|| absent(folder, wanted))
+    let found = files.iter();
+    Ok(found
+        .filter_map(|file| plugin(file, wanted).ok().flatten())
+        .collect())
 }
 
 /// The plugin in one file: a list's, or the one a single configuration is of.

@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 use self::living::{Fate, Living};
 use super::Said;
 use super::args::{GcOptions, Shared};
-use super::node::{Node, OnNode, Recorded, State};
+use super::node::{Node, OnNode, Recorded, State, WANTED};
 use super::progress::Progress;
 use crate::cni::{CniError, Request, Verb};
-use crate::config::Network;
+use crate::config::{Config, Network};
+use crate::conflist::{self, FOLDER};
 use crate::exec::System;
 use crate::ip::Netns;
 use crate::ip::link::LinkRecord;
@@ -290,12 +291,23 @@ fn idle<'a>(
     let Some(configured) = network.configured.as_ref().or_else(left) else {
         return Ok(None);
     };
-    if network.is_always() {
+    if network.is_always() || network.configured.is_none() && is_of_another(node, configured) {
         return Ok(None);
     }
     let journal = Journal::new(&node.config.log_file, "GC", "");
     let idle = is_left_over(&own(system, &journal), &node.store, configured)?;
     Ok(idle.then_some(configured))
+}
+
+/// Whether another configuration beside this one, which has its networks in the same folders, has the node on a network always.
+fn is_of_another(node: &Node, network: &Network) -> bool {
+    let folder = node.file.parent().unwrap_or(Path::new(FOLDER));
+    let others = conflist::all(folder, WANTED).unwrap_or_default();
+    others.iter().any(|conf| {
+        let config = Config::read_leniently(&conf.config);
+        let same = config.network(&network.name);
+        config.run_dir == node.config.run_dir && same.is_some_and(Network::is_always)
+    })
 }
 
 /// Whether an attachment's interface is in a namespace: a macvlan of its name with an address of its lease.

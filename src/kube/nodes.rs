@@ -19,7 +19,7 @@ use crate::sanitize::printable;
 const WHAT: &str = "the addresses of the nodes";
 
 /// How many nodes an answer has: one of them has some 10 to 30 KB of JSON.
-const PAGE: usize = 200;
+const PAGE: usize = 100;
 
 /// The most pages of one list, so that an answer that always names a next one comes to an end.
 const PAGES_MAX: usize = 1_000;
@@ -196,8 +196,7 @@ pub fn place(config_path: Option<&std::path::Path>) -> Result<Place, CniError> {
 }
 
 fn look_up(system: &System, place: &Place, timeout: Duration) -> Result<Nodes, LookupError> {
-    let deadline = Instant::now() + timeout;
-    let access = place.access(system, deadline)?;
+    let access = place.access(system, Instant::now() + timeout)?;
     let client = Client::new(system, &access, &NODES)?;
     let wrong = |why: String| LookupError::Answer {
         server: access.server.to_string(),
@@ -210,7 +209,9 @@ fn look_up(system: &System, place: &Place, timeout: Duration) -> Result<Nodes, L
     let mut next = String::new();
     for _ in 0..PAGES_MAX {
         let path = format!("/api/v1/nodes?limit={PAGE}{next}");
-        let page = page(&client.get(&path, deadline, timeout)?).map_err(wrong)?;
+        // A large cluster has many pages: each may take its time.
+        let answer = client.get(&path, Instant::now() + timeout, timeout)?;
+        let page = page(&answer).map_err(wrong)?;
         nodes.version = page.metadata.resource_version;
         let of = |node: &Node| (node.metadata.name.clone(), node.addresses());
         nodes.addresses.extend(page.items.iter().map(of));

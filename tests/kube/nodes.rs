@@ -64,8 +64,8 @@ fn all_pages_of_nodes_are_asked_for_with_the_kubeconfigs_token() {
         .map(|one| one.line.clone())
         .collect();
     let wanted = [
-        "GET /api/v1/nodes?limit=200 HTTP/1.1",
-        "GET /api/v1/nodes?limit=200&continue=m%20ore HTTP/1.1",
+        "GET /api/v1/nodes?limit=100 HTTP/1.1",
+        "GET /api/v1/nodes?limit=100&continue=m%20ore HTTP/1.1",
     ];
     assert_eq!(lines, wanted);
     let calls = std::fs::read_to_string(scene.world.path("tool.lines")).unwrap();
@@ -153,10 +153,10 @@ fn an_agent_watches_the_nodes_from_the_list_on_and_lists_them_anew_where_the_ser
     let watch =
         "GET /api/v1/nodes?watch=true&allowWatchBookmarks=true&timeoutSeconds=60&resourceVersion=";
     let wanted = [
-        "GET /api/v1/nodes?limit=200".to_owned(),
+        "GET /api/v1/nodes?limit=100".to_owned(),
         format!("{watch}7"),
         format!("{watch}8"),
-        "GET /api/v1/nodes?limit=200".to_owned(),
+        "GET /api/v1/nodes?limit=100".to_owned(),
         format!("{watch}7"),
     ];
     assert_eq!(lines(), wanted);

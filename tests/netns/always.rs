@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::lab::{Lab, Net, address};
+use crate::support::plugin::{Call, Program};
 
 #[test]
 fn a_node_that_is_always_on_a_network_reaches_its_pods_without_one_of_its_own_until_the_configuration_says_otherwise()
@@ -83,7 +84,26 @@ fn a_node_that_is_always_on_a_network_reaches_its_pods_without_one_of_its_own_un
         node.snapshot().assert_same(&before);
         node.operate(&config, &["repair", "--json"]).ok();
     }
-    node.operate(&node.config(&[&pod_only]), &["gc", "--yes"]);
+    // Of another configuration beside the one at hand it is not.
+    let beside = node.dir().with_extension("beside");
+    std::fs::create_dir_all(&beside).unwrap();
+    let put = |name: &str, net: &Net| {
+        let file = beside.join(name);
+        std::fs::write(&file, node.config(&[net]).value().to_string()).unwrap();
+        file
+    };
+    let (mine, others) = (put("1.conf", &red), put("2.conf", &always));
+    let [nsenter, net] = node.enter();
+    let gc = || {
+        let call = Call::of(Program::Vxlan).behind(&[&nsenter, &net]);
+        let words = ["gc", "--yes", "--conf", mine.to_str().unwrap()];
+        words.iter().fold(call, |call, word| call.arg(word)).run()
+    };
+    assert_eq!(gc().code, 0);
+    assert!(node.ip("link").contains("mv_blue"));
+    std::fs::remove_file(others).unwrap();
+    assert_eq!(gc().code, 0);
+    std::fs::remove_dir_all(beside).unwrap();
     node.snapshot().assert_same(&before);
     there.del();
 }
