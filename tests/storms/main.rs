@@ -12,6 +12,7 @@ mod support;
 mod beside;
 mod cycles;
 mod ledger;
+mod modes;
 mod races;
 mod storm;
 mod troubled;

@@ -33,7 +33,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-pub use ask::{Ask, address, mac};
+pub use ask::{Ask, CNI_PLUGINS, address, mac};
 pub use config::{Config, Net};
 pub use node::{Node, left_by_the_underlay};
 pub use ns::Ns;
