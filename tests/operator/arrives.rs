@@ -463,7 +463,8 @@ fn what_leads_packets_elsewhere_or_holds_them_on_the_way_is_crossed_with_what_me
         },
         Row {
             at: Switch,
-            by: "bridge link set dev p1 mcast_flood off; ip -n NETNS neigh flush dev eth0",
+            // By what a pod there would ask, as its entry grows old, this one would know it again.
+            by: "bridge link set dev p1 mcast_flood off; ip -n NETNSDB neigh flush dev eth0; ip -n NETNS neigh flush dev eth0",
             dead: &[Across],
             found: ("flood", "DB behind PEER answers on vx_blue what is sent to it alone, not what is sent to all: group 239.1.1.100"),
             beside: &[],
@@ -571,9 +572,10 @@ fn an_underlay_of_ipv6_that_has_lost_its_addresses_is_crossed() {
                 "the underlay device `eth0` has no IPv6 address to send from",
             ),
             beside: &["peer_reach", "underlay_way"],
+            // The other one behind it: a vxlan device keeps to the source that it has chosen for the group.
             fix: Fix::By(
                 Here,
-                "ip addr add fe80::198:18:1/64 dev eth0 nodad; ip addr add OWN6/64 dev eth0 nodad",
+                "ip addr add OWN6/64 dev eth0 nodad; ip addr add fe80::198:18:1/64 dev eth0 nodad",
             ),
             then: "",
         },
