@@ -137,8 +137,8 @@ fn a_vxlan_that_was_moved_into_another_namespace_is_named_where_it_keeps_ours_fr
     node.ip("link del vx_blue");
     hide(100);
     assert!(!web.reaches(&node.gateway(&nets[0])));
-    let fix = crossed(100);
     assert_ne!(stage.operate(&["repair"]).code, 0);
+    let fix = crossed(100);
     node.sh(&fix);
     assert_eq!(stage.operate(&["repair"]).code, 0);
     web.ping(&node.gateway(&nets[0]));

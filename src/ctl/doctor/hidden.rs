@@ -1,6 +1,6 @@
 //! A vxlan device that was moved into another namespace keeps its VNI where it was made, and is not seen there: Docker's
-//! overlay networks are such ones. The namespaces of the machine are looked through only where a device of ours cannot be
-//! made or is missing.
+//! overlay networks are such ones. The namespaces of the machine are looked through only where the
+//! kernel has just refused ours: one of another node that is a namespace too looks the same from here.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -27,16 +27,15 @@ const TAIL: i64 = 1 << 16;
 /// What the kernel says of a VNI that a device has (`vxlan_dev_configure`), and did before it said why.
 const TAKEN: [&str; 2] = ["VNI already exists", "File exists"];
 
-/// Looks for the device that keeps a network's from being made; `journal` of the node tells what came of the last ADD.
+/// Looks for the device that keeps a network's from being made; `journal` of the node tells what came of the last try.
 pub fn finding(
     system: &System,
     network: &Network,
     seen: &Observed,
-    is_needed: bool,
     journal: &Path,
 ) -> Option<Finding> {
     let is_there = seen.link(Side::Host, &network.vx).is_some();
-    if is_there || clash(network, seen).is_some() || !(is_needed || has_failed(network, journal)) {
+    if is_there || clash(network, seen).is_some() || !has_failed(network, journal) {
         return None;
     }
     let all: Vec<Netns> = namespaces().into_values().collect();
@@ -66,7 +65,7 @@ pub fn finding(
     )
 }
 
-/// Whether the network's last ADD failed for it.
+/// Whether the network's last ADD or repair failed for it.
 fn has_failed(network: &Network, journal: &Path) -> bool {
     let tail = || -> std::io::Result<String> {
         let mut file = std::fs::File::open(journal)?;
@@ -77,9 +76,9 @@ fn has_failed(network: &Network, journal: &Path) -> bool {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     let text = tail().unwrap_or_default();
-    let head = format!(" ADD {} ", network.name);
+    let heads = ["ADD", "REPAIR"].map(|verb| format!(" {verb} {} ", network.name));
     let ends = |line: &&str| {
-        let is_its = line.starts_with("# ") && line.contains(&head);
+        let is_its = line.starts_with("# ") && heads.iter().any(|head| line.contains(head));
         is_its && (line.contains(" failed ") || line.contains(" ok "))
     };
     let last = text.lines().rfind(ends);

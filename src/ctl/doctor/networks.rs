@@ -153,8 +153,7 @@ impl<'a> Looked<'a> {
         let judged = host.as_deref().unwrap_or_default();
         let mut roots = cause::roots(HOST_SIDE, judged, &[]);
         let hidden = network.zip(seen.as_ref().ok()).and_then(|(network, seen)| {
-            let is_needed = !attached.is_empty();
-            hidden::finding(system, network, seen, is_needed, &node.config.log_file)
+            hidden::finding(system, network, seen, &node.config.log_file)
         });
         if let Some(hidden) = &hidden {
             cause::because_of(hidden, &mut roots);
