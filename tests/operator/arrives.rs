@@ -463,9 +463,9 @@ fn what_leads_packets_elsewhere_or_holds_them_on_the_way_is_crossed_with_what_me
         },
         Row {
             at: Switch,
-            // By what a pod there would ask, as its entry grows old, this one would know it again.
-            by: "bridge link set dev p1 mcast_flood off; ip -n NETNSDB neigh flush dev eth0; ip -n NETNS neigh flush dev eth0",
-            dead: &[Across],
+            by: "bridge link set dev p1 mcast_flood off",
+            // What containers know of each other goes on, and what the one over there asks still arrives.
+            dead: &[],
             found: ("flood", "DB behind PEER answers on vx_blue what is sent to it alone, not what is sent to all: group 239.1.1.100"),
             beside: &[],
             fix: Fix::By(Switch, "bridge link set dev p1 mcast_flood on"),
