@@ -346,6 +346,32 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
+/// Writes a file anew by way of a draft beside it: whole at every moment, and no link that may be in the place of either is followed.
+///
+/// # Errors
+/// [`StoreError::File`]; nothing is left of the draft then, as on a disk that is full.
+pub fn write_whole(file: &Path, draft: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let write = || {
+        present(std::fs::remove_file(draft))?;
+        let mut options = OpenOptions::new();
+        let mut new = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(draft)?;
+        new.write_all(bytes)?;
+        std::fs::rename(draft, file)
+    };
+    write().map_err(|source| {
+        let _ = std::fs::remove_file(draft);
+        StoreError::File {
+            what: "write",
+            path: file.to_owned(),
+            source,
+        }
+    })
+}
+
 /// An empty file that only its owner may read.
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new()

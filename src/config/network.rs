@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use filter::Filter;
-pub use peers::{PeersFrom, is_no_nodes};
+pub use peers::PeersFrom;
 
 use super::hosts::{address, hosts, number};
 use super::options::{self, Options};

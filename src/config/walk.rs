@@ -133,6 +133,17 @@ impl<'a> At<'a> {
             .unwrap_or(default)
     }
 
+    /// One of several words, each for a value; the first where there is none.
+    pub fn choice<T: Copy>(&self, key: &str, words: [(&str, T); 2]) -> T {
+        let [(first, value), (second, _)] = words;
+        let wanted = format!("\"{first}\" or \"{second}\"");
+        let read = |seen: &Value| {
+            let is = |(word, _): &&(&str, T)| seen.as_str() == Some(*word);
+            words.iter().find(is).map(|(_, value)| *value)
+        };
+        self.read(key, &wanted, read).unwrap_or(value)
+    }
+
     /// A whole number within a range.
     pub fn number(&self, key: &str, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
         let wanted = format!("a whole number {}..{}", range.start(), range.end());

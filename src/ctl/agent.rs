@@ -107,7 +107,7 @@ impl Agent<'_> {
                     (pause * 2).min(every.max(AGAIN))
                 };
             }
-            if marked.elapsed() >= MARK {
+            if marked.elapsed() >= MARK && !self.told.is_empty() {
                 self.mark();
                 marked = Instant::now();
             }
@@ -149,8 +149,9 @@ impl Agent<'_> {
             Ok(node) => node,
             Err(error) => {
                 self.say(told("vxlan agent", &error));
-                let conf = self.shared.conf.iter().cloned();
-                self.files.follow(conf.map(|file| (file, Round::Whole)));
+                if let Some(conf) = &self.shared.conf {
+                    self.files.follow([(conf.clone(), Round::Whole)]);
+                }
                 self.state.failed(&error);
                 return false;
             }
@@ -201,7 +202,7 @@ impl Agent<'_> {
                 let told = self.told.of(network);
                 let told = told.map(|(from, found)| known(network, from, found.to_vec()));
                 if told.is_some_and(|told| told.is_ok_and(|told| told.peers == network.peers)) {
-                    node.store.peers_were_asked_for(&side.network.name);
+                    node.store.peers_were_asked_for(&network.name);
                 }
             }
         }

@@ -18,7 +18,7 @@ use crate::exec::{Exec, System};
 use crate::ip::{IfName, Netns};
 use crate::journal::Journal;
 use crate::ops::host_side::{HostSide, Latest, forget_former};
-use crate::ops::leave::leave_former;
+use crate::ops::leave::take_away;
 use crate::ops::status::clash;
 use crate::ops::{guard, namespace_inode, peers};
 use crate::plan::{self, Fact, Observed, Probe, Side, Step, Verdict, underlay};
@@ -148,7 +148,7 @@ fn begin(
     if let Some(former) = store.definitions(&network.name).pop()
         && !former.has_the_device_of(network)
     {
-        leave_former(session, store, &former)?;
+        take_away(session, store, &former)?;
     }
     let mut reads = host_reads(side);
     reads.extend(underlay::overlap_reads(network));

@@ -222,14 +222,17 @@ impl<'a> Client<'a> {
         })
     }
 
+    /// The error for an answer that is none of the API's.
+    pub fn wrong(&self, why: impl Into<String>) -> LookupError {
+        LookupError::Answer {
+            server: self.server.clone(),
+            why: why.into(),
+        }
+    }
+
     /// What became of a connection.
     fn failed(&self, error: Error) -> Failed {
-        let answer = |why: &str| {
-            Failed::Final(LookupError::Answer {
-                server: self.server.clone(),
-                why: why.to_owned(),
-            })
-        };
+        let answer = |why: &str| Failed::Final(self.wrong(why));
         match &error {
             Error::Timeout(_) => Failed::Passing("the time was over".to_owned(), None),
             Error::Io(io) => match of_tls(io) {

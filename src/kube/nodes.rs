@@ -136,17 +136,12 @@ fn follow(
     nodes: &mut Nodes,
     heard: &mut dyn FnMut(&Nodes),
 ) -> Result<(), LookupError> {
-    let access = place.access(system, Instant::now() + timeout)?;
-    let client = Client::new(system, &access, &NODES)?;
+    let client = client(system, place, timeout)?;
     let (seconds, from) = (WATCH.as_secs(), escaped(&nodes.version));
     let path = format!(
         "/api/v1/nodes?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={from}"
     );
     let mut lines = BufReader::new(client.open(&path, WATCH + timeout)?);
-    let wrong = |why: &str| LookupError::Answer {
-        server: access.server.to_string(),
-        why: why.to_owned(),
-    };
     loop {
         let mut line = Vec::new();
         let read = lines.by_ref().take(ANSWER_MAX).read_until(b'\n', &mut line);
@@ -156,16 +151,14 @@ fn follow(
             Ok(_) if line.last() != Some(&b'\n') => return Ok(()),
             Ok(_) => {}
         }
-        let before = nodes.addresses.clone();
-        apply(nodes, &line).map_err(&wrong)?;
-        if nodes.addresses != before {
+        if apply(nodes, &line).map_err(|why| client.wrong(why))? {
             heard(nodes);
         }
     }
 }
 
-/// Takes an event in.
-fn apply(nodes: &mut Nodes, line: &[u8]) -> Result<(), &'static str> {
+/// Takes an event in; whether a node has other addresses by it. Most are signs of life, which change none.
+fn apply(nodes: &mut Nodes, line: &[u8]) -> Result<bool, &'static str> {
     let event: Event = serde_json::from_slice(line).map_err(|_| "has an event that is none")?;
     if event.kind == "ERROR" {
         // 410: what came since is no longer known (Kubernetes API concepts, "410 Gone").
@@ -174,17 +167,17 @@ fn apply(nodes: &mut Nodes, line: &[u8]) -> Result<(), &'static str> {
     let object = Node::deserialize(event.object).map_err(|_| "has an event about no node")?;
     let addresses = object.addresses();
     nodes.version = object.metadata.resource_version;
-    match event.kind.as_str() {
+    let name = object.metadata.name;
+    Ok(match event.kind.as_str() {
         "ADDED" | "MODIFIED" => {
-            nodes.addresses.insert(object.metadata.name, addresses);
+            let is_news = nodes.addresses.get(&name) != Some(&addresses);
+            nodes.addresses.insert(name, addresses);
+            is_news
         }
-        "DELETED" => {
-            nodes.addresses.remove(&object.metadata.name);
-        }
+        "DELETED" => nodes.addresses.remove(&name).is_some(),
         // BOOKMARK: the version alone.
-        _ => {}
-    }
-    Ok(())
+        _ => false,
+    })
 }
 
 /// Where it is written which server is asked.
@@ -195,13 +188,18 @@ pub fn place(config_path: Option<&std::path::Path>) -> Result<Place, CniError> {
     Place::of(config_path).map_err(|error| error.about(WHAT))
 }
 
-fn look_up(system: &System, place: &Place, timeout: Duration) -> Result<Nodes, LookupError> {
+/// A client that asks for nodes.
+fn client<'a>(
+    system: &'a System,
+    place: &Place,
+    timeout: Duration,
+) -> Result<Client<'a>, LookupError> {
     let access = place.access(system, Instant::now() + timeout)?;
-    let client = Client::new(system, &access, &NODES)?;
-    let wrong = |why: String| LookupError::Answer {
-        server: access.server.to_string(),
-        why,
-    };
+    Client::new(system, &access, &NODES)
+}
+
+fn look_up(system: &System, place: &Place, timeout: Duration) -> Result<Nodes, LookupError> {
+    let client = client(system, place, timeout)?;
     let mut nodes = Nodes {
         addresses: BTreeMap::new(),
         version: String::new(),
@@ -211,7 +209,7 @@ fn look_up(system: &System, place: &Place, timeout: Duration) -> Result<Nodes, L
         let path = format!("/api/v1/nodes?limit={PAGE}{next}");
         // A large cluster has many pages: each may take its time.
         let answer = client.get(&path, Instant::now() + timeout, timeout)?;
-        let page = page(&answer).map_err(wrong)?;
+        let page = page(&answer).map_err(|why| client.wrong(why))?;
         nodes.version = page.metadata.resource_version;
         let of = |node: &Node| (node.metadata.name.clone(), node.addresses());
         nodes.addresses.extend(page.items.iter().map(of));
@@ -220,10 +218,10 @@ fn look_up(system: &System, place: &Place, timeout: Duration) -> Result<Nodes, L
             token => next = format!("&continue={}", escaped(&token)),
         }
     }
-    Err(wrong(format!("has more than {PAGES_MAX} pages")))
+    Err(client.wrong(format!("has more than {PAGES_MAX} pages")))
 }
 
-/// Reads a page. What is wrong with it is told without a word of it.
+/// Reads a page. No word of a wrong one is repeated.
 fn page(answer: &[u8]) -> Result<List, String> {
     let page: List = serde_json::from_slice(answer).map_err(|error| {
         let (line, column) = (error.line(), error.column());

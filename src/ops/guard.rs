@@ -52,18 +52,9 @@ pub fn remove(session: &Session<'_>, store: &Store, network: &Network) -> Vec<St
         }
         return Vec::new();
     };
-    let lock = match store.hold_shared_table() {
-        Ok(lock) => lock,
-        Err(error) => return vec![error.to_string()],
-    };
-    let left = match session.observe(vec![question]) {
-        Err(error) => vec![format!("{}; {}", error.msg, error.details)],
-        Ok(seen) => {
-            let commands = removals(store, network, &seen).into_iter();
-            session.remove(commands.map(|command| (Side::Host, command)).collect())
-        }
-    };
-    lock.remove();
+    let left = remove_by(session, store, question, |seen| {
+        removals(store, network, seen)
+    });
     // Only now: where something is left, this tells the next try that there are chains.
     if left.is_empty() {
         store.forget_filter(&network.name);
@@ -80,19 +71,31 @@ pub fn remove_what_is_shared(
     let Some(question) = question(store, network) else {
         return Vec::new();
     };
+    let shared = plan::guard::shared(network);
+    remove_by(session, store, question, |seen| {
+        let table = seen.ruleset(&Table::Node);
+        let is_there = table.is_some_and(|table| table.names().any(|name| name == shared));
+        let command = || nft::delete_chains(&Table::Node, &[shared.as_str()]);
+        is_there.then(command).into_iter().collect()
+    })
+}
+
+/// Runs what a look at the table gives rise to, while no other network changes it. Tells what could not be done.
+fn remove_by(
+    session: &Session<'_>,
+    store: &Store,
+    question: Read,
+    commands: impl FnOnce(&Observed) -> Vec<Command>,
+) -> Vec<String> {
     let lock = match store.hold_shared_table() {
         Ok(lock) => lock,
         Err(error) => return vec![error.to_string()],
     };
-    let shared = plan::guard::shared(network);
     let left = match session.observe(vec![question]) {
         Err(error) => vec![format!("{}; {}", error.msg, error.details)],
         Ok(seen) => {
-            let table = seen.ruleset(&Table::Node);
-            let is_there = table.is_some_and(|table| table.names().any(|name| name == shared));
-            let command = || nft::delete_chains(&Table::Node, &[shared.as_str()]);
-            let commands = is_there.then(|| (Side::Host, command()));
-            session.remove(commands.into_iter().collect())
+            let all = commands(&seen).into_iter();
+            session.remove(all.map(|command| (Side::Host, command)).collect())
         }
     };
     lock.remove();

@@ -50,18 +50,6 @@ pub fn leave(
     Ok(())
 }
 
-/// Takes the host side away of a network without containers that is to be made from another definition.
-///
-/// # Errors
-/// Everything that could not be removed.
-pub fn leave_former(
-    session: &Session<'_>,
-    store: &Store,
-    former: &Network,
-) -> Result<(), CniError> {
-    take_away(session, store, former)
-}
-
 /// Whether the node stays on a network without attachments, as it was last made.
 fn stays(store: &Store, network: &str) -> bool {
     let made = store.definitions(network);
@@ -205,7 +193,10 @@ fn restore_former(session: &Session<'_>, store: &Store, network: &Network) -> Re
 ///
 /// Looks first: a device that is another's, or through which a container without a record still
 /// listens, is left alone.
-fn take_away(session: &Session<'_>, store: &Store, network: &Network) -> Result<(), CniError> {
+///
+/// # Errors
+/// Everything that could not be removed.
+pub fn take_away(session: &Session<'_>, store: &Store, network: &Network) -> Result<(), CniError> {
     let facts = facts(store, network)?;
     let (seen, users) = look_until_released(session, network, &facts)?;
     if users > 0 {

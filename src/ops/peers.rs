@@ -1,4 +1,4 @@
-//! The peers of a network whose configuration says from where they are known: asked for before any lock, by which they were last
+//! The peers of a network that knows them by a source: asked for before any lock, by which they were last
 //! made where the source does not answer.
 
 use std::net::IpAddr;
@@ -27,9 +27,12 @@ pub fn for_add(
     network: &Network,
 ) -> Result<Network, CniError> {
     let noted = store.with_noted_peers(network.clone());
-    let costs = !matches!(network.peers_from, None | Some(PeersFrom::File(_)));
+    let is_elsewhere = network
+        .peers_from
+        .as_ref()
+        .is_some_and(PeersFrom::is_elsewhere);
     let age = store.age_of_peers(&network.name);
-    if costs && noted.peers.is_some() && age.is_some_and(|age| age < FRESH) {
+    if is_elsewhere && noted.peers.is_some() && age.is_some_and(|age| age < FRESH) {
         return Ok(noted);
     }
     match peers::ask(system, &config.kubernetes, &noted) {
@@ -68,8 +71,8 @@ impl Told {
 
     /// Whether a network's source will tell by itself.
     fn tells(&self, network: &Network) -> bool {
-        let costs = !matches!(network.peers_from, None | Some(PeersFrom::File(_)));
-        self.by_others && costs
+        let from = network.peers_from.as_ref();
+        self.by_others && from.is_some_and(PeersFrom::is_elsewhere)
     }
 
     /// Takes in what a source tells now; whether that is news.
@@ -89,6 +92,11 @@ impl Told {
         }
     }
 
+    /// Whether nothing is heard.
+    pub fn is_empty(&self) -> bool {
+        self.heard.is_empty()
+    }
+
     /// Forgets what is heard no more.
     pub fn keep(&mut self, mut is_heard: impl FnMut(&PeersFrom) -> bool) {
         self.heard.retain(|(from, _)| is_heard(from));
@@ -102,7 +110,7 @@ impl Told {
     }
 }
 
-/// The same for repair: whatever age the list has, and with what the source did not tell.
+/// The same for repair: however old the list is, and with why the source did not answer.
 pub fn for_repair(
     system: &System,
     config: &Config,
@@ -131,7 +139,11 @@ pub fn for_status(
     let mut faults = Vec::new();
     let known = config.networks.iter().map(|network| {
         let noted = || store.with_noted_peers(network.clone());
-        if !matches!(network.peers_from, Some(PeersFrom::File(_))) {
+        if network
+            .peers_from
+            .as_ref()
+            .is_none_or(PeersFrom::is_elsewhere)
+        {
             return noted();
         }
         peers::ask(system, &config.kubernetes, network).unwrap_or_else(|error| {

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use crate::cni::{CniError, Code};
 use crate::exec::System;
 
-/// How often it is looked whether this program is told to end.
+/// How often a SIGTERM is looked for.
 const TICK: Duration = Duration::from_millis(50);
 
-/// The most addresses that musl's resolver tells of a name, whatever it has (`MAXADDRS`, src/network/lookup.h).
+/// The most addresses that musl's resolver tells of a name, however many it has (`MAXADDRS`, src/network/lookup.h).
 const MOST: usize = 48;
 
 /// Whether an answer may lack addresses: their nodes would be taken for gone.

@@ -43,7 +43,7 @@ pub fn known(network: &Network, from: &PeersFrom, found: Vec<IpAddr>) -> Result<
         PeersFrom::File(_) => found,
         PeersFrom::Dns(_) | PeersFrom::Kubernetes => network.of_the_vteps_family(found),
     };
-    // In an order of its own, so that one that is told in another order is the same.
+    // Sorted, so that an answer in another order is the same list.
     found.sort_unstable();
     found.dedup();
     if found.is_empty() {

@@ -39,7 +39,7 @@ pub fn own(network: &Network, seen: &Observed) -> Option<IpAddr> {
     own.filter(|one| peers.contains(one)).min()
 }
 
-/// Refuses a network whose peers are not known: what it has would be taken for gone.
+/// Refuses a network with peers that are not known yet: all entries of its device would be taken for gone.
 ///
 /// # Errors
 /// [`HostError::PeersUnknown`].

@@ -2,15 +2,12 @@
 //! the boot as devices and rules do. A configuration is edited while pods run: the host side follows the latest ADD,
 //! pods that came before need what theirs had, and with the last one goes what any of them has brought.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Store, StoreError, list, make_dir, present};
+use super::{Store, StoreError, list, make_dir, write_whole};
 use crate::config::{Common, Network, kept_network};
 
 /// A network's object in `vxlans`, and what was the same for all networks.
@@ -104,16 +101,7 @@ impl Store {
         let all: Vec<Definition> = kept.iter().map(Definition::of).collect();
         let bytes = serde_json::to_vec(&all).unwrap_or_default();
         // Read by an ADD that has no lock yet: whole at every moment.
-        let written = write(&draft, &bytes).and_then(|()| std::fs::rename(&draft, &file));
-        written.map_err(|source| {
-            // As on a disk that is full.
-            let _ = std::fs::remove_file(draft);
-            StoreError::File {
-                what: "write",
-                path: file,
-                source,
-            }
-        })
+        write_whole(&file, &draft, &bytes)
     }
 
     fn definitions_file(&self, network: &str) -> PathBuf {
@@ -142,14 +130,6 @@ impl Definition {
             },
         }
     }
-}
-
-/// Writes a file anew, without following a link that may be in its place.
-fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    present(std::fs::remove_file(file))?;
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    options.open(file)?.write_all(bytes)
 }
 
 fn read(file: &Path) -> Vec<Definition> {

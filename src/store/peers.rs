@@ -2,17 +2,14 @@
 //! `runDir`, which goes with the boot as the devices do. CHECK and the operator's verbs know them by it, and an ADD sees by it
 //! whether its source tells others by now.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Store, StoreError, make_dir, present, safe};
+use super::{Store, StoreError, make_dir, safe, write_whole};
 use crate::config::Network;
 
 /// From how many sources of a network it is kept what they told.
@@ -65,17 +62,8 @@ impl Store {
         all.insert(0, noted);
         all.truncate(KEPT);
         let bytes = serde_json::to_vec(&all).unwrap_or_default();
-        // Read by others without a lock: whole at every moment, and no link that may be in its place is followed.
-        let written = write(&draft, &bytes).and_then(|()| std::fs::rename(&draft, &path));
-        written.map_err(|source| {
-            // As on a disk that is full.
-            let _ = std::fs::remove_file(draft);
-            StoreError::File {
-                what: "write",
-                path,
-                source,
-            }
-        })
+        // Read by others without a lock.
+        write_whole(&path, &draft, &bytes)
     }
 
     /// Notes that the source was asked just now.
@@ -112,11 +100,4 @@ impl Store {
     fn peers_file(&self, network: &str) -> PathBuf {
         self.run.join(format!("{network}.peers"))
     }
-}
-
-fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    present(std::fs::remove_file(file))?;
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    options.open(file)?.write_all(bytes)
 }

@@ -18,7 +18,7 @@ fn page(nodes: &[&[(&str, &str)]], next: &str) -> Value {
     json!({"kind": "NodeList", "apiVersion": "v1", "metadata": {"resourceVersion": "7", "continue": next}, "items": items})
 }
 
-/// Tries an ADD to a network whose peers are the nodes.
+/// Tries an ADD to a network with the nodes as peers.
 fn tried(scene: &Scene, options: &Value) -> Result<String, String> {
     let config = scene.config_with(|config| {
         config["k8sReadAnnotations"] = json!(false);

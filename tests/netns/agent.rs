@@ -106,9 +106,9 @@ fn an_agent_takes_up_peers_of_a_file_as_they_change_and_joins_and_leaves_nothing
     until("CHECK goes by the new list", || {
         ask.after(&result).say("CHECK").code == 0
     });
-    // What cannot be is told, and what there is stays.
+    // A wrong line is an error that /healthz names, and the peers stay.
     tell("198.18.0.1\nnonsense\n");
-    until("what is wrong with the file is told", || {
+    until("/healthz names the wrong line", || {
         agent.health()["failed"].to_string().contains("nonsense")
     });
     assert!(flood(node).contains("198.18.0.3"));

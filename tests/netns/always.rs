@@ -31,21 +31,21 @@ fn a_node_that_is_always_on_a_network_reaches_its_pods_without_one_of_its_own_un
     node.run(&["ping", "-c", "1", "-W", "2", &far]);
     let said = node.operate(&config, &["repair", "--json"]).ok();
     assert_eq!(said["made"], json!([]));
-    let stands = node.snapshot();
+    let joined = node.snapshot();
     // A pod that comes and goes, one that fails, and a GC of the runtime or an operator leave it as it is.
     let pod = node.pod("web");
     let ask = node.ask(&config, &pod);
     ask.add();
     ask.del();
-    node.snapshot().assert_same(&stands);
+    node.snapshot().assert_same(&joined);
     let bad = config
         .clone()
         .ipam(json!({"type": "host-local", "dataDir": node.ipam(), "ranges": []}));
     ask.clone().config(&bad).add_refused(999);
-    node.snapshot().assert_same(&stands);
+    node.snapshot().assert_same(&joined);
     let said = node.operate(&config, &["gc", "--yes", "--json"]).ok();
     assert_eq!(said["removed"], json!([]), "{said}");
-    node.snapshot().assert_same(&stands);
+    node.snapshot().assert_same(&joined);
     // An edit takes effect by repair, and what it replaces goes.
     let small = Net::new("blue", 100).with(json!({"join": "always", "bypass": false}));
     let edited = node.config(&[&small]);
@@ -53,7 +53,7 @@ fn a_node_that_is_always_on_a_network_reaches_its_pods_without_one_of_its_own_un
     assert!(!node.ip("rule").contains("lookup 192"));
     assert!(!node.ip("addr show dev mv_blue").contains("fd10:"));
     node.operate(&config, &["repair", "--json"]).ok();
-    node.snapshot().assert_same(&stands);
+    node.snapshot().assert_same(&joined);
     // Also one by which the device must be another; and of one that cannot be nothing is taken up.
     let other = pod_only.clone().with(json!({"join": "always", "id": 101}));
     node.operate(&node.config(&[&other]), &["repair", "--json"])
@@ -63,18 +63,18 @@ fn a_node_that_is_always_on_a_network_reaches_its_pods_without_one_of_its_own_un
         101
     );
     node.operate(&config, &["repair", "--json"]).ok();
-    let stands = node.snapshot();
+    let joined = node.snapshot();
     let nowhere = json!({"join": "always", "mtu": 9000});
     let nowhere = pod_only.clone().with(nowhere);
     let said = node.operate(&node.config(&[&nowhere]), &["repair", "--json"]);
     assert_eq!(said.code, 1, "{said:?}");
-    node.snapshot().assert_same(&stands);
+    node.snapshot().assert_same(&joined);
     // It stays behind the last pod of a definition by which it would go, too.
     let old = node.ask(&node.config(&[&pod_only]), &pod);
     old.add();
     ask.del();
     node.operate(&config, &["repair", "--json"]).ok();
-    node.snapshot().assert_same(&stands);
+    node.snapshot().assert_same(&joined);
     // Not always any more, or gone from the configuration: it is left over.
     let red = Net::new("red", 200);
     for without in [&pod_only, &red] {

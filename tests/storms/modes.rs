@@ -14,7 +14,7 @@ const FEWER: usize = 2;
 /// The nodes of a lab.
 const NODES: usize = 3;
 
-/// What nobody of the lab's machine resolves otherwise.
+/// A name that no resolver knows (RFC 2606).
 const NAME: &str = "nodes.modes.invalid";
 
 /// One way.

@@ -14,24 +14,13 @@ const NAME_MAX: usize = crate::ip::name::IFNAME_MAX - 3;
 
 /// `gateway`.
 pub(super) fn gateway(at: &At<'_>) -> Gateway {
-    let read = |value: &Value| match value.as_str() {
-        Some("static") => Some(Gateway::Static),
-        Some("anycast") => Some(Gateway::Anycast),
-        _ => None,
-    };
-    at.read("gateway", "\"static\" or \"anycast\"", read)
-        .unwrap_or(Gateway::Static)
+    let words = [("static", Gateway::Static), ("anycast", Gateway::Anycast)];
+    at.choice("gateway", words)
 }
 
 /// `join`.
 pub(super) fn join(at: &At<'_>) -> Join {
-    let read = |value: &Value| match value.as_str() {
-        Some("pod") => Some(Join::Pod),
-        Some("always") => Some(Join::Always),
-        _ => None,
-    };
-    at.read("join", "\"pod\" or \"always\"", read)
-        .unwrap_or(Join::Pod)
+    at.choice("join", [("pod", Join::Pod), ("always", Join::Always)])
 }
 
 /// `vx_NAME` and `mv_NAME`, where `device` replaces NAME.
@@ -188,11 +177,6 @@ pub(super) fn default_route(at: &At<'_>) -> DefaultRoute {
 
 /// `mac`.
 pub(super) fn mac(at: &At<'_>) -> MacChoice {
-    let read = |value: &Value| match value.as_str() {
-        Some("ip") => Some(MacChoice::Ip),
-        Some("random") => Some(MacChoice::Random),
-        _ => None,
-    };
-    at.read("mac", "\"ip\" or \"random\"", read)
-        .unwrap_or(MacChoice::Ip)
+    let words = [("ip", MacChoice::Ip), ("random", MacChoice::Random)];
+    at.choice("mac", words)
 }

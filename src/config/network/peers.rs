@@ -26,6 +26,13 @@ pub enum PeersFrom {
     Kubernetes,
 }
 
+impl PeersFrom {
+    /// Whether it takes a question to another machine.
+    pub fn is_elsewhere(&self) -> bool {
+        !matches!(self, Self::File(_))
+    }
+}
+
 impl fmt::Display for PeersFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -118,7 +125,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Whether an address can be none by which another node finds one.
-pub fn is_no_nodes(address: IpAddr) -> bool {
+fn is_no_nodes(address: IpAddr) -> bool {
     let of_its_family = match address {
         IpAddr::V4(v4) => v4.is_broadcast() || v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.to_ipv4_mapped().is_some(),

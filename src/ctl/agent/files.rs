@@ -1,4 +1,4 @@
-//! Files whose change is news: the configuration, and lists of peers.
+//! Files to be looked at for changes: the configuration, and lists of peers.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;

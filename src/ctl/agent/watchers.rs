@@ -63,7 +63,7 @@ impl Watchers {
         });
         for from in sources {
             let is_heard = self.running.iter().any(|one| one.from == *from);
-            if !is_heard && !matches!(from, PeersFrom::File(_)) {
+            if !is_heard && from.is_elsewhere() {
                 self.start(system, kubernetes, from);
             }
         }

@@ -144,7 +144,7 @@ impl<'a> Looked<'a> {
         let mut attached = Attached::of(&node.store, on);
         attached.iter_mut().for_each(|one| one.has_nft = has_nft);
         let host = match (&on.side, &seen) {
-            (Some(side), Ok(seen)) if !attached.is_empty() || on.standing().is_some() => {
+            (Some(side), Ok(seen)) if on.standing().is_some() => {
                 let facts = host_facts(side, seen);
                 facts.map(|facts| judge(look::seen(facts, has_nft), seen))
             }
@@ -171,8 +171,7 @@ impl<'a> Looked<'a> {
 
     /// The network, where it has an attachment or is to be there without.
     fn standing(&self) -> Option<&'a Network> {
-        let stands = !self.attached.is_empty() || self.on.standing().is_some();
-        self.network.filter(|_| stands)
+        self.network.filter(|_| self.on.standing().is_some())
     }
 
     /// What its wire is asked about, where it has an attachment.
